@@ -1,0 +1,54 @@
+// What a TLS 1.3 server is told by its owner.
+#ifndef ALOS_TLS13_CONFIG_HPP
+#define ALOS_TLS13_CONFIG_HPP
+
+#include <alos/cert/store.hpp>
+#include <alos/crypto/algorithms.hpp>
+#include <alos/tls13/record.hpp>
+
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::tls13 {
+
+// Shared by all connections and not changed while any of them lives.
+struct server_config {
+    // Whose snapshot a handshake takes, once; outlives every connection.
+    const cert::store* certificates = nullptr;
+
+    // RFC 8446 B.4: what is spoken. The order counts only if prefer_server_suites is set.
+    std::vector<cipher_suite> suites{cipher_suite::aes_128_gcm_sha256, cipher_suite::aes_256_gcm_sha384,
+                                     cipher_suite::chacha20_poly1305_sha256};
+    bool prefer_server_suites = false;
+
+    // RFC 8446 4.2.7: the preferred one first. A hybrid group that the client supports is asked for by a
+    // HelloRetryRequest when the client sent no share for it; among the others one with a share goes first.
+    std::vector<named_group> groups{named_group::x25519mlkem768, named_group::x25519, named_group::secp256r1,
+                                    named_group::secp384r1};
+
+    // RFC 7301: protocols, the preferred one first. Empty: the client's extension is ignored.
+    std::vector<std::string> alpn;
+
+    // The longest handshake message that is accepted, in bytes.
+    std::size_t max_handshake_message = 64 * 1024;
+
+    // RFC 8446 4.2.10: how much rejected early data is skipped, in bytes of ciphertext.
+    std::size_t max_early_data_skipped = 16 * 1024;
+
+    // RFC 8446 5.5: records under one key before a KeyUpdate, in each direction.
+    std::uint64_t records_per_key = max_records_per_key;
+
+    // RFC 8446 5.4: records are padded to a multiple of this many bytes; 0 and 1 mean no padding.
+    std::size_t pad_to_multiple_of = 0;
+
+    // RFC 8446 5.1: the most plaintext in one record, at most 2^14 bytes.
+    std::size_t max_fragment = max_plaintext_size;
+
+    // Whether a ClientHello without TLS 1.3 ends with want::fallback (its bytes can be taken with received())
+    // instead of the alert protocol_version.
+    bool hand_over_older_versions = false;
+};
+
+}
+
+#endif
