@@ -138,14 +138,14 @@ public:
         return record_boundary();
     }
 
-    void read_with(hash_secret traffic_secret, record_boundary)
+    void read_with(hkdf<Crypto>& kdf, hash_secret traffic_secret, record_boundary)
     {
-        reader_.protect_with(negotiated_.suite, std::move(traffic_secret));
+        reader_.protect_with(kdf, negotiated_.suite, std::move(traffic_secret));
     }
 
-    void write_with(hash_secret traffic_secret)
+    void write_with(hkdf<Crypto>& kdf, hash_secret traffic_secret)
     {
-        writer_.protect_with(negotiated_.suite, std::move(traffic_secret));
+        writer_.protect_with(kdf, negotiated_.suite, std::move(traffic_secret));
     }
 
     void skip_early_data() noexcept { reader_.skip_early_data(); }

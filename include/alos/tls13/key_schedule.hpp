@@ -141,22 +141,33 @@ template <crypto_provider Crypto>
 class early_secret {
 public:
     // Without a PSK.
-    explicit early_secret(hkdf<Crypto>& kdf) : kdf_(kdf)
-    {
-        const std::array<std::uint8_t, max_hash_size> zero{};
-        const byte_view zeros = byte_view(zero).first(hash_size(kdf.algorithm()));
-        value_ = kdf.extract(zeros, zeros);
-    }
+    explicit early_secret(hkdf<Crypto>& kdf) noexcept : kdf_(kdf) {}
 
     [[nodiscard]] handshake_secret<Crypto> with_shared_secret(byte_view shared_secret) &&
     {
-        const hash_secret salt = kdf_.derived(value_.view());
-        return {kdf_, kdf_.extract(salt.view(), shared_secret)};
+        return {kdf_, kdf_.extract(salt(kdf_.algorithm()).view(), shared_secret)};
     }
 
 private:
+    // Derive-Secret(Early Secret, "derived", ""): without a PSK nothing in it is secret or changes.
+    static const digest& salt(hash_algorithm algorithm)
+    {
+        static const digest of_sha256 = make_salt(hash_algorithm::sha256);
+        static const digest of_sha384 = make_salt(hash_algorithm::sha384);
+        return algorithm == hash_algorithm::sha256 ? of_sha256 : of_sha384;
+    }
+
+    static digest make_salt(hash_algorithm algorithm)
+    {
+        hkdf<Crypto> kdf(algorithm);
+        const std::array<std::uint8_t, max_hash_size> zero{};
+        const byte_view zeros = byte_view(zero).first(hash_size(algorithm));
+        digest out(algorithm);
+        copy(kdf.derived(kdf.extract(zeros, zeros).view()).view(), out.bytes());
+        return out;
+    }
+
     hkdf<Crypto>& kdf_;
-    hash_secret value_;
 };
 
 // RFC 8446 7.3: the key and the IV of one direction.

@@ -50,8 +50,10 @@ struct inner_plaintext {
 template <crypto_provider Crypto>
 class protection {
 public:
-    protection(cipher_suite suite, hash_secret traffic_secret, bool sealing) :
-        protection(hkdf<Crypto>(hash_of(suite)), suite, std::move(traffic_secret), sealing)
+    // `kdf` is the suite's, and is used here only.
+    protection(hkdf<Crypto>& kdf, cipher_suite suite, hash_secret&& traffic_secret, bool sealing) :
+        protection(derive_traffic_keys(kdf, aead_of(suite), traffic_secret.view()), suite,
+                   std::move(traffic_secret), sealing)
     {
     }
 
@@ -92,19 +94,13 @@ public:
     [[nodiscard]] protection next() const
     {
         hkdf<Crypto> kdf(hash_of(suite_));
-        return protection(suite_, next_traffic_secret(kdf, traffic_secret_.view()), sealing_);
+        return protection(kdf, suite_, next_traffic_secret(kdf, traffic_secret_.view()), sealing_);
     }
 
     // Records sealed or opened with these keys.
     [[nodiscard]] std::uint64_t records() const noexcept { return sequence_number_; }
 
 private:
-    protection(hkdf<Crypto> kdf, cipher_suite suite, hash_secret&& traffic_secret, bool sealing) :
-        protection(derive_traffic_keys(kdf, aead_of(suite), traffic_secret.view()), suite,
-                   std::move(traffic_secret), sealing)
-    {
-    }
-
     protection(traffic_keys keys, cipher_suite suite, hash_secret&& traffic_secret, bool sealing) :
         suite_(suite), sealing_(sealing), traffic_secret_(std::move(traffic_secret)), iv_(std::move(keys.iv)),
         aead_(aead_of(suite), keys.key.view(), sealing)

@@ -77,9 +77,9 @@ public:
     void skip_early_data() noexcept { skipping_early_data_ = true; }
     void stop_skipping_early_data() noexcept { skipping_early_data_ = false; }
 
-    void protect_with(cipher_suite suite, hash_secret traffic_secret)
+    void protect_with(hkdf<Crypto>& kdf, cipher_suite suite, hash_secret traffic_secret)
     {
-        protection_.emplace(suite, std::move(traffic_secret), false);
+        protection_.emplace(kdf, suite, std::move(traffic_secret), false);
     }
 
     // RFC 8446 7.2

@@ -66,10 +66,10 @@ public:
     }
 
     // What was written so far goes under the old keys, what follows under these: a record boundary (RFC 8446 5.1).
-    void protect_with(cipher_suite suite, hash_secret traffic_secret)
+    void protect_with(hkdf<Crypto>& kdf, cipher_suite suite, hash_secret traffic_secret)
     {
         seal();
-        protection_.emplace(suite, std::move(traffic_secret), true);
+        protection_.emplace(kdf, suite, std::move(traffic_secret), true);
     }
 
     // RFC 8446 4.6.3: a KeyUpdate, and the next keys behind it.

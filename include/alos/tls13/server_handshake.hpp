@@ -97,8 +97,8 @@ flow server_handshake(Core& io, const server_config& config)
     auto handshake_secrets = handshake.handshake_traffic(io.transcript().current().view());
     const hash_secret client_finished_key = kdf.derive_secret(handshake_secrets.client.view(), "finished", {});
     const hash_secret server_finished_key = kdf.derive_secret(handshake_secrets.server.view(), "finished", {});
-    io.write_with(std::move(handshake_secrets.server));
-    io.read_with(std::move(handshake_secrets.client), *boundary);
+    io.write_with(kdf, std::move(handshake_secrets.server));
+    io.read_with(kdf, std::move(handshake_secrets.client), *boundary);
 
     const bool name_known = !hello.server_name.empty() && certificates->knows(hello.server_name);
     io.send(handshake_type::encrypted_extensions, encrypted_extensions(name_known, *protocol)); // 4.3.1
@@ -115,7 +115,7 @@ flow server_handshake(Core& io, const server_config& config)
     const digest to_server_finished = io.transcript().current();
     auto application_secrets =
         std::move(handshake).into_master_secret().application_traffic(to_server_finished.view()); // 7.1
-    io.write_with(std::move(application_secrets.server));
+    io.write_with(kdf, std::move(application_secrets.server));
 
     const auto client_finished = co_await io.template expect<finished>(); // 4.4.4
     const hash_secret expected = kdf.extract(client_finished_key.view(), to_server_finished.view());
@@ -124,7 +124,7 @@ flow server_handshake(Core& io, const server_config& config)
     const auto end = io.at_record_boundary();
     if (!end)
         co_return errc::keys_within_record;
-    io.read_with(std::move(application_secrets.client), *end);
+    io.read_with(kdf, std::move(application_secrets.client), *end);
     co_return errc::none;
 }
 
