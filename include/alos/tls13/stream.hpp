@@ -33,6 +33,13 @@ concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable
     next.async_wait(boost::asio::socket_base::wait_read, boost::asio::deferred);
 };
 
+// An engine whose handshake may want a signature.
+template <class E>
+concept signing_engine = requires(E engine, result<byte_vector> signature) {
+    { engine.signature_request() } -> std::convertible_to<const signature_request&>;
+    engine.answer(std::move(signature));
+};
+
 // Models Asio's AsyncReadStream and AsyncWriteStream over NextLayer (a stream, or a reference to one).
 //
 // One read (async_fill, async_read_some) and one write (async_flush, async_write_some) may be outstanding together,
@@ -115,11 +122,13 @@ public:
                 error_code ec;
                 for (;;) {
                     static_cast<void>(self->engine_.plaintext()); // takes in what was received
-                    if (self->engine_.wants() == want::signature) {
-                        auto request = self->engine_.signature_request();
-                        auto signature = co_await self->async_sign(std::move(request));
-                        self->engine_.answer(std::move(signature));
-                        continue;
+                    if constexpr (signing_engine<Engine>) {
+                        if (self->engine_.wants() == want::signature) {
+                            auto request = self->engine_.signature_request();
+                            auto signature = co_await self->async_sign(std::move(request));
+                            self->engine_.answer(std::move(signature));
+                            continue;
+                        }
                     }
                     for (ec = self->try_flush(); self->must_wait(ec);) {
                         const auto ready = co_await self->wait_for_output();
