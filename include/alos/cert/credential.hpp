@@ -50,14 +50,14 @@ struct description {
     std::string issuer;
     std::chrono::system_clock::time_point not_before;
     std::chrono::system_clock::time_point not_after;
-    std::string key_type;                     // "ECDSA P-256", "RSA 2048", "Ed25519", ...
-    std::array<std::uint8_t, 32> fingerprint; // SHA-256 of the leaf
+    std::string key_type;                       // "ECDSA P-256", "RSA 2048", "Ed25519", ...
+    std::array<std::uint8_t, 32> fingerprint{}; // SHA-256 of the leaf
 };
 
 // Immutable once it is made; shared by snapshots and by the handshakes that use it.
 struct credential {
     std::vector<byte_vector> chain;              // DER, leaf first
-    std::vector<signature_scheme> chain_schemes; // what each certificate is signed with; self-signed ones left out
+    std::vector<signature_scheme> chain_schemes; // what each is signed with, 0 if unnamed; self-signed ones left out
     std::shared_ptr<const signing_key> key;
     byte_vector certificate_message; // the body of the Certificate message (RFC 8446 4.4.2), encoded once
     description about;

@@ -1,4 +1,5 @@
-// Names that certificates are stored and looked up under: host names, wildcards and IP addresses in one spelling each.
+// Names that certificates are stored and looked up under: host names, wildcards and IP addresses, in one spelling
+// each.
 #ifndef ALOS_CERT_NAMES_HPP
 #define ALOS_CERT_NAMES_HPP
 
@@ -6,8 +7,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,7 +92,7 @@ public:
         std::array<char, INET6_ADDRSTRLEN> terminated{};
         if (text.size() >= terminated.size() || text.find('\0') != std::string_view::npos)
             return;
-        std::memcpy(terminated.data(), text.data(), text.size());
+        std::ranges::copy(text, terminated.begin());
         std::array<std::uint8_t, 16> parsed{};
         if (::inet_pton(AF_INET, terminated.data(), parsed.data()) == 1)
             *this = ip_address(byte_view(parsed).first(4));

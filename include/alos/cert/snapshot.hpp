@@ -35,7 +35,8 @@ public:
     {
         std::size_t at = 0;
         while (!suffix.empty()) {
-            const auto [found, is_new] = nodes_[at].children.try_emplace(std::string(take_label(suffix)), nodes_.size());
+            const std::string label(take_label(suffix));
+            const auto [found, is_new] = nodes_[at].children.try_emplace(label, nodes_.size());
             at = found->second;
             if (is_new)
                 nodes_.emplace_back();
@@ -187,7 +188,9 @@ private:
     // The credentials of `home` that have `name` in `list`.
     candidates those_with(const std::string& name, std::vector<std::string> description::*list, const entry& home)
     {
-        const auto has_name = [&](const credential_ptr& one) { return std::ranges::count(one->about.*list, name) != 0; };
+        const auto has_name = [&](const credential_ptr& one) {
+            return std::ranges::count(one->about.*list, name) != 0;
+        };
         if (home.credentials.size() == 1 || std::ranges::all_of(home.credentials, has_name))
             return home.credentials;
         std::vector<credential_ptr>& part = parts_.emplace_back();
