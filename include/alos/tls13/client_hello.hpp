@@ -136,15 +136,15 @@ inline errc client_hello::decode_extensions()
     //    it is the last extension and otherwise fail the handshake with an "illegal_parameter" alert.
     if (pre_shared_key && last != extension_type::pre_shared_key)
         return errc::pre_shared_key_not_last;
-    if (key_share_data_) {
-        auto entries = decode_key_share(*key_share_data_, supported_groups);
-        if (!entries)
-            return entries.error();
-        key_share = *entries;
-    }
     if (signature_algorithms_cert.size() == 0)
         signature_algorithms_cert = signature_algorithms;
-    return check_tls13();
+    if (const errc missing = check_tls13(); missing != errc::none)
+        return missing;
+    const auto entries = decode_key_share(*key_share_data_, supported_groups);
+    if (!entries)
+        return entries.error();
+    key_share = *entries;
+    return errc::none;
 }
 
 inline errc client_hello::decode_extension(extension_type type, byte_view data)

@@ -29,8 +29,8 @@ struct server_config {
     // RFC 7301: protocols, the preferred one first. Empty: the client's extension is ignored.
     std::vector<std::string> alpn;
 
-    // The longest handshake message that is accepted, in bytes.
-    std::size_t max_handshake_message = 64 * 1024;
+    // The longest handshake message that is accepted, in bytes: 64 KiB of extensions and what stands before them.
+    std::size_t max_handshake_message = 65 * 1024;
 
     // RFC 8446 4.2.10: how much rejected early data is skipped, in bytes of ciphertext.
     std::size_t max_early_data_skipped = 16 * 1024;

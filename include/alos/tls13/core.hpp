@@ -148,8 +148,11 @@ public:
         writer_.protect_with(kdf, negotiated_.suite, std::move(traffic_secret));
     }
 
-    void skip_early_data() noexcept { reader_.skip_early_data(); }
-    void stop_skipping_early_data() noexcept { reader_.stop_skipping_early_data(); }
+    void skip_early_data() noexcept
+    {
+        early_data_offered_ = true;
+        reader_.skip_early_data();
+    }
 
 protected:
     // Which message the coroutine waits for, and how it takes it.
@@ -192,6 +195,7 @@ protected:
     tls13::negotiated negotiated_;
     byte_vector fragment_; // handshake bytes received and not yet forgotten
     std::size_t fragment_read_ = 0;
+    bool early_data_offered_ = false;
     byte_vector local_address_;
     std::unique_ptr<handshake_state> handshake_;
 };

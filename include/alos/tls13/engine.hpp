@@ -65,12 +65,8 @@ public:
     [[nodiscard]] byte_span prepare(std::size_t wanted) { return this->reader_.prepare(wanted); }
     void commit(std::size_t size) noexcept { this->reader_.commit(size); }
 
-    // The transport ended: truncation unless a close_notify came first (RFC 8446 6.1).
-    void end_of_input() noexcept
-    {
-        if (!error_)
-            error_ = alos::errc::truncated;
-    }
+    // The transport ended: truncation unless a close_notify came first (RFC 8446 6.1), which plaintext() finds out.
+    void end_of_input() noexcept { input_ended_ = true; }
 
     [[nodiscard]] byte_view plaintext()
     {
@@ -79,6 +75,8 @@ public:
             if (!record) {
                 fail(record.error());
             } else if (!*record) {
+                if (input_ended_)
+                    error_ = alos::errc::truncated;
                 break;
             } else if (const errc bad = handle(**record); bad != errc::none) {
                 finish_with(bad);
@@ -102,7 +100,7 @@ public:
     [[nodiscard]] byte_view output()
     {
         if (!this->writer_.is_sending())
-            update_queued_ = false;
+            updates_queued_ = 0;
         return this->writer_.output();
     }
 
@@ -194,9 +192,11 @@ public:
 private:
     // How much of what does nothing is accepted in a row.
     static constexpr std::size_t max_empty_records = 32;
-    static constexpr std::size_t max_change_cipher_specs = 32;
     static constexpr std::size_t max_user_canceled = 4;
     static constexpr std::size_t max_key_updates = 32;
+
+    // KeyUpdates that are answered one by one while nothing is sent.
+    static constexpr std::size_t max_updates_queued = 32;
 
     errc handle(received_record record)
     {
@@ -228,9 +228,14 @@ private:
             return errc::unexpected_change_cipher_spec;
         if (record.content.size() != 1 || record.content[0] != 1)
             return errc::bad_change_cipher_spec;
-        if (++change_cipher_specs_ > max_change_cipher_specs)
-            return errc::too_many_change_cipher_specs;
-        return errc::none;
+        return ++change_cipher_specs_ > max_change_cipher_specs() ? errc::too_many_change_cipher_specs : errc::none;
+    }
+
+    // RFC 8446 D.4: a client sends one, before its second flight, or behind a ClientHello that offers early data.
+    // Note: some send both when a retry follows.
+    [[nodiscard]] std::size_t max_change_cipher_specs() const noexcept
+    {
+        return this->early_data_offered_ || this->negotiated_.hello_retry ? 2 : 1;
     }
 
     // RFC 8446 6
@@ -281,8 +286,8 @@ private:
             const std::size_t size = 4 + header.u24();
             if (type != expected_message())
                 return errc::unexpected_handshake_message;
-            if (size > this->config_.max_handshake_message)
-                return errc::handshake_message_too_long;
+            if (const errc bad = check_message_size(type, size); bad != errc::none)
+                return bad;
             if (fragment.size() - read < size)
                 return errc::none;
             const byte_view message = byte_view(fragment).subspan(read, size);
@@ -303,6 +308,16 @@ private:
         return is_connected() ? handshake_type::key_update : this->handshake_->awaited.type;
     }
 
+    // What is too long already by its header need not be awaited.
+    [[nodiscard]] errc check_message_size(handshake_type type, std::size_t size) const noexcept
+    {
+        switch (type) {
+        case handshake_type::finished: return size > 4 + max_hash_size ? errc::message_decode : errc::none;
+        case handshake_type::key_update: return size > 4 + 1 ? errc::message_decode : errc::none;
+        default: return size > this->config_.max_handshake_message ? errc::handshake_message_too_long : errc::none;
+        }
+    }
+
     errc handle_step(byte_view message)
     {
         seen_hello_ = true;
@@ -321,9 +336,12 @@ private:
             return errc::too_many_key_updates;
         this->reader_.update_keys();
         update_asked_ = false;
-        // One answer is enough for all requests that come before it is sent.
-        if (*request == key_update_request::update_requested && !std::exchange(update_queued_, true))
+        // Note: one answer is enough for all requests that come before it is sent; giving each its own, up to a
+        // bound, pleases more peers.
+        if (*request == key_update_request::update_requested && updates_queued_ < max_updates_queued) {
+            ++updates_queued_;
             update_keys(key_update_request::update_not_requested);
+        }
         return errc::none;
     }
 
@@ -347,10 +365,10 @@ private:
             fail(bad);
     }
 
-    // RFC 8446 6.2: one alert, and the connection is over.
+    // RFC 8446 6.2: one alert, and the connection is over. Nothing follows our close_notify (6.1).
     void fail(errc bad)
     {
-        if (bad != errc::http_request)
+        if (bad != errc::http_request && !closed_)
             send_alert(describe(bad).sent, alert_level::fatal);
         error_ = bad;
     }
@@ -368,12 +386,13 @@ private:
     std::uint8_t change_cipher_specs_ = 0;
     std::uint8_t user_canceled_ = 0;
     std::uint8_t key_updates_ = 0;
+    std::uint8_t updates_queued_ = 0; // KeyUpdate answers that wait in the output
     bool connected_ = false;
     bool seen_hello_ = false;
     bool seen_protected_ = false;
     bool closed_ = false;
+    bool input_ended_ = false;
     bool falls_back_ = false;
-    bool update_queued_ = false; // a KeyUpdate answer waits in the output
     bool update_asked_ = false;  // the peer was asked to update its keys
 };
 

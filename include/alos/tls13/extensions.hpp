@@ -9,9 +9,9 @@
 #include <alos/tls13/types.hpp>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace alos::inline v0::tls13 {
 
@@ -138,26 +138,37 @@ private:
 // RFC 8446 4.2.8
 //    Clients MUST NOT offer multiple KeyShareEntry values for the same group. Clients MUST NOT offer any
 //    KeyShareEntry values for groups not listed in the client's "supported_groups" extension.
+// A share for a group that alos speaks has the length of that group (4.2.8.2).
 [[nodiscard]] inline decoded<key_share_entries> decode_key_share(byte_view data, code_points supported_groups)
 {
-    constexpr std::size_t max_entries = 64; // far above any client's; keeps the search below linear
-    std::array<std::uint16_t, max_entries> seen;
-    std::size_t count = 0;
     reader in(data);
     const byte_view list = in.vector16();
     if (!in.complete())
         return errc::extension_decode;
+    std::vector<std::uint16_t> shared;
     for (reader entries(list); !entries.empty();) {
         const std::uint16_t group = entries.u16();
-        entries.vector16(1);
+        const byte_view share = entries.vector16();
         if (!entries.ok())
             return errc::extension_decode;
-        if (std::find(seen.begin(), seen.begin() + count, group) != seen.begin() + count)
-            return errc::duplicate_key_share;
-        if (count == max_entries || !supported_groups.contains(group))
-            return errc::key_share_not_in_groups;
-        seen[count++] = group;
+        if (const std::size_t size = client_share_size(static_cast<named_group>(group)); size != 0) {
+            if (share.size() != size)
+                return errc::bad_key_share;
+        } else if (share.empty()) {
+            return errc::extension_decode;
+        }
+        shared.push_back(group);
     }
+    // Sorted, as both lists may be long.
+    std::vector<std::uint16_t> supported;
+    for (std::size_t i = 0; i < supported_groups.size(); ++i)
+        supported.push_back(supported_groups[i]);
+    std::ranges::sort(shared);
+    std::ranges::sort(supported);
+    if (std::ranges::adjacent_find(shared) != shared.end())
+        return errc::duplicate_key_share;
+    if (!std::ranges::includes(supported, shared))
+        return errc::key_share_not_in_groups;
     return key_share_entries(list);
 }
 

@@ -51,6 +51,8 @@ public:
             current_ = record_header_size + header.length;
             seen_any_ = true;
             const byte_span record = input_.data().first(current_);
+            if (header.type == content_type::handshake)
+                skipping_early_data_ = false;
             if (header.type != content_type::application_data)
                 return received_record{header.type, record.subspan(record_header_size), false};
             if (!protection_) {
@@ -73,9 +75,8 @@ public:
     }
 
     // RFC 8446 4.2.10: records that cannot be read are early data, up to the limit, until one can be read (or, without
-    // keys yet, until stop_skipping_early_data).
+    // keys yet, until the second ClientHello begins).
     void skip_early_data() noexcept { skipping_early_data_ = true; }
-    void stop_skipping_early_data() noexcept { skipping_early_data_ = false; }
 
     void protect_with(hkdf<Crypto>& kdf, cipher_suite suite, hash_secret traffic_secret)
     {
@@ -130,8 +131,9 @@ private:
         // Note: but for telling something else from TLS.
         if (!protection_ && header.legacy_record_version >> 8 != 3)
             return errc::not_tls;
-        const bool encrypted = protection_ && header.type == content_type::application_data;
-        if (header.length > (encrypted || skipping_early_data_ ? max_ciphertext_size : max_plaintext_size))
+        const bool encrypted =
+            header.type == content_type::application_data && (protection_ || skipping_early_data_);
+        if (header.length > (encrypted ? max_ciphertext_size : max_plaintext_size))
             return errc::record_too_long;
         return errc::none;
     }

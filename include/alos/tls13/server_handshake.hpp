@@ -64,7 +64,6 @@ flow server_handshake(Core& io, const server_config& config)
         if (const errc bad = check_second_hello(hello, second, choice->group, cookie); bad != errc::none)
             co_return bad;
         hello = std::move(second);
-        io.stop_skipping_early_data();
     }
 
     const std::shared_ptr<const cert::snapshot> certificates = config.certificates->load();
