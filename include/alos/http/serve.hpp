@@ -1,0 +1,703 @@
+// The loop of one connection: handshake, requests, responses, goodbye. One coroutine that holds nearly nothing while
+// the connection idles; what a request needs is lent from the thread's pool. RFC 9112 9.
+#ifndef ALOS_HTTP_SERVE_HPP
+#define ALOS_HTTP_SERVE_HPP
+
+#include <alos/buffer.hpp>
+#include <alos/http/h1.hpp>
+#include <alos/log.hpp>
+#include <alos/server/task.hpp>
+#include <alos/server/watch.hpp>
+#include <alos/tls13/stream.hpp>
+
+#include <boost/asio/socket_base.hpp>
+
+#include <array>
+#include <memory>
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+namespace alos::inline v0::http {
+
+// What a connection has only while it works on a request. Using one again allocates nothing.
+struct exchange {
+    h1_exchange h1;
+    const endpoint* route = nullptr;
+    h1_head head;
+    bool composed = false;            // the head is in h1.out
+    bool reading_body = false;        // the header is complete
+    bool waits_for_continue = false;  // the client sends its body when it is told to
+    std::size_t sent = 0;             // of h1.out
+    std::string_view rest;            // of the body, behind h1.out
+    std::uint64_t received = 0;       // of the request's body
+    std::uint64_t streamed = 0;       // of the response's body
+    std::size_t read_ahead = 0;       // plaintext that the handler is looking at
+    buffer chunk;                     // of a file
+    boost::asio::cancellation_signal cancel; // for a handler that is a coroutine
+
+    void start(const h1_limits& limits)
+    {
+        h1.start(limits);
+        route = nullptr;
+        head = {};
+        composed = reading_body = waits_for_continue = false;
+        sent = read_ahead = 0;
+        rest = {};
+        received = streamed = 0;
+        chunk.release();
+    }
+};
+
+// Host is the thread's worker: what all its connections share. It has
+//   log(), date(), limits() for h1, connections() (a watch), draining(), goes_on_after(requests), lend() and take_back()
+//   of exchanges, and leave(client), the last thing that a connection says.
+// Routes finds the endpoint for a request: const endpoint& find(request_data&).
+template <class Host, class Stream, class Routes>
+class connection final : public watched, private body_io {
+public:
+    using socket_type = typename Stream::next_layer_type;
+
+    template <class... Settings>
+    connection(std::shared_ptr<Host> host, const Routes& routes, socket_type socket,
+               boost::asio::ip::tcp::endpoint client, const Settings&... settings)
+        : presence_{std::move(host), client}, routes_(routes), stream_(std::move(socket), settings...)
+    {
+        tell_local_address();
+        presence_.host->connections().add(*this);
+        enter(phase::handshake);
+    }
+
+    ~connection() { presence_.host->connections().remove(*this); }
+
+    [[nodiscard]] auto get_executor() { return stream_.get_executor(); }
+
+    // Whether there is something left to do for requests.
+    [[nodiscard]] bool is_open() const noexcept { return open_; }
+
+    [[nodiscard]] auto handshake()
+    {
+        return until([this](auto handler) { stream_.async_handshake(std::move(handler)); });
+    }
+    [[nodiscard]] auto fill()
+    {
+        return until([this](auto handler) { stream_.async_fill(std::move(handler)); });
+    }
+    [[nodiscard]] auto flush()
+    {
+        return until([this](auto handler) { stream_.async_flush(std::move(handler)); });
+    }
+    [[nodiscard]] auto shutdown()
+    {
+        return until([this](auto handler) { stream_.async_shutdown(std::move(handler)); });
+    }
+    [[nodiscard]] auto wait_for_more()
+    {
+        return until([this](auto handler) { socket().async_wait(boost::asio::socket_base::wait_read, std::move(handler)); });
+    }
+    [[nodiscard]] auto finish_coroutine(awaitable<>& work)
+    {
+        return until(get_executor(), work, exchange_->cancel.slot());
+    }
+
+    void shook_hands(error_code ec)
+    {
+        if (!ec) {
+            log_handshake();
+            return;
+        }
+        open_ = false;
+        if (ec == tls13::errc::http_request)
+            answer_plain_http();
+        // Who only looks whether the port is open, or is cut by us, is not worth a line.
+        const bool silent = ec == alos::errc::truncated || is_gone(ec);
+        silent_ = silent_ || silent;
+        log_failure(silent ? log_level::debug : log_level::info, "tls.handshake", ec);
+    }
+
+    // Takes in what is at hand. True: a handler can run. False: input() or the end is next.
+    [[nodiscard]] bool take_request()
+    {
+        while (open_) {
+            const byte_view input = stream_.plaintext();
+            if (input.empty() && !exchange_) {
+                enter(phase::idle);
+                leave_if_draining();
+                return false;
+            }
+            if (!exchange_)
+                lend();
+            const h1_step step = exchange_->h1.parser.feed(input);
+            const bool ready = take(step);
+            stream_.consume(step.consumed);
+            if (ready)
+                return true;
+            if (step.event == h1_event::need_more && step.consumed == input.size() && stream_.plaintext().empty()) {
+                stay_in(exchange_->reading_body ? phase::body : phase::header);
+                return false;
+            }
+        }
+        return false;
+    }
+
+    // True: something is left that the socket did not take at once.
+    [[nodiscard]] bool must_flush()
+    {
+        const error_code ec = stream_.try_flush();
+        if (!ec)
+            return false;
+        enter(phase::write);
+        return true;
+    }
+
+    void filled(error_code ec)
+    {
+        if (!ec)
+            return;
+        if (ec == boost::asio::error::operation_aborted && timed_out_ && exchange_ && open_) {
+            refuse(408, "Request Timeout"); // RFC 9110 15.5.9
+            return;
+        }
+        open_ = false;
+        silent_ = silent_ || ec == alos::errc::truncated || (is_gone(ec) && ec != boost::asio::error::operation_aborted);
+        if (ec.category() == tls13::tls13_category() || exchange_)
+            log_failure(log_level::debug, "http.connection", ec);
+    }
+
+    void flushed(error_code ec)
+    {
+        if (!ec)
+            return;
+        open_ = false;
+        silent_ = true;
+        log_failure(log_level::debug, "http.connection", ec);
+    }
+
+    // Runs the handler. True: the response is complete. False: rest_of_answer() has to run.
+    [[nodiscard]] bool answer()
+    {
+        enter(phase::handler);
+        if (exchange_->h1.call.start(exchange_->route->run, exchange_->h1.request, exchange_->h1.response)) {
+            note_exception();
+            return true;
+        }
+        static_cast<void>(stream_.try_flush()); // the answers to requests that came before do not wait for this one
+        exchange_->h1.answer().io = this;
+        return false;
+    }
+
+    [[nodiscard]] awaitable<> rest_of_answer() { return exchange_->h1.call.rest(); }
+
+    void answered(std::exception_ptr thrown)
+    {
+        exchange_->h1.call.finish(std::move(thrown));
+        exchange_->h1.answer().io = nullptr;
+        exchange_->cancel.slot().clear();
+        note_exception();
+    }
+
+    // Puts the response into the stream. False: the stream is full, flush and call again.
+    [[nodiscard]] bool respond()
+    {
+        if (!open_)
+            return true;
+        if (!exchange_->composed && !compose())
+            return true;
+        do {
+            std::string_view head = std::string_view(exchange_->h1.out).substr(exchange_->sent);
+            const std::size_t before = head.size();
+            const bool taken = put(head);
+            exchange_->sent += before - head.size();
+            if (!taken || !put(exchange_->rest))
+                return !open_;
+        } while (read_file());
+        end_response();
+        return true;
+    }
+
+    // Whether the other side still listens to a proper end; its deadline starts.
+    [[nodiscard]] bool says_goodbye()
+    {
+        enter(phase::goodbye);
+        return !silent_;
+    }
+
+    // Whether something of the last response is left.
+    [[nodiscard]] bool has_rest() { return !silent_ && must_flush(); }
+
+    // After an answer that came before its request was read: closing at once would destroy the answer on its way
+    // (RFC 9112 9.6). Throws away what comes until the client closes, the deadline, or a limit.
+    [[nodiscard]] bool lingers()
+    {
+        if (!unread_ || silent_)
+            return false;
+        error_code ec;
+        if (!half_closed_)
+            socket().shutdown(boost::asio::socket_base::shutdown_send, ec);
+        half_closed_ = true;
+        std::array<std::uint8_t, 16 * 1024> ignored;
+        for (std::size_t n = 1; !ec && n > 0 && lingered_ < most_lingered; lingered_ += n)
+            n = socket().read_some(boost::asio::buffer(ignored), ec);
+        return ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
+    }
+
+    void lingered(error_code ec) noexcept { unread_ = unread_ && !ec; }
+
+    // watched:
+
+    void drain() noexcept override
+    {
+        if (now_in() == phase::idle)
+            cancel();
+    }
+
+    void expire() noexcept override
+    {
+        timed_out_ = true;
+        log_failure(log_level::debug, "server.deadline", alos::errc::timed_out);
+        if (now_in() == phase::idle || now_in() == phase::header || now_in() == phase::body)
+            cancel();
+        else
+            cut();
+    }
+
+    void cut() noexcept override
+    {
+        open_ = false;
+        silent_ = true;
+        error_code ignored; // it may be closed already
+        if (now_in() == phase::write || now_in() == phase::goodbye) // what was not taken so far is thrown away
+            socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
+        socket().close(ignored);
+        if (exchange_)
+            exchange_->cancel.emit(boost::asio::cancellation_type::terminal);
+    }
+
+    [[nodiscard]] std::uint64_t progress() noexcept override
+    {
+        if (now_in() == phase::body)
+            return exchange_ ? exchange_->received : 0;
+        int queued = 0; // in the kernel
+        ::ioctl(socket().native_handle(), SIOCOUTQ, &queued);
+        return stream_.engine().output().size() + static_cast<std::uint64_t>(queued);
+    }
+
+private:
+    static constexpr std::size_t most_lingered = 4 * 1024 * 1024;
+    static constexpr std::size_t file_chunk = 64 * 1024;
+
+    [[nodiscard]] Host& host() const noexcept { return *presence_.host; }
+    [[nodiscard]] socket_type& socket() noexcept { return stream_.next_layer(); }
+
+    // For clients that name no host: a certificate may be stored under the address.
+    void tell_local_address()
+    {
+        if constexpr (requires { stream_.engine().set_local_address(byte_view()); }) {
+            error_code ec;
+            const auto endpoint = socket().local_endpoint(ec);
+            if (ec)
+                return;
+            if (endpoint.data()->sa_family == AF_INET)
+                stream_.engine().set_local_address({reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in*>(endpoint.data())->sin_addr), 4});
+            if (endpoint.data()->sa_family == AF_INET6)
+                stream_.engine().set_local_address({reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in6*>(endpoint.data())->sin6_addr), 16});
+        }
+    }
+
+    void enter(phase now) noexcept { host().connections().enter(*this, now); }
+
+    // A deadline that has started goes on.
+    void stay_in(phase now) noexcept
+    {
+        if (now_in() != now)
+            enter(now);
+    }
+
+    void cancel() noexcept
+    {
+        error_code ignored;
+        socket().cancel(ignored);
+    }
+
+    void leave_if_draining()
+    {
+        if (host().draining())
+            open_ = false;
+    }
+
+    static bool is_gone(const error_code& ec) noexcept
+    {
+        return ec == boost::asio::error::operation_aborted || ec == boost::asio::error::connection_reset
+            || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
+    }
+
+    static bool is_ended(const error_code& ec) noexcept
+    {
+        return ec == boost::asio::error::eof || ec == alos::errc::truncated || ec == alos::errc::closed || is_gone(ec)
+            || ec.category() == http_category();
+    }
+
+    void lend()
+    {
+        exchange_ = host().lend();
+        exchange_->start(host().limits());
+        request_data& asked = exchange_->h1.asked();
+        asked.client = presence_.client;
+        if constexpr (requires { stream_.engine().negotiated(); }) {
+            const auto& agreed = stream_.engine().negotiated();
+            asked.tls = {"TLSv1.3", name_of(agreed.suite), name_of(agreed.group), agreed.server_name, agreed.alpn};
+        } else {
+            asked.tls.reset();
+        }
+    }
+
+    // What one step of the parser means. True: a handler can run.
+    [[nodiscard]] bool take(const h1_step& step)
+    {
+        exchange& now = *exchange_;
+        switch (step.event) {
+        case h1_event::need_more: return false;
+        case h1_event::header: return take_header();
+        case h1_event::body:
+            now.received += step.data.size();
+            now.h1.asked().body.append(step.data);
+            return false;
+        case h1_event::complete: return true;
+        case h1_event::error: refuse(step.error); return false;
+        }
+        return false;
+    }
+
+    [[nodiscard]] bool take_header()
+    {
+        exchange& now = *exchange_;
+        request_data& asked = now.h1.asked();
+        now.route = &routes_.find(asked);
+        now.reading_body = true;
+        if (now.route->options.streamed)
+            asked.io = this;
+        if (!now.h1.parser.has_body())
+            return now.route->options.streamed;
+        now.h1.parser.body_limit(now.route->options.body_limit.value_or(host().limits().body));
+        now.waits_for_continue = asked.expects_continue;
+        if (now.route->options.streamed)
+            return true;
+        const h1_step next = now.h1.parser.feed({}); // a body that is announced to be too long
+        if (next.event == h1_event::error)
+            refuse(next.error);
+        else if (next.event == h1_event::need_more)
+            send_continue();
+        return false;
+    }
+
+    // RFC 9110 10.1.1
+    void send_continue()
+    {
+        if (std::exchange(exchange_->waits_for_continue, false))
+            static_cast<void>(stream_.write(as_bytes(continue_head)));
+    }
+
+    // A request that cannot be read: what follows it cannot be told from its rest.
+    void refuse(errc why) { refuse(status_of(why), make_error_code(why).message()); }
+
+    void refuse(unsigned status, std::string_view why)
+    {
+        std::string text;
+        append_error(text, status, why, host().date());
+        static_cast<void>(stream_.write(as_bytes(text)));
+        open_ = false;
+        unread_ = true;
+        if (host().log().takes(log_level::debug)) {
+            const std::string peer = peer_text();
+            say(host().log(), log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", why}});
+        }
+    }
+
+    // Moves the front of `text` into the stream; true if that was all of it.
+    [[nodiscard]] bool put(std::string_view& text)
+    {
+        while (!text.empty()) {
+            const std::size_t taken = stream_.write(as_bytes(text));
+            text.remove_prefix(taken);
+            if (taken > 0)
+                continue;
+            if (!stream_.engine().has_output()) // not full, but over
+                flushed(alos::errc::closed);
+            return false;
+        }
+        return true;
+    }
+
+    // Whether the connection would go on behind this response.
+    [[nodiscard]] bool would_go_on() noexcept
+    {
+        return host().goes_on_after(++requests_);
+    }
+
+    // The head, and what goes behind it. False: the response has failed.
+    [[nodiscard]] bool compose()
+    {
+        exchange& now = *exchange_;
+        response_data& answer = now.h1.answer();
+        now.composed = true;
+        if (answer.head_sent) { // by the handler, and pieces of the body
+            now.h1.out.clear();
+        } else {
+            const auto composed = now.h1.compose(host().date(), would_go_on());
+            now.head = composed.head;
+            now.rest = composed.rest;
+            if (answer.kind != body_kind::streamed)
+                return true;
+        }
+        if (now.head.framing == h1_framing::chunked && !answer.aborted)
+            append_last_chunk(now.h1.out, answer);
+        if (now.head.framing == h1_framing::length && now.streamed != answer.declared_length)
+            answer.aborted = true;
+        if (!answer.aborted)
+            return true;
+        log_failure(log_level::warning, "http.response", make_error_code(errc::response_unfinished));
+        static_cast<void>(stream_.try_flush());
+        cut(); // the client has to see that this is not the whole of it
+        return false;
+    }
+
+    // The next piece of a file. False: there is none.
+    [[nodiscard]] bool read_file()
+    {
+        exchange& now = *exchange_;
+        file_body& file = now.h1.answer().file;
+        if (now.h1.answer().kind != body_kind::file || now.head.framing != h1_framing::length || file.left() == 0)
+            return false;
+        const byte_span room = now.chunk.prepare(file_chunk).first(file_chunk);
+        const result<std::size_t> size = file.read(room);
+        if (!size) {
+            log_failure(log_level::warning, "http.response", size.error());
+            cut();
+            return false;
+        }
+        now.rest = as_text(room.first(*size));
+        return true;
+    }
+
+    void end_response()
+    {
+        if (!exchange_->h1.parser.done()) {
+            unread_ = true; // and not worth reading
+            open_ = false;
+        }
+        open_ = open_ && exchange_->head.keep_alive;
+        if (open_ && !stream_.plaintext().empty()) {
+            exchange_->start(host().limits());
+            return;
+        }
+        exchange_->chunk.release();
+        host().take_back(std::move(exchange_));
+    }
+
+    // body_io: what a coroutine handler streams. Errors are thrown into it.
+
+    awaitable<std::string_view> read_some() override
+    {
+        exchange& now = *exchange_;
+        stream_.consume(std::exchange(now.read_ahead, 0));
+        while (true) {
+            throw_if_cut();
+            const h1_step step = now.h1.parser.feed(stream_.plaintext());
+            if (step.event == h1_event::body && !step.data.empty()) {
+                now.read_ahead = step.consumed;
+                now.received += step.data.size();
+                co_return step.data;
+            }
+            stream_.consume(step.consumed);
+            if (step.event == h1_event::complete)
+                co_return std::string_view{};
+            if (step.event == h1_event::error)
+                throw boost::system::system_error(make_error_code(step.error));
+            if (step.event != h1_event::need_more || !stream_.plaintext().empty())
+                continue;
+            send_continue();
+            enter(phase::body);
+            if (stream_.try_flush())
+                co_await stream_.async_flush();
+            co_await stream_.async_fill();
+            enter(phase::handler);
+        }
+    }
+
+    awaitable<> write(std::string_view piece) override
+    {
+        exchange& now = *exchange_;
+        response_data& answer = now.h1.answer();
+        throw_if_cut();
+        std::string& out = now.h1.out;
+        out.clear();
+        if (!answer.head_sent) {
+            now.head = append_head(out, now.h1.asked(), answer, host().date(), would_go_on());
+            answer.head_sent = true;
+        }
+        if (now.head.framing == h1_framing::none)
+            piece = {};
+        const bool is_chunk = now.head.framing == h1_framing::chunked && !piece.empty();
+        if (is_chunk)
+            append_chunk_start(out, piece.size());
+        now.streamed += piece.size();
+        enter(phase::write);
+        std::array<std::string_view, 3> parts{out, piece, is_chunk ? chunk_end : std::string_view{}};
+        for (std::string_view& part : parts) {
+            while (!put(part)) {
+                throw_if_cut();
+                co_await stream_.async_flush();
+            }
+        }
+        if (stream_.try_flush())
+            co_await stream_.async_flush();
+        enter(phase::handler);
+    }
+
+    void throw_if_cut() const
+    {
+        if (!open_)
+            throw boost::system::system_error(make_error_code(alos::errc::closed));
+    }
+
+    // For people who type http:// and the port of https.
+    void answer_plain_http()
+    {
+        constexpr std::string_view page = "HTTP/1.1 400 Bad Request\r\n"
+                                          "Content-Type: text/plain; charset=utf-8\r\n"
+                                          "Content-Length: 59\r\n"
+                                          "Connection: close\r\n\r\n"
+                                          "This port speaks HTTPS only: write https:// in the address.\n";
+        error_code ignored;
+        socket().write_some(boost::asio::buffer(page), ignored);
+    }
+
+    // What the middleware did not deal with.
+    void note_exception()
+    {
+        const std::exception_ptr& thrown = exchange_->h1.call.failure();
+        if (!thrown)
+            return;
+        std::string what = "not a std::exception";
+        log_level level = log_level::error;
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const boost::system::system_error& each) {
+            what = each.what();
+            if (!open_ || timed_out_ || is_ended(each.code())) // the client's doing
+                level = log_level::debug;
+        } catch (const std::exception& each) {
+            what = each.what();
+        } catch (...) {
+        }
+        const std::string peer = peer_text();
+        say(host().log(), level, "http.exception",
+            {{"peer", peer}, {"method", exchange_->h1.request.method_text()}, {"path", exchange_->h1.request.path()}, {"what", what}});
+    }
+
+    [[nodiscard]] std::string peer_text() const
+    {
+        if (presence_.client.port() == 0)
+            return "unix";
+        const std::string address = presence_.client.address().to_string();
+        return (presence_.client.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(presence_.client.port());
+    }
+
+    [[nodiscard]] std::string_view server_name() noexcept
+    {
+        if constexpr (requires { stream_.engine().negotiated(); })
+            return stream_.engine().negotiated().server_name;
+        return {};
+    }
+
+    void log_handshake()
+    {
+        if constexpr (requires { stream_.engine().negotiated(); }) {
+            if (!host().log().takes(log_level::debug))
+                return;
+            const auto& agreed = stream_.engine().negotiated();
+            const std::string peer = peer_text();
+            say(host().log(), log_level::debug, "tls.handshake",
+                {{"peer", peer}, {"sni", agreed.server_name}, {"suite", name_of(agreed.suite)},
+                    {"group", name_of(agreed.group)}, {"scheme", name_of(agreed.scheme)}, {"alpn", agreed.alpn}});
+        }
+    }
+
+    void log_failure(log_level level, std::string_view event, error_code ec) noexcept
+    {
+        if (!host().log().takes(level))
+            return;
+        try {
+            const std::string peer = peer_text();
+            const std::string reason = ec.message();
+            std::string_view alert;
+            if (ec.category() == tls13::tls13_category())
+                alert = name_of(tls13::describe(static_cast<tls13::errc>(ec.value())).sent);
+            std::string_view hint;
+            if (ec == tls13::errc::http_request)
+                hint = "the client has to write https://", alert = {};
+            else if (ec == tls13::errc::tls13_not_offered)
+                hint = "alos speaks TLS 1.3 only: the client needs a newer TLS library";
+            else if (ec == tls13::alert::unknown_ca || ec == tls13::alert::bad_certificate || ec == tls13::alert::certificate_unknown)
+                hint = "the client does not trust the certificate";
+            say(host().log(), level, event,
+                {{"peer", peer}, {"sni", server_name()}, {"phase", to_text(now_in())}, {"reason", reason}, {"alert", alert}, {"hint", hint}});
+        } catch (const std::bad_alloc&) {
+        }
+    }
+
+    // Says goodbye to the host, when all else of the connection is gone.
+    struct presence {
+        std::shared_ptr<Host> host;
+        boost::asio::ip::tcp::endpoint client;
+        ~presence() { host->leave(client); }
+    };
+
+    const presence presence_;
+    const Routes& routes_;
+    Stream stream_;
+    std::unique_ptr<exchange> exchange_;
+    std::uint32_t requests_ = 0;
+    std::uint32_t lingered_ = 0;
+    bool open_ = true;
+    bool silent_ = false;      // nobody is there to say goodbye to
+    bool unread_ = false;      // the client has sent, or will send, what nobody wants to read
+    bool half_closed_ = false;
+    bool timed_out_ = false;
+};
+
+// Serves one connection until its end. The coroutine owns the connection.
+template <class Stream, class Host, class Routes, class... Settings>
+task serve(std::shared_ptr<Host> host, const Routes& routes, typename Stream::next_layer_type socket,
+           boost::asio::ip::tcp::endpoint client, const Settings&... settings)
+{
+    connection<Host, Stream, Routes> c(std::move(host), routes, std::move(socket), client, settings...);
+    c.shook_hands(co_await c.handshake());
+    while (c.is_open()) {
+        if (c.take_request()) {
+            if (!c.answer()) {
+                awaitable<> work = c.rest_of_answer();
+                c.answered(co_await c.finish_coroutine(work));
+            }
+            while (!c.respond()) {
+                if (c.must_flush())
+                    c.flushed(co_await c.flush());
+            }
+        } else if (c.must_flush()) {
+            c.flushed(co_await c.flush());
+        } else if (c.is_open()) {
+            c.filled(co_await c.fill());
+        }
+    }
+    if (c.has_rest())
+        c.flushed(co_await c.flush());
+    if (c.says_goodbye())
+        static_cast<void>(co_await c.shutdown());
+    while (c.lingers())
+        c.lingered(co_await c.wait_for_more());
+}
+
+}
+
+#endif
