@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""No test is forgotten: every header has one, and every source and script below tests/ belongs to the build.
+
+    check_tests.py <build folder>
+"""
+
+import json
+import pathlib
+import sys
+
+root = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(root / "tools"))
+import headers
+
+# Nothing to run in them: a version, declarations, the umbrella.
+WITHOUT_TEST = {"config.hpp", "fwd.hpp", "alos.hpp", "src.hpp"}
+
+build = pathlib.Path(sys.argv[1])
+commands = json.loads((build / "compile_commands.json").read_text())
+built = {(pathlib.Path(entry["directory"]) / entry["file"]).resolve() for entry in commands}
+tests = root / "tests"
+forgotten = []
+
+for header in headers.layers():
+    test = tests / header.replace(".hpp", ".cpp")
+    if header not in WITHOUT_TEST and not test.exists():
+        forgotten.append(f"include/alos/{header} has no test: {test.relative_to(root)}")
+
+for folder in ("tests", "examples"):
+    for source in sorted((root / folder).rglob("*.cpp")):
+        parts = source.relative_to(root).parts
+        if parts[:2] != ("tests", "consumers") and source not in built:
+            forgotten.append(f"{source.relative_to(root)} is not in {folder}/meson.build")
+
+listed = (tests / "meson.build").read_text() + (root / "examples" / "meson.build").read_text()
+for folder in ("e2e", "examples"):
+    for script in sorted((tests / folder).glob("*.py")):
+        if not script.name.startswith("_") and f"'{script.stem}'" not in listed:
+            forgotten.append(f"{script.relative_to(root)} is not in tests/meson.build")
+
+print("\n".join(forgotten))
+sys.exit(1 if forgotten else 0)

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Builds and runs every test and ends with the line "N passed, N failed".
+
+Three builds: an ordinary one for all suites; one with the address and undefined behaviour sanitizers for the unit
+tests and the fuzz corpora; one with the thread sanitizer for the tests with threads. What is counted are test
+cases: those of doctest programs one by one, another test as one unless it says "N passed, N failed" itself.
+
+    tools/run_tests.py [plain|asan|tsan ...]     only these builds
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+root = pathlib.Path(__file__).resolve().parent.parent
+
+# Little optimisation and few debug symbols: most of the time goes into compiling.
+common = ["-Doptimization=1", "-Ddebug=false", "-Dwerror=true", "-Dbench=disabled"]
+sanitized = [*common, "-Dcpp_args=-g1", "-Dexamples=disabled", "-Db_lundef=false"]
+builds = {
+    "plain": (common, ["unit", "threads", "hygiene", "fuzz", "e2e", "example"]),
+    "asan": ([*sanitized, "-Db_sanitize=address,undefined"], ["unit", "fuzz"]),
+    "tsan": ([*sanitized, "-Db_sanitize=thread"], ["threads"]),
+}
+
+def cases(test):
+    """(passed, failed) of one test's record in testlog.json."""
+    output = test.get("stdout", "")
+    good = test["result"] in ("OK", "EXPECTEDFAIL")
+    if test["result"] == "SKIP":
+        return 0, 0
+    counted = re.findall(r"^\[doctest\] test cases: *\d+ *\| *(\d+) passed *\| *(\d+) failed", output, re.MULTILINE)
+    counted = counted or re.findall(r"^(\d+) passed, (\d+) failed", output, re.MULTILINE)
+    passed, failed = (int(number) for number in counted[-1]) if counted else (int(good), 0)
+    return passed, failed if good else max(failed, 1)
+
+
+def run(name):
+    """Configures, builds and tests one build; (passed, failed, skipped)."""
+    options, suites = builds[name]
+    folder = root / "build" / name
+    print(f"== {name}: configuring", flush=True)
+    subprocess.run([root / "tools" / "configure.sh", folder, *options], cwd=root, check=True)
+
+    introspection = subprocess.run(["meson", "introspect", folder, "--tests"], check=True, capture_output=True)
+    listed = [test for test in json.loads(introspection.stdout)
+              if any(suite.split(":")[-1] in suites for suite in test["suite"])]
+    if not listed:
+        return 0, 0, 0
+
+    log = folder / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    print(f"== {name}: building and running the suites {', '.join(suites)}", flush=True)
+    wanted = [word for suite in suites for word in ("--suite", suite)]
+    status = subprocess.run(["meson", "test", "-C", folder, "--print-errorlogs", *wanted], cwd=root).returncode
+    if not log.exists():
+        return 0, 1, 0   # it does not build
+
+    passed = failed = skipped = 0
+    for line in log.read_text().splitlines():
+        test = json.loads(line)
+        more_passed, more_failed = cases(test)
+        passed += more_passed
+        failed += more_failed
+        if test["result"] == "SKIP":
+            skipped += 1
+            why = (test.get("stdout") or test.get("stderr") or "").strip().splitlines()
+            print(f"skipped: {test['name']}: {why[-1] if why else 'no reason given'}")
+    if status != 0 and failed == 0:
+        failed = 1
+    return passed, failed, skipped
+
+
+def main():
+    passed = failed = skipped = 0
+    for name in sys.argv[1:] or builds:
+        start = time.monotonic()
+        counts = run(name)
+        print(f"== {name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped, "
+              f"{time.monotonic() - start:.0f} s", flush=True)
+        passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
+    if passed == 0:
+        print("no test was run")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(0 if passed and not failed else 1)
+
+
+main()
