@@ -86,11 +86,12 @@ constexpr bool list_contains(std::string_view list, std::string_view member) noe
     return false;
 }
 
-// RFC 9112 6, RFC 9110 7.6.1: fields that say how a message is cut out of the connection. They are ours to write, and no
-// trailer may have them.
+// RFC 9112 6, RFC 9110 7.6.1: fields that say how a message is cut out of the connection. They are ours to write, and
+// no trailer may have them.
 constexpr bool is_framing_field(std::string_view name) noexcept
 {
-    for (const std::string_view each : {"content-length", "transfer-encoding", "connection", "trailer", "te", "upgrade"}) {
+    for (const std::string_view each :
+         {"content-length", "transfer-encoding", "connection", "trailer", "te", "upgrade"}) {
         if (equal_ignoring_case(name, each))
             return true;
     }

@@ -181,8 +181,8 @@ inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONB
     return at < 0 ? -errno : at;
 }
 
-// Opens `path`, whose segments are ordinary names, below the folder `root`. Links are followed while they stay below it;
-// where the kernel cannot promise that (before Linux 5.6), none is followed. A descriptor, or a negative errno.
+// Opens `path`, whose segments are ordinary names, below the folder `root`. Links are followed while they stay below
+// it; where the kernel cannot promise that (before Linux 5.6), none is followed. A descriptor, or a negative errno.
 [[nodiscard]] inline int open_beneath(const std::filesystem::path& root, std::string_view path)
 {
     const file_descriptor folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));

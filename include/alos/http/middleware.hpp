@@ -72,8 +72,11 @@ public:
                 return std::invoke(*static_cast<T*>(object), req, res, then);
             };
         }
-        if constexpr (before_hook<T>)
-            before_ = [](void* object, request& req, response& res) { return static_cast<T*>(object)->before(req, res); };
+        if constexpr (before_hook<T>) {
+            before_ = [](void* object, request& req, response& res) {
+                return static_cast<T*>(object)->before(req, res);
+            };
+        }
         if constexpr (timed_after_hook<T>) {
             after_ = [](void* object, request& req, response& res, std::chrono::nanoseconds elapsed) {
                 static_cast<T*>(object)->after(req, res, elapsed);

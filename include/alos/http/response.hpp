@@ -155,8 +155,8 @@ public:
         return *this;
     }
 
-    // The file at `path`, with its type by its extension, ETag and Last-Modified; answers conditional and range requests
-    // (RFC 9110 13, 14). 404 if there is none. The path is the program's own: for paths that clients name there is
+    // The file at `path`, with its type by its extension, ETag and Last-Modified; answers conditional and range
+    // requests (RFC 9110 13, 14). 404 if there is none. The path is the program's own: for paths that clients name there is
     // serve_directory().
     response& file(const std::filesystem::path& path);
 
@@ -168,7 +168,8 @@ public:
     // Throws boost::system::system_error when the client is gone.
     [[nodiscard]] awaitable<> write(std::string_view piece);
 
-    // Sends an event; the first makes the body a text/event-stream.
+    // Sends an event; the first makes the body a text/event-stream. Name an event with more than data before the await:
+    // GCC 12 stumbles over braces within it.
     [[nodiscard]] awaitable<> event(const server_event& each);
     [[nodiscard]] awaitable<> event(std::string_view data) { return event(server_event{data}); }
 

@@ -418,8 +418,8 @@ inline const http::endpoint* router::find(std::size_t at, std::size_t slash, sea
     const std::size_t end = std::min(state.path.find('/', slash + 1), state.path.size());
     const std::string_view segment = state.path.substr(slash + 1, end - slash - 1);
 
-    const auto text =
-        std::ranges::lower_bound(here.texts, segment, {}, [](const auto& each) { return std::string_view(each.first); });
+    const auto text_of = [](const auto& each) { return std::string_view(each.first); };
+    const auto text = std::ranges::lower_bound(here.texts, segment, {}, text_of);
     if (text != here.texts.end() && text->first == segment) {
         if (const http::endpoint* found = find(text->second, end, state))
             return found;
