@@ -12,29 +12,26 @@ void full_handshake(const char* what, key_kind kind)
 {
     const server_side side(kind);
     report(what, best_watched(200, [&](stopwatch& watch) {
+        client_side client;
+        const byte_vector hello = client.client_hello();
         watch.start();
-        auto ends = std::make_unique<pair_of_ends>(side.config);
-        watch.stop();
-        const byte_vector hello = ends->client.client_hello();
-        watch.start();
-        ends->to_server(hello);
-        if (ends->server.wants() == want::signature) { // a slow key, which a stream would have sign elsewhere
-            const auto& request = ends->server.signature_request();
-            ends->server.answer(request.key->sign(request.scheme, request.content));
+        server_engine server(side.config);
+        feed(server, hello);
+        if (server.wants() == want::signature) { // a slow key, which a stream would have sign elsewhere
+            const auto& request = server.signature_request();
+            server.answer(request.key->sign(request.scheme, request.content));
         }
-        const byte_view flight = ends->server.output();
+        const byte_view flight = server.output();
         watch.stop();
-        ends->client.receive(flight);
-        const byte_vector finished = ends->client.finished();
+        client.receive(flight);
+        const byte_vector finished = client.finished();
         watch.start();
-        ends->server.consume_output(flight.size());
-        ends->to_server(finished);
+        server.consume_output(flight.size());
+        feed(server, finished);
+        server.release();
         watch.stop();
-        if (!ends->server.is_connected())
+        if (!server.is_connected())
             std::exit(1);
-        watch.start();
-        ends->server.release();
-        watch.stop();
     }));
 }
 

@@ -61,21 +61,21 @@ struct server_side {
     }
 };
 
+using client_side = alos_tests::test_client<peer_crypto>;
+
+inline void feed(server_engine& server, byte_view bytes)
+{
+    copy(bytes, server.prepare(bytes.size()));
+    server.commit(bytes.size());
+    static_cast<void>(server.plaintext());
+}
+
 // Both ends of one connection.
 struct pair_of_ends {
     explicit pair_of_ends(const server_config& config) : server(config) {}
 
     server_engine server;
-    alos_tests::test_client<peer_crypto> client;
-
-    void to_server(byte_view bytes)
-    {
-        copy(bytes, server.prepare(bytes.size()));
-        server.commit(bytes.size());
-        keep_plaintext();
-    }
-
-    void keep_plaintext() { static_cast<void>(server.plaintext()); }
+    client_side client;
 
     void to_client()
     {
@@ -88,9 +88,9 @@ struct pair_of_ends {
 
     void handshake()
     {
-        to_server(client.client_hello());
+        feed(server, client.client_hello());
         to_client();
-        to_server(client.finished());
+        feed(server, client.finished());
         if (!server.is_connected()) {
             std::fprintf(stderr, "the handshake failed: %s\n", server.error().message().c_str());
             std::exit(1);

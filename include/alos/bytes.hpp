@@ -2,9 +2,9 @@
 #ifndef ALOS_BYTES_HPP
 #define ALOS_BYTES_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,10 +25,18 @@ inline std::string_view as_text(byte_view bytes) noexcept
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-inline bool equal(byte_view a, byte_view b) noexcept { return std::ranges::equal(a, b); }
+inline bool equal(byte_view a, byte_view b) noexcept
+{
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
 
-// Copies all of `from` to the front of `to`, which must be at least as long.
-inline void copy(byte_view from, byte_span to) noexcept { std::ranges::copy(from, to.begin()); }
+// Copies all of `from` to the front of `to`, which must be at least as long and may overlap it.
+// Note: GCC 12 turns std::ranges::copy over spans into a loop of single bytes at -O2.
+inline void copy(byte_view from, byte_span to) noexcept
+{
+    if (!from.empty())
+        std::memmove(to.data(), from.data(), from.size());
+}
 
 }
 
