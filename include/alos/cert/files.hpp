@@ -97,9 +97,11 @@ inline std::string directory_of(std::string_view path)
     const detail::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.is_open())
         return detail::file_failure(path, "cannot be opened", errno);
-    secret_text text(max_pem_size + 1);
+    secret_text text;
     std::size_t size = 0;
-    while (size < text.size()) {
+    while (size <= max_pem_size) {
+        if (size == text.size())
+            text.resize(std::min(2 * size + 16384, max_pem_size + 1));
         const ssize_t got = ::read(file.number(), text.data() + size, text.size() - size);
         if (got < 0 && errno == EINTR)
             continue;

@@ -282,7 +282,8 @@ inline outcome<std::vector<certificate>> read_chain(std::string_view chain_pem, 
 
     for (std::size_t leaf = 0; leaf < all->size(); ++leaf) {
         const certificate& owner = (*all)[leaf];
-        const auto key = std::ranges::find_if(*keys, [&](const private_key_ptr& one) { return belongs_to(*one, owner); });
+        const auto is_its_key = [&](const private_key_ptr& one) { return belongs_to(*one, owner); };
+        const auto key = std::ranges::find_if(*keys, is_its_key);
         if (key == keys->end())
             continue;
         const auto signer = std::make_shared<const local_key>(*key, schemes_of(owner.key), owner.key.bits == 0);

@@ -5,6 +5,7 @@
 #include <alos/cert/self_signed.hpp>
 #include <alos/cert/store.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <mutex>
 #include <utility>

@@ -6,6 +6,7 @@
 #include <alos/cert/load.hpp>
 #include <alos/crypto/botan_issue.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>

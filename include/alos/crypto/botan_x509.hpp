@@ -7,6 +7,7 @@
 #include <botan/hash.h>
 #include <botan/x509_key.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace alos::inline v0 {

@@ -5,6 +5,7 @@
 #include <alos/http/date.hpp>
 #include <alos/http/request.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace alos::inline v0::http {

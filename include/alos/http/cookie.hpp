@@ -5,6 +5,7 @@
 #include <alos/http/date.hpp>
 #include <alos/http/fields.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <stdexcept>

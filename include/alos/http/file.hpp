@@ -7,6 +7,7 @@
 #include <alos/http/conditional.hpp>
 #include <alos/http/message.hpp>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <string>

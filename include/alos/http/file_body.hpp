@@ -5,6 +5,7 @@
 #include <alos/bytes.hpp>
 #include <alos/http/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <utility>

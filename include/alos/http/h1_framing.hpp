@@ -7,6 +7,7 @@
 #include <alos/http/fields.hpp>
 #include <alos/http/uri.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 

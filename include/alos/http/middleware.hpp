@@ -5,6 +5,7 @@
 
 #include <alos/http/handler.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 

@@ -8,6 +8,8 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
+
 namespace alos::inline v0::http {
 
 // A tls13::engine without a handshake: connected from the start, never failed.

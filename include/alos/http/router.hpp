@@ -6,6 +6,7 @@
 
 #include <alos/http/middleware.hpp>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <initializer_list>

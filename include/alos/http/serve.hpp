@@ -223,8 +223,14 @@ public:
         return !silent_;
     }
 
-    // Whether something of the last response is left.
-    [[nodiscard]] bool has_rest() { return !silent_ && must_flush(); }
+    // Whether something of the last response is left. The goodbye leaves with it.
+    [[nodiscard]] bool has_rest()
+    {
+        if (silent_)
+            return false;
+        stream_.engine().close();
+        return must_flush();
+    }
 
     // After an answer that came before its request was read: closing at once would destroy the answer on its way
     // (RFC 9112 9.6). Throws away what comes until the client closes, the deadline, or a limit.
@@ -566,7 +572,7 @@ private:
     {
         constexpr std::string_view page = "HTTP/1.1 400 Bad Request\r\n"
                                           "Content-Type: text/plain; charset=utf-8\r\n"
-                                          "Content-Length: 59\r\n"
+                                          "Content-Length: 60\r\n"
                                           "Connection: close\r\n\r\n"
                                           "This port speaks HTTPS only: write https:// in the address.\n";
         error_code ignored;

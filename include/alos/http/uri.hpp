@@ -4,6 +4,7 @@
 
 #include <alos/http/fields.hpp>
 
+#include <algorithm>
 #include <string>
 
 namespace alos::inline v0::http {

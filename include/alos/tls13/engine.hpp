@@ -176,8 +176,10 @@ public:
         if (plaintext_.empty())
             this->reader_.release();
         this->writer_.release();
-        if (fragment_is_read())
+        if (fragment_is_read() && !falls_back_) {
             this->fragment_ = {};
+            this->fragment_read_ = 0;
+        }
     }
 
     void pause() noexcept { this->writer_.pause(); }

@@ -6,6 +6,7 @@
 #include <alos/tls13/config.hpp>
 #include <alos/tls13/record.hpp>
 
+#include <algorithm>
 #include <optional>
 
 namespace alos::inline v0::tls13 {

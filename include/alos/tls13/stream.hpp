@@ -115,7 +115,7 @@ public:
     template <class Token = boost::asio::deferred_t>
     auto async_handshake(Token&& token = {})
     {
-        return initiate<void(error_code)>(
+        return initiate<Token, void(error_code)>(
             [](auto state, stream* self) -> void {
                 state.throw_if_cancelled(false);
                 co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
@@ -152,7 +152,7 @@ public:
     template <class Token = boost::asio::deferred_t>
     auto async_fill(Token&& token = {})
     {
-        return initiate<void(error_code)>(
+        return initiate<Token, void(error_code)>(
             [](auto state, stream* self) -> void {
                 state.throw_if_cancelled(false);
                 state.reset_cancellation_state(boost::asio::enable_total_cancellation());
@@ -174,7 +174,7 @@ public:
     template <class Token = boost::asio::deferred_t>
     auto async_flush(Token&& token = {})
     {
-        return initiate<void(error_code)>(
+        return initiate<Token, void(error_code)>(
             [](auto state, stream* self) -> void {
                 state.throw_if_cancelled(false);
                 error_code ec = self->try_flush();
@@ -197,7 +197,7 @@ public:
     template <class Token = boost::asio::deferred_t>
     auto async_shutdown(Token&& token = {})
     {
-        return initiate<void(error_code)>(
+        return initiate<Token, void(error_code)>(
             [](auto state, stream* self) -> void {
                 state.throw_if_cancelled(false);
                 co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
@@ -209,11 +209,12 @@ public:
                 }
                 if (!ec && self->engine_.is_failed() && self->half_close()) {
                     self->drained_ = 0;
-                    error_code end;
-                    while (!end && self->drained_ < max_drained) {
+                    for (bool goes_on = true; goes_on && self->drained_ < max_drained;) {
                         const auto ready = co_await self->wait_for_input();
-                        end = self->received(ready);
-                        self->drained_ += self->engine_.discard_input();
+                        const error_code end = self->received(ready);
+                        const std::size_t size = self->engine_.discard_input();
+                        self->drained_ += size;
+                        goes_on = self->must_wait(end) || (!end && size != 0); // at the end there is nothing
                     }
                 }
                 co_return std::make_tuple(ec);
@@ -225,7 +226,7 @@ public:
     template <class Buffers, class Token = boost::asio::deferred_t>
     auto async_read_some(const Buffers& buffers, Token&& token = {})
     {
-        return initiate<void(error_code, std::size_t)>(
+        return initiate<Token, void(error_code, std::size_t)>(
             [](auto state, stream* self, Buffers into) -> void {
                 state.throw_if_cancelled(false);
                 state.reset_cancellation_state(boost::asio::enable_total_cancellation());
@@ -250,7 +251,7 @@ public:
     template <class Buffers, class Token = boost::asio::deferred_t>
     auto async_write_some(const Buffers& buffers, Token&& token = {})
     {
-        return initiate<void(error_code, std::size_t)>(
+        return initiate<Token, void(error_code, std::size_t)>(
             [](auto state, stream* self, Buffers from) -> void {
                 state.throw_if_cancelled(false);
                 std::size_t size = self->put(from);
@@ -279,8 +280,9 @@ private:
     static constexpr std::size_t max_drained = 64 * 1024;
     static constexpr std::chrono::seconds pause{1};
 
-    template <class Signature, class Implementation, class Token, class... Arguments>
-    auto initiate(Implementation implementation, Token& token, const Arguments&... arguments)
+    // Token as the caller of the operation gave it: a handler that is an lvalue is copied, not moved from.
+    template <class Token, class Signature, class Implementation, class... Arguments>
+    auto initiate(Implementation implementation, std::remove_reference_t<Token>& token, const Arguments&... arguments)
     {
         return boost::asio::async_initiate<Token, Signature>(
             boost::asio::co_composed<Signature>(std::move(implementation), next_layer_), token, this, arguments...);
