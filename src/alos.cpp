@@ -1,0 +1,2 @@
+// The one translation unit of -Dseparate_compilation=true.
+#include <alos/src.hpp>
