@@ -17,6 +17,9 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <memory>
+
 namespace alos_tests {
 namespace {
 

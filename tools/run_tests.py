@@ -38,6 +38,10 @@ def cases(test):
     return passed, failed if good else max(failed, 1)
 
 
+def introspect(folder, what):
+    return json.loads(subprocess.run(["meson", "introspect", folder, what], check=True, capture_output=True).stdout)
+
+
 def run(name):
     """Configures, builds and tests one build; (passed, failed, skipped)."""
     options, suites = builds[name]
@@ -45,19 +49,25 @@ def run(name):
     print(f"== {name}: configuring", flush=True)
     subprocess.run([root / "tools" / "configure.sh", folder, *options], cwd=root, check=True)
 
-    introspection = subprocess.run(["meson", "introspect", folder, "--tests"], check=True, capture_output=True)
-    listed = [test for test in json.loads(introspection.stdout)
+    listed = [test for test in introspect(folder, "--tests")
               if any(suite.split(":")[-1] in suites for suite in test["suite"])]
     if not listed:
         return 0, 0, 0
+    needed = {target for test in listed for target in test["depends"]}
+    files = [pathlib.Path(target["filename"][0]).relative_to(folder)
+             for target in introspect(folder, "--targets") if target["id"] in needed]
+
+    print(f"== {name}: building", flush=True)
+    # What does not build fails by itself; the rest is tested all the same.
+    status = subprocess.run(["ninja", "-C", folder, "-k", "0", "--quiet", *files]).returncode
 
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    print(f"== {name}: building and running the suites {', '.join(suites)}", flush=True)
+    print(f"== {name}: running the suites {', '.join(suites)}", flush=True)
     wanted = [word for suite in suites for word in ("--suite", suite)]
-    status = subprocess.run(["meson", "test", "-C", folder, "--print-errorlogs", *wanted], cwd=root).returncode
+    status |= subprocess.run(["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", *wanted]).returncode
     if not log.exists():
-        return 0, 1, 0   # it does not build
+        return 0, 1, 0
 
     passed = failed = skipped = 0
     for line in log.read_text().splitlines():

@@ -137,9 +137,7 @@ def answers_alert(sent, text, alert):
     connection = shim.accept()
     connection.sendall(sent)
     connection.shutdown(socket.SHUT_WR)
-    received = b""
-    while more := connection.recv(4096):
-        received += more
+    received = b"".join(iter(lambda: connection.recv(4096), b""))
     equal(received.hex(), f"150303000202{alerts[alert]:02x}" if alert else "")
     shim.ends(1, text)
 

@@ -14,11 +14,17 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <utility>
 
 namespace {
 
@@ -325,7 +331,8 @@ asio::awaitable<void> drain(socket_type& socket)
     socket.shutdown(socket_type::shutdown_send, ec);
     std::array<char, 16 * 1024> ignored;
     while (!ec) {
-        const auto [end, size] = co_await socket.async_read_some(asio::buffer(ignored), asio::cancel_after(5s, as_result));
+        const auto [end, size] =
+            co_await socket.async_read_some(asio::buffer(ignored), asio::cancel_after(5s, as_result));
         ec = end;
     }
 }

@@ -56,7 +56,8 @@ def loads_up():
 
 def fetches_in_parallel():
     with Server(keys=["rsa"]) as server:
-        said = fetch(server, "--no-progress-meter", "--parallel", "--parallel-max", 50, "--parallel-immediate", path="/bytes/100?[1-200]")
+        said = fetch(server, "--no-progress-meter", "--parallel", "--parallel-max", 50, "--parallel-immediate",
+                     path="/bytes/100?[1-200]")
         equal(len(said), 200 * 100)
 
 

@@ -2,10 +2,12 @@
 
 import atexit
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 build_root, source_root = map(pathlib.Path, sys.argv[1:3])
 sys.path.insert(0, str(source_root / "tests" / "support"))
@@ -32,12 +34,12 @@ def letters(size):
 
 
 def need(program):
-    """The path of a client, without which the script is skipped."""
-    path = shutil.which(program) or (tools / program if (tools / program).exists() else None)
-    if not path:
-        print(f"there is no {program} here")
-        sys.exit(77)
-    return path
+    """The path of a program, without which the script is skipped."""
+    for path in (tools / program, build_root / "examples" / program, shutil.which(program)):
+        if path and pathlib.Path(path).exists():
+            return path
+    print(f"there is no {program} here")
+    sys.exit(77)
 
 
 def certificate(name):
@@ -61,9 +63,28 @@ class Server:
 
     def __exit__(self, *_):
         self.process.terminate()
-        status = self.process.wait(10)
         self.process.stdout.close()
-        equal(status, 0)
+        equal(self.process.wait(10), 0)
+
+
+class Example:
+    """One of the examples, in a folder of its own, while the context lasts."""
+
+    def __init__(self, name, *arguments):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
+        with open(folder / "log", "w") as log:
+            self.process = subprocess.Popen([need(name), *arguments, "127.0.0.1:0"], cwd=folder, stderr=log)
+        while not (found := re.search(r"https=\S*:(\d+) .*server\.threads", (folder / "log").read_text(), re.DOTALL)):
+            holds(self.process.poll() is None, (folder / "log").read_text())
+            time.sleep(0.02)
+        self.port = int(found[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        equal(self.process.wait(10), 0)
 
 
 def say(*words, given="", status=0, seconds=15):

@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 
-from harness import Server, equal, holds, host, keys, letters, page, root, run, ten_mib
+from harness import Server, contains, equal, host, keys, letters, page, root, run, ten_mib
 
 
 def context(**settings):
@@ -18,6 +18,7 @@ def context(**settings):
 
 def connect(server, tls=None, **arguments):
     raw = socket.create_connection(("127.0.0.1", server.port), timeout=15)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return (tls or context()).wrap_socket(raw, server_hostname=host, **arguments)
 
 
@@ -42,10 +43,9 @@ def takes(key):
     return key, case
 
 
-def chooses_the_strongest_key_in_common():
-    """The first certificate that the client can verify: this one offers every scheme."""
+def chooses_the_first_key_in_common():
     with Server(keys=keys) as server, connect(server) as tls:
-        equal(tls.getpeercert()["subject"], (((("commonName", keys[0])),),))
+        equal(tls.getpeercert()["subject"], ((("commonName", keys[0]),),))
 
 
 def is_asked_again():
@@ -65,9 +65,7 @@ def loads_both_ways():
 def sends_requests_ahead():
     with Server() as server, connect(server) as tls:
         tls.sendall(b"GET / HTTP/1.1\r\n\r\n" * 200 + b"GET / HTTP/1.0\r\n\r\n")
-        answer = b""
-        while more := tls.recv(65536):
-            answer += more
+        answer = b"".join(iter(lambda: tls.recv(65536), b""))
         equal(answer.count(page.encode()), 201)
 
 
@@ -97,7 +95,7 @@ def agrees_on_a_protocol():
 def fails_without_a_common_protocol():
     tls = context()
     tls.set_alpn_protocols(["h2"])
-    fails(tls, "TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "--alpn", "http/1.1")
+    fails(tls, "alert no application protocol", "--alpn", "http/1.1")
 
 
 def fails(tls, reason, *flags):
@@ -105,13 +103,13 @@ def fails(tls, reason, *flags):
         try:
             connect(server, tls).close()
         except ssl.SSLError as error:
-            holds(error.reason == reason or reason.startswith("TLSV1_ALERT_NO_"), error.reason)
+            contains(str(error), reason)
         else:
             raise AssertionError("the handshake succeeded")
 
 
 def is_told_of_wrong_versions():
-    fails(context(maximum_version=ssl.TLSVersion.TLSv1_2), "TLSV1_ALERT_PROTOCOL_VERSION")
+    fails(context(maximum_version=ssl.TLSVersion.TLSv1_2), "alert protocol version")
 
 
 def distrusts_a_stranger():
@@ -126,7 +124,7 @@ def distrusts_a_stranger():
 
 run([
     *(takes(key) for key in keys),
-    ("five certificates", chooses_the_strongest_key_in_common), ("HelloRetryRequest", is_asked_again),
+    ("five certificates", chooses_the_first_key_in_common), ("HelloRetryRequest", is_asked_again),
     ("10 MiB both ways", loads_both_ways), ("requests ahead", sends_requests_ahead),
     ("50 KeyUpdates", updates_keys_on_request), ("close_notify", is_told_of_the_end), ("ALPN", agrees_on_a_protocol),
     ("no common ALPN", fails_without_a_common_protocol), ("TLS 1.2 only", is_told_of_wrong_versions),

@@ -7,7 +7,7 @@
 
 #include <alos/tls13/engine.hpp>
 
-#include <functional>
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <ostream>

@@ -10,6 +10,7 @@
 
 #include <botan/ec_scalar.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 

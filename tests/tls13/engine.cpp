@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include <numeric>
+#include <algorithm>
 
 namespace alos_tests {
 namespace {

@@ -16,6 +16,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <functional>
 #include <thread>
 
 namespace alos_tests {
@@ -146,11 +148,15 @@ public:
     std::span<const signature_scheme> schemes() const noexcept override { return schemes_; }
     bool immediate() const noexcept override { return false; }
     result<byte_vector> sign(signature_scheme, byte_view) const override { return byte_vector(64, 1); }
-    void start(signature_scheme, byte_vector, completion done) const override { waiting = std::move(done); }
+    void start(signature_scheme, byte_vector, completion done) const override { waiting_ = std::move(done); }
 
-    mutable completion waiting;
+    [[nodiscard]] bool is_asked() const { return static_cast<bool>(waiting_); }
+
+    // Once, while the stream lives.
+    void answer(result<byte_vector> signature) { std::exchange(waiting_, {})(std::move(signature)); }
 
 private:
+    mutable completion waiting_;
     std::vector<signature_scheme> schemes_{signature_scheme::ecdsa_secp256r1_sha256};
 };
 
@@ -515,9 +521,9 @@ TEST_CASE("a slow signature is awaited, wherever it is made")
     outcome done;
     tls.tls.async_handshake(done.handler());
     tls.give(tls.client.client_hello());
-    REQUIRE(site.key->waiting);
+    REQUIRE(site.key->is_asked());
     CHECK_FALSE(tls.client.complete);
-    std::thread([&] { site.key->waiting(byte_vector(64, 1)); }).join();
+    std::thread([&] { site.key->answer(byte_vector(64, 1)); }).join();
     tls.run();
     CHECK(tls.client.complete);
     tls.give(tls.client.finished());
@@ -531,7 +537,7 @@ TEST_CASE("a signature that fails ends the handshake with internal_error")
     outcome done;
     tls.tls.async_handshake(done.handler());
     tls.give(tls.client.client_hello());
-    site.key->waiting(make_error_code(boost::system::errc::io_error));
+    site.key->answer(make_error_code(boost::system::errc::io_error));
     tls.run();
     CHECK(done.ec == errc::signature_failed);
     CHECK(tls.client.received_alert == alert::internal_error);
@@ -548,7 +554,7 @@ TEST_CASE("a handshake that is cancelled while a signature is made ends with it"
     signal.emit(asio::cancellation_type::terminal);
     tls.run();
     CHECK_FALSE(done.ec);
-    site.key->waiting(byte_vector(64, 1));
+    site.key->answer(byte_vector(64, 1));
     tls.run();
     CHECK(done.ec == asio::error::operation_aborted);
 }

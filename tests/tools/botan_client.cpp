@@ -75,7 +75,8 @@ void run(std::span<char*> arguments)
 {
     boost::asio::io_context context;
     tcp::socket socket(context);
-    socket.connect({boost::asio::ip::make_address("127.0.0.1"), static_cast<unsigned short>(std::atoi(arguments[0]))});
+    const auto port = static_cast<unsigned short>(std::atoi(arguments[0]));
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), port});
 
     std::string policy = "allow_tls12 = false\nallow_tls13 = true\nrequire_cert_revocation_info = false\n";
     for (const char* pair : arguments.subspan(3))
@@ -93,7 +94,8 @@ void run(std::span<char*> arguments)
         if (!has_asked && client.is_active()) {
             has_asked = true;
             client.update_traffic_keys(true);
-            client.send("GET " + std::string(arguments[1]) + " HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n");
+            client.send("GET " + std::string(arguments[1]) +
+                        " HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n");
         }
         const std::size_t size = socket.read_some(boost::asio::buffer(buffer)); // throws at the end
         client.received_data(std::span(buffer).first(size));

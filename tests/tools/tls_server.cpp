@@ -49,8 +49,8 @@ using acceptor_type = asio::basic_socket_acceptor<asio::ip::tcp, executor>;
 using tls_stream = tls13::stream<socket_type>;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
-constexpr auto patience = 60s;             // for a client that says nothing
-constexpr auto farewell = 5s;              // for one that should be gone
+constexpr auto patience = 60s; // for a client that says nothing
+constexpr auto farewell = 5s;  // for one that should be gone
 constexpr std::size_t max_head = 64 * 1024;
 constexpr std::size_t max_drained = 32 * 1024 * 1024;
 

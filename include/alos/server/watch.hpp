@@ -72,7 +72,7 @@ private:
     watched* next_ = nullptr;
     watched* previous_ = nullptr;
     std::uint64_t mark_ = unknown; // progress when the deadline was set, or at the first tick after
-    std::uint32_t expires_ = 0;
+    std::uint32_t expires_ = std::numeric_limits<std::uint32_t>::max();
     phase phase_ = phase::handshake;
 };
 

@@ -54,11 +54,13 @@ public:
     template <class Acceptor>
     void accept_from_others(Acceptor& acceptor)
     {
+        error_code ignored;
+        acceptor.non_blocking(true, ignored); // it is asked until it has no more
         close_acceptor_ = [&acceptor] {
-            error_code ignored;
-            acceptor.cancel(ignored);
+            error_code ec; // it may be closed already
+            acceptor.cancel(ec);
         };
-        ++accepting_;
+        accepting_ = true;
         accept_from(this->shared_from_this(), acceptor, traffic::https);
     }
 
@@ -97,7 +99,7 @@ public:
         return ended_.async_wait(std::forward<Token>(token));
     }
 
-    [[nodiscard]] bool is_done() const noexcept { return draining_ && connections_.empty() && accepting_ == 0; }
+    [[nodiscard]] bool is_done() const noexcept { return draining_ && connections_.empty() && !accepting_; }
 
     // What http::connection asks of its host:
 
@@ -179,7 +181,7 @@ private:
             if (self->draining_) // and `from` is gone
                 break;
         }
-        self->stopped_accepting(kind);
+        self->stopped_accepting();
     }
 
     // Accepts what waits.
@@ -259,10 +261,14 @@ private:
         self->ticking_ = false;
     }
 
-    void stopped_accepting(traffic)
+    // A listener is gone. When that was somebody else's acceptor, its owner wants the end.
+    void stopped_accepting()
     {
-        if (accepting_ > 0)
-            --accepting_;
+        if (!close_acceptor_)
+            return;
+        accepting_ = false;
+        close_acceptor_ = nullptr;
+        drain();
         if (is_done())
             end();
     }
@@ -295,7 +301,7 @@ private:
     std::function<void()> close_acceptor_;
     http::date_cache date_;
     std::vector<std::unique_ptr<http::exchange>> exchanges_ = with_capacity();
-    int accepting_ = 0; // from a user's acceptor
+    bool accepting_ = false; // from somebody else's acceptor
     bool draining_ = false;
     bool ticking_ = false;
     bool out_of_room_ = false;

@@ -126,7 +126,8 @@ private:
         case content_type::alert:
         case content_type::handshake:
         case content_type::application_data: break;
-        default: return seen_any_ ? errc::unknown_content_type : not_a_record();
+        default:
+            return seen_any_ || header.legacy_record_version >> 8 == 3 ? errc::unknown_content_type : not_a_record();
         }
         // RFC 8446 5.1: legacy_record_version MUST be ignored for all purposes.
         // Note: but for telling something else from TLS.
