@@ -11,7 +11,7 @@ import time
 
 build_root, source_root = map(pathlib.Path, sys.argv[1:3])
 sys.path.insert(0, str(source_root / "tests" / "support"))
-from cases import equal, holds, run  # noqa: E402, F401
+from cases import Skip, equal, holds, run  # noqa: E402, F401
 
 tools = build_root / "tests" / "tools"
 pem = source_root / "tests" / "vectors" / "pem"

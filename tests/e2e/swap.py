@@ -32,7 +32,7 @@ async def fetch(server):
     return certificate
 
 
-async def swap_under_load(server, swaps=20):
+async def swap_under_load(server, swaps=100):
     seen, is_over = set(), False
 
     async def load():
@@ -60,4 +60,4 @@ def case():
         asyncio.run(swap_under_load(server))
 
 
-run([("20 swaps", case)], seconds=60)
+run([("100 swaps", case)], seconds=60)

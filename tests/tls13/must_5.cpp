@@ -427,6 +427,19 @@ TEST_CASE("RFC 8446 5.2: every suite protects both directions")
 
 // --- 5.3 ---
 
+TEST_CASE("RFC 8446 5.3: sequence numbers have more than 16 bits, both ways")
+{
+    connection tls;
+    tls.handshake();
+    constexpr std::size_t records = 0x10000 + 10;
+    for (std::size_t i = 0; i < records; ++i) {
+        tls.feed(tls.client.application_data("x"));
+        tls.write("y");
+    }
+    CHECK(tls.received.size() == records);
+    CHECK(tls.client.data.size() == records);
+}
+
 TEST_CASE("RFC 8446 5.3: a record that comes twice is bad_record_mac")
 {
     CHECK(when_connected([](client& who) {

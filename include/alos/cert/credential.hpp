@@ -33,7 +33,8 @@ public:
     // Whether sign() is quick enough for the thread that serves connections.
     [[nodiscard]] virtual bool immediate() const noexcept { return true; }
 
-    // Begins to sign; calls `done` once, on any thread, perhaps before it returns. Does not throw.
+    // Begins to sign; calls `done` once, on any thread, perhaps before it returns, or destroys it uncalled. Either must
+    // happen while the executor of the connection lives. Does not throw.
     virtual void start(signature_scheme scheme, byte_vector content, completion done) const
     {
         done(sign(scheme, content));

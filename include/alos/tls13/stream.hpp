@@ -84,7 +84,7 @@ public:
         return engine_.write(data);
     }
 
-    // Reads what is there, once, without waiting: would_block if nothing is.
+    // Reads what is there, once, without waiting: would_block if nothing is. plaintext() must be empty.
     error_code try_fill()
         requires waitable_layer<next_layer_type>
     {
