@@ -159,8 +159,7 @@ private:
     {
         if (auto prepared = prepare(); !prepared)
             return prepared;
-        const std::size_t threads = state_->config.threads != 0 ? state_->config.threads
-                                                                : std::max(1u, std::thread::hardware_concurrency());
+        const std::size_t threads = state_->serving_threads();
         if (auto opened = open(threads); !opened) {
             close();
             return opened;

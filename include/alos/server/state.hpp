@@ -7,6 +7,10 @@
 #include <alos/server/admission.hpp>
 #include <alos/server/config.hpp>
 #include <alos/server/redirect.hpp>
+#include <alos/server/signing_pool.hpp>
+
+#include <algorithm>
+#include <thread>
 
 namespace alos::inline v0 {
 
@@ -19,8 +23,10 @@ struct server_state {
               say(log, log_level::warning, "server.certificate", {{"reason", what}});
           }),
           gate(config.limits.connections, config.limits.connections_per_address),
-          redirect(challenges)
+          redirect(challenges),
+          signers(config.signing_threads != 0 ? config.signing_threads : std::max(1u, serving_threads() / 2))
     {
+        config.tls.run_elsewhere = [this](std::function<void()> work) { signers.run(std::move(work)); };
         config.tls.certificates = &certificates.served();
         if (config.tls.alpn.empty())
             config.tls.alpn = {"http/1.1"};
@@ -29,6 +35,12 @@ struct server_state {
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;
 
+    // How many threads serve.
+    [[nodiscard]] unsigned serving_threads() const noexcept
+    {
+        return config.threads != 0 ? config.threads : std::max(1u, std::thread::hardware_concurrency());
+    }
+
     basic_server_config<Policy> config;
     const typename Policy::log log;
     cert::registry certificates;
@@ -36,6 +48,7 @@ struct server_state {
     admission gate;
     challenge_table challenges;
     redirect_routes redirect;
+    signing_pool signers;
 };
 
 }

@@ -6,6 +6,7 @@
 #include <alos/crypto/algorithms.hpp>
 #include <alos/tls13/record.hpp>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,10 @@ struct server_config {
 
     // RFC 8446 5.1: the most plaintext in one record, at most 2^14 bytes.
     std::size_t max_fragment = max_plaintext_size;
+
+    // Runs its argument, a private key operation that is not immediate, on another thread (RFC 8446 4.4.3). Empty: the
+    // key's own start() decides where it signs.
+    std::function<void(std::function<void()>)> run_elsewhere;
 
     // Whether a ClientHello without TLS 1.3 ends with want::fallback (its bytes can be taken with received())
     // instead of the alert protocol_version.

@@ -31,6 +31,17 @@ struct signature_request {
     std::shared_ptr<const cert::signing_key> key;
     signature_scheme scheme{};
     byte_vector content;
+    const server_config* config = nullptr;
+
+    // Has the key sign, where the server_config says; see signing_key::start for `done`.
+    void start(cert::signing_key::completion done) &&
+    {
+        if (!config->run_elsewhere)
+            return key->start(scheme, std::move(content), std::move(done));
+        config->run_elsewhere([request = std::move(*this), done = std::move(done)] {
+            request.key->start(request.scheme, request.content, done);
+        });
+    }
 };
 
 // Proof that no bytes of a handshake message are left over where keys are about to change (RFC 8446 5.1):
@@ -105,7 +116,7 @@ public:
 
     [[nodiscard]] signing sign(const cert::credential& credential, signature_scheme scheme, byte_vector content)
     {
-        return signing(*this, {credential.key, scheme, std::move(content)});
+        return signing(*this, {credential.key, scheme, std::move(content), &config_});
     }
 
     // Sends a handshake message and adds it to the transcript.

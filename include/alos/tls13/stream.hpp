@@ -425,7 +425,7 @@ private:
             [executor = get_executor()](auto handler, signature_request what) {
                 auto shared = std::make_shared<decltype(handler)>(std::move(handler));
                 auto work = boost::asio::make_work_guard(executor);
-                what.key->start(what.scheme, std::move(what.content), [shared, work](result<byte_vector> signature) {
+                std::move(what).start([shared, work](result<byte_vector> signature) {
                     boost::asio::post(work.get_executor(), [shared, signature = std::move(signature)]() mutable {
                         std::move (*shared)(std::move(signature));
                     });
