@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -144,6 +145,13 @@ public:
         was_reset = n < 0;
         text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
         return text;
+    }
+
+    // What is there already; 0 if nothing is.
+    std::size_t receive_now(std::span<char> into)
+    {
+        const auto n = ::recv(socket_.get(), into.data(), into.size(), MSG_DONTWAIT);
+        return n > 0 ? static_cast<std::size_t>(n) : 0;
     }
 
     // All that comes until the server closes.

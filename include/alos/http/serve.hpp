@@ -216,11 +216,11 @@ public:
         return true;
     }
 
-    // Whether the other side still listens to a proper end; its deadline starts.
+    // Whether a proper end is still to be sent, or an alert; its deadline starts.
     [[nodiscard]] bool says_goodbye()
     {
         enter(phase::goodbye);
-        return !silent_;
+        return !silent_ && (stream_.engine().has_output() || stream_.engine().is_failed());
     }
 
     // Whether something of the last response is left. The goodbye leaves with it.

@@ -92,7 +92,7 @@ public:
         const byte_span room = engine_.prepare(read_size_);
         room_ = room.size();
         const std::size_t size = next_layer_.read_some(boost::asio::buffer(room.data(), room.size()), ec);
-        return received(std::make_tuple(ec, size));
+        return take_in(ec, size);
     }
 
     // Sends what can be sent without waiting: would_block if something is left for async_flush.
@@ -118,7 +118,8 @@ public:
         return initiate<Token, void(error_code)>(
             [](auto state, stream* self) -> void {
                 state.throw_if_cancelled(false);
-                co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
+                if (self->engine_.is_connected() || self->engine_.wants() != want::input)
+                    co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
                 error_code ec;
                 for (;;) {
                     static_cast<void>(self->engine_.plaintext()); // takes in what was received
@@ -200,10 +201,11 @@ public:
         return initiate<Token, void(error_code)>(
             [](auto state, stream* self) -> void {
                 state.throw_if_cancelled(false);
-                co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
                 self->engine_.close();
-                error_code ec;
-                for (ec = self->try_flush(); self->must_wait(ec);) {
+                error_code ec = self->try_flush();
+                if (!self->must_wait(ec))
+                    co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
+                while (self->must_wait(ec)) {
                     const auto ready = co_await self->wait_for_output();
                     ec = self->sent(ready);
                 }
@@ -293,32 +295,31 @@ private:
         return ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
     }
 
-    // What a waitable layer waits with is nothing, and what another reads into is little while it idles.
+    // Little memory is enough to wait with; if the read fills it, there is more to be had.
     [[nodiscard]] auto wait_for_input()
     {
         engine_.release();
-        if constexpr (waitable_layer<next_layer_type>) {
-            return next_layer_.async_wait(boost::asio::socket_base::wait_read,
-                                          boost::asio::as_tuple(boost::asio::deferred));
-        } else {
-            const byte_span room = engine_.prepare(read_size_);
-            room_ = room.size();
-            return next_layer_.async_read_some(boost::asio::buffer(room.data(), room.size()),
-                                               boost::asio::as_tuple(boost::asio::deferred));
-        }
+        const byte_span room = engine_.prepare(waitable_layer<next_layer_type> ? idle_read_size : read_size_);
+        room_ = room.size();
+        return next_layer_.async_read_some(boost::asio::buffer(room.data(), room.size()),
+                                           boost::asio::as_tuple(boost::asio::deferred));
     }
 
-    // The layer is ready to be read.
-    [[nodiscard]] error_code received(const std::tuple<error_code>& ready)
-    {
-        const error_code ec = std::get<0>(ready);
-        return ec ? ec : try_fill();
-    }
-
-    // The layer was read. Its end is the engine's to judge.
     [[nodiscard]] error_code received(const std::tuple<error_code, std::size_t>& read)
     {
-        const auto [ec, size] = read;
+        error_code ec = take_in(std::get<0>(read), std::get<1>(read));
+        if constexpr (waitable_layer<next_layer_type>) {
+            if (!ec && std::get<1>(read) == room_)
+                ec = try_fill();
+            if (must_wait(ec))
+                ec = {};
+        }
+        return ec;
+    }
+
+    // What a read gave goes to the engine. The layer's end is the engine's to judge.
+    [[nodiscard]] error_code take_in(error_code ec, std::size_t size)
+    {
         engine_.commit(size);
         if (size == room_)
             read_size_ = read_size_ < usual_read_size ? usual_read_size : largest_read_size;
