@@ -1,13 +1,17 @@
 #!/bin/sh
 # Uses alos in one of the ways a program may, from a folder of its own, and runs the result.
 #
-#   run.sh meson|pkgconfig|cmake|add_subdirectory|single_header <source folder> <work folder>
+#   run.sh meson|separate|pkgconfig|cmake|add_subdirectory|single_header <source folder> <work folder>
+#
+# "separate" is "meson" with the default server compiled once, in alos' own library.
 set -eu
 kind=$1 source=$2 work=$3
 
 rm -rf "$work"
 mkdir -p "$work"
-cp -r "$source/tests/consumers/$kind/." "$source"/tests/consumers/*.?pp "$work"
+files=$kind
+[ "$kind" != separate ] || files=meson
+cp -r "$source/tests/consumers/$files/." "$source"/tests/consumers/*.?pp "$work"
 cd "$work"
 
 # Where tools/setup.sh put Boost and Botan into a folder of its own, that has to be said.
@@ -31,10 +35,12 @@ install_alos()
 }
 
 case $kind in
-meson)
+meson | separate)
     mkdir subprojects
     ln -s "$source" subprojects/alos
-    meson setup build $native
+    separate=false
+    [ "$kind" = meson ] || separate=true
+    meson setup build $native -Dalos:separate_compilation=$separate
     ninja -C build
     ./build/consumer ;;
 pkgconfig)

@@ -60,7 +60,7 @@ struct fixture {
 
     plain_server app;
     boost::asio::io_context context{1};
-    boost::asio::ip::tcp::acceptor acceptor;
+    boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, boost::asio::io_context::executor_type> acceptor;
     std::optional<client> one;
 };
 
@@ -72,8 +72,8 @@ TEST_CASE("a request with a plain handler allocates nothing" * doctest::skip(!he
     CHECK(test.allocations_of_hundred("/plain") == 0);
 }
 
-TEST_CASE("a request with a coroutine allocates two frames" * doctest::skip(!heap::watched))
+TEST_CASE("a request with a coroutine allocates six times at most" * doctest::skip(!heap::watched))
 {
     fixture test;
-    CHECK(test.allocations_of_hundred("/coroutine") <= 200);
+    CHECK(test.allocations_of_hundred("/coroutine") <= 600);
 }

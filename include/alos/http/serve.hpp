@@ -193,7 +193,6 @@ public:
     {
         exchange_->h1.call.finish(std::move(thrown));
         exchange_->h1.answer().io = nullptr;
-        exchange_->cancel.slot().clear();
         note_exception();
     }
 
