@@ -27,6 +27,7 @@ int main(int argc, char** argv)
         .log = {.level = alos::log_level::warning},
     });
     app.router.get("/", [](alos::request&, alos::response& res) { res.string("Secure!"); });
-    app.router.get("/10m", [&large](alos::request&, alos::response& res) { res.borrow(large, "application/octet-stream"); });
+    app.router.get("/10m",
+                   [&large](alos::request&, alos::response& res) { res.borrow(large, "application/octet-stream"); });
     return app.listen_and_serve_tls();
 }

@@ -47,7 +47,8 @@ TEST_CASE("a server starts, says so in four lines, and stops")
     CHECK(app.server.addresses() == std::vector<std::string>{"127.0.0.1:" + std::to_string(app.port())});
     CHECK(app.log.size() == 4);
     CHECK(app.log.find("server.listen").find("https=127.0.0.1:") != std::string::npos);
-    CHECK(app.log.find("server.names").find("localhost (self-signed, ECDSA P-256, 364 days left)") != std::string::npos);
+    CHECK(app.log.find("server.names").find("localhost (self-signed, ECDSA P-256, 364 days left)")
+          != std::string::npos);
     CHECK(app.log.find("server.protocols").find("alpn=http/1.1") != std::string::npos);
     CHECK(app.log.find("server.threads").find("threads=1") != std::string::npos);
     app.server.stop();

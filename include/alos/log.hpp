@@ -29,11 +29,14 @@ enum class log_level : std::uint8_t { debug, info, warning, error, off };
 // A name and its value. Both are views: they live as long as the call that logs.
 struct log_field {
     log_field(std::string_view field_name, std::string_view text) noexcept : name(field_name), value(text) {}
-    log_field(std::string_view field_name, const char* text) noexcept : name(field_name), value(std::string_view(text)) {}
+    log_field(std::string_view field_name, const char* text) noexcept : name(field_name), value(std::string_view(text))
+    {}
     log_field(std::string_view field_name, const std::string& text) noexcept
-        : name(field_name), value(std::string_view(text)) {}
+        : name(field_name), value(std::string_view(text))
+    {}
     log_field(std::string_view field_name, std::integral auto number) noexcept
-        : name(field_name), value(static_cast<std::int64_t>(number)) {}
+        : name(field_name), value(static_cast<std::int64_t>(number))
+    {}
 
     std::string_view name;
     std::variant<std::string_view, std::int64_t> value;
@@ -189,8 +192,7 @@ public:
 
     explicit logger(log_settings settings)
         : settings_(std::move(settings)), colour_(::isatty(STDERR_FILENO) == 1 && !std::getenv("NO_COLOR"))
-    {
-    }
+    {}
 
     // Ask first, so that a log that is off costs one branch.
     [[nodiscard]] bool takes(log_level level) const noexcept { return level >= settings_.level; }

@@ -32,8 +32,7 @@ public:
 
     explicit basic_server(config_type config = {})
         : state_(std::make_shared<server_state<Policy>>(std::move(config))), router(state_->routes), crew_(state_)
-    {
-    }
+    {}
 
     basic_server(const basic_server&) = delete;
     basic_server& operator=(const basic_server&) = delete;
@@ -48,8 +47,8 @@ public:
     // The routes. They are fixed when the server starts.
     alos::router& router;
 
-    // Serves until SIGINT, SIGTERM or stop(); a second signal cuts short what is in flight. The result is an exit status:
-    // 0 after that, 1 if the server could not start, with one line in the log that says why and what helps.
+    // Serves until SIGINT, SIGTERM or stop(); a second signal cuts short what is in flight. The result is an exit
+    // status: 0 after that, 1 if the server could not start, with one line in the log that says why and what helps.
     [[nodiscard]] int listen_and_serve_tls()
     {
         allow_open_files(state_->config.limits.connections);
@@ -76,9 +75,9 @@ public:
     // Opens the listening sockets and starts the threads; when it returns, clients can connect.
     outcome<> start() { return start({}); }
 
-    // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a strand),
-    // until stop() is called, or the acceptor closed, and the last connection has ended. The server, the acceptor and the executor have to
-    // outlive that. Throws boost::system::system_error if the server's settings are no good.
+    // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a
+    // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server, the
+    // acceptor and the executor outlive that. Throws boost::system::system_error if the settings are no good.
     template <class Acceptor>
     awaitable<> serve(Acceptor& acceptor)
     {
@@ -187,9 +186,12 @@ private:
         const auto& config = state_->config;
         std::vector<cert::file_settings> files = config.certs;
         if (!config.tls_cert_file.empty())
-            files.insert(files.begin(), {.domain = {}, .cert_file = config.tls_cert_file, .key_file = config.tls_key_file, .passphrase = {}});
+            files.insert(
+                files.begin(),
+                {.domain = {}, .cert_file = config.tls_cert_file, .key_file = config.tls_key_file, .passphrase = {}});
         if (files.empty() && list_certs().empty()) {
-            if (auto kept = certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, config.self_signed); !kept)
+            if (auto kept = certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, config.self_signed);
+                !kept)
                 return kept;
         }
         return certificates().add_files(files, config.default_domain);
@@ -257,7 +259,8 @@ private:
         const auto now = std::chrono::system_clock::now();
         for (const cert::listed_certificate& each : list_certs()) {
             const auto days = std::chrono::floor<std::chrono::days>(each.not_after - now).count();
-            names.push_back(each.domain + " (" + (each.from == cert::source::self_signed ? "self-signed, " : "") + each.key_type + ", "
+            names.push_back(each.domain + " (" + (each.from == cert::source::self_signed ? "self-signed, " : "")
+                            + each.key_type + ", "
                             + (days < 0 ? std::string("expired") : std::to_string(days) + " days left") + ")");
         }
         const std::string certificates = join(names);

@@ -640,11 +640,14 @@ enum class log_level : std::uint8_t { debug, info, warning, error, off };
 // A name and its value. Both are views: they live as long as the call that logs.
 struct log_field {
     log_field(std::string_view field_name, std::string_view text) noexcept : name(field_name), value(text) {}
-    log_field(std::string_view field_name, const char* text) noexcept : name(field_name), value(std::string_view(text)) {}
+    log_field(std::string_view field_name, const char* text) noexcept : name(field_name), value(std::string_view(text))
+    {}
     log_field(std::string_view field_name, const std::string& text) noexcept
-        : name(field_name), value(std::string_view(text)) {}
+        : name(field_name), value(std::string_view(text))
+    {}
     log_field(std::string_view field_name, std::integral auto number) noexcept
-        : name(field_name), value(static_cast<std::int64_t>(number)) {}
+        : name(field_name), value(static_cast<std::int64_t>(number))
+    {}
 
     std::string_view name;
     std::variant<std::string_view, std::int64_t> value;
@@ -800,8 +803,7 @@ public:
 
     explicit logger(log_settings settings)
         : settings_(std::move(settings)), colour_(::isatty(STDERR_FILENO) == 1 && !std::getenv("NO_COLOR"))
-    {
-    }
+    {}
 
     // Ask first, so that a log that is off costs one branch.
     [[nodiscard]] bool takes(log_level level) const noexcept { return level >= settings_.level; }
@@ -7082,6 +7084,154 @@ private:
 }
 
 #endif
+// ---- alos/server/address.hpp ----
+// Where a server listens: "host:port" and "unix:/path" as people write them, and endpoints as people read them.
+#ifndef ALOS_SERVER_ADDRESS_HPP
+#define ALOS_SERVER_ADDRESS_HPP
+
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace alos::inline v0 {
+
+// One kind of socket for TCP and Unix alike: the code of a connection is there once.
+using any_endpoint = boost::asio::generic::stream_protocol::endpoint;
+
+// The host without brackets and the port of "host:port", "[host]:port" or ":port"; nothing if it is neither.
+struct host_and_port {
+    std::string host;
+    std::uint16_t port = 0;
+};
+
+inline std::optional<host_and_port> split_host_and_port(std::string_view text)
+{
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos)
+        return std::nullopt;
+    std::string_view host = text.substr(0, colon);
+    const std::string_view digits = text.substr(colon + 1);
+    if (host.starts_with('[') && host.ends_with(']'))
+        host = host.substr(1, host.size() - 2);
+    else if (host.find(':') != std::string_view::npos)
+        return std::nullopt;
+    host_and_port parts{std::string(host)};
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parts.port);
+    if (error != std::errc{} || end != digits.data() + digits.size())
+        return std::nullopt;
+    return parts;
+}
+
+// The endpoints that `address` means; several when a name has several addresses. ":8443" is every address of this
+// machine, IPv6 and IPv4. "unix:/run/a.sock" is a Unix socket, "unix:@name" one without a file. Looks names up, so
+// call it during set-up only.
+inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
+{
+    namespace asio = boost::asio;
+    const auto refuse = [&](const std::string& why) {
+        return failure{errc::bad_configuration, "cannot listen on \"" + address + "\": " + why};
+    };
+    constexpr std::string_view unix_scheme = "unix:";
+    if (address.starts_with(unix_scheme)) {
+        std::string path = address.substr(unix_scheme.size());
+        if (path.empty())
+            return refuse("write a path, like \"unix:/run/alos.sock\"");
+        if (path.size() >= sizeof(sockaddr_un::sun_path))
+            return refuse("a Unix socket's path has at most 107 characters");
+        if (path.front() == '@')
+            path.front() = '\0';
+        return std::vector<any_endpoint>{asio::local::stream_protocol::endpoint(path)};
+    }
+    const std::optional<host_and_port> parts = split_host_and_port(address);
+    if (!parts)
+        return refuse("write \"host:port\", \"[::1]:port\", \":port\" or \"unix:/path\"");
+    if (parts->host.empty())
+        return std::vector<any_endpoint>{asio::ip::tcp::endpoint(asio::ip::address_v6::any(), parts->port)};
+
+    ::addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    ::addrinfo* list = nullptr;
+    if (const int error = ::getaddrinfo(parts->host.c_str(), nullptr, &hints, &list))
+        return refuse(std::string("the host is unknown (") + ::gai_strerror(error) + ")");
+    const std::unique_ptr<::addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
+    std::vector<any_endpoint> found;
+    for (const ::addrinfo* item = list; item; item = item->ai_next) {
+        asio::ip::tcp::endpoint endpoint;
+        if (item->ai_addrlen > endpoint.capacity())
+            continue;
+        std::memcpy(endpoint.data(), item->ai_addr, item->ai_addrlen);
+        endpoint.port(parts->port);
+        found.emplace_back(endpoint);
+    }
+    return found;
+}
+
+// The IP endpoint in `endpoint`, if it is one. An IPv4 address that came over an IPv6 socket is given as IPv4.
+inline std::optional<boost::asio::ip::tcp::endpoint> to_tcp(const any_endpoint& endpoint)
+{
+    const int family = endpoint.data()->sa_family;
+    if (family != AF_INET && family != AF_INET6)
+        return std::nullopt;
+    boost::asio::ip::tcp::endpoint tcp;
+    std::memcpy(tcp.data(), endpoint.data(), family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    if (family == AF_INET6 && tcp.address().to_v6().is_v4_mapped())
+        tcp.address(boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, tcp.address().to_v6()));
+    return tcp;
+}
+
+// The 4 or 16 bytes of an IP address; none of another kind. They live as long as `endpoint`.
+inline byte_view address_bytes(const any_endpoint& endpoint) noexcept
+{
+    if (endpoint.data()->sa_family == AF_INET)
+        return {reinterpret_cast<const std::uint8_t*>(endpoint.data()) + offsetof(sockaddr_in, sin_addr), 4};
+    if (endpoint.data()->sa_family == AF_INET6)
+        return {reinterpret_cast<const std::uint8_t*>(endpoint.data()) + offsetof(sockaddr_in6, sin6_addr), 16};
+    return {};
+}
+
+// "127.0.0.1:8443", "[::1]:8443", "unix:/path".
+inline std::string to_text(const any_endpoint& endpoint)
+{
+    if (const auto tcp = to_tcp(endpoint)) {
+        const std::string address = tcp->address().to_string();
+        const std::string port = std::to_string(tcp->port());
+        return tcp->address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
+    }
+    if (endpoint.data()->sa_family != AF_UNIX)
+        return "socket";
+    const auto* local = reinterpret_cast<const sockaddr_un*>(endpoint.data());
+    const std::size_t header = offsetof(sockaddr_un, sun_path);
+    if (endpoint.size() <= header)
+        return "unix:";
+    std::string path(local->sun_path, endpoint.size() - header);
+    if (path.front() == '\0')
+        path.front() = '@';
+    else
+        path.resize(std::char_traits<char>::length(path.c_str()));
+    return "unix:" + path;
+}
+
+}
+
+#endif
 // ---- alos/server/task.hpp ----
 // The coroutine that a connection is: started at once, owned by nobody but the operation it waits for, its frame gone
 // when it ends. It is smaller and quicker than Asio's awaitable, whose own frames and executors are for handlers.
@@ -7185,7 +7335,8 @@ template <class Initiate>
 // The same for a coroutine of Asio's kind, which runs on `executor` and can be cancelled by `slot`; gives the exception
 // that ended it.
 template <class Executor>
-[[nodiscard]] auto until(Executor executor, boost::asio::awaitable<void>& work, boost::asio::cancellation_slot slot) noexcept
+[[nodiscard]] auto until(Executor executor, boost::asio::awaitable<void>& work,
+                         boost::asio::cancellation_slot slot) noexcept
 {
     const auto initiate = [executor = std::move(executor), &work, slot](auto handler) {
         boost::asio::co_spawn(executor, std::move(work), boost::asio::bind_cancellation_slot(slot, std::move(handler)));
@@ -7217,11 +7368,11 @@ namespace alos::inline v0 {
 struct deadlines {
     std::chrono::milliseconds handshake = std::chrono::seconds(10); // from the connection to the end of the handshake
     std::chrono::milliseconds header = std::chrono::seconds(10);    // from a request's first byte to its header's end
-    std::chrono::milliseconds body = std::chrono::seconds(30);      // without `slowest` in this time while sending a body
-    std::chrono::milliseconds write = std::chrono::seconds(30);     // without `slowest` in this time while receiving
-    std::chrono::milliseconds idle = std::chrono::seconds(120);     // between requests
-    std::chrono::milliseconds goodbye = std::chrono::seconds(3);    // to take the last bytes of a connection
-    std::chrono::milliseconds stop = std::chrono::seconds(30);      // for requests in flight when the server stops
+    std::chrono::milliseconds body = std::chrono::seconds(30);   // without `slowest` in this time while sending a body
+    std::chrono::milliseconds write = std::chrono::seconds(30);  // without `slowest` in this time while receiving
+    std::chrono::milliseconds idle = std::chrono::seconds(120);  // between requests
+    std::chrono::milliseconds goodbye = std::chrono::seconds(3); // to take the last bytes of a connection
+    std::chrono::milliseconds stop = std::chrono::seconds(30);   // for requests in flight when the server stops
     std::size_t slowest = 256; // bytes a second; a body or a response that moves more slowly has stalled
 };
 
@@ -7232,7 +7383,8 @@ inline constexpr std::size_t phase_count = 7;
 
 constexpr const char* to_text(phase each) noexcept
 {
-    constexpr std::array<const char*, phase_count> names{"handshake", "idle", "header", "body", "handler", "write", "goodbye"};
+    constexpr std::array<const char*, phase_count> names{"handshake", "idle",  "header", "body",
+                                                         "handler",   "write", "goodbye"};
     return names[static_cast<std::size_t>(each)];
 }
 
@@ -7358,7 +7510,8 @@ private:
     static std::chrono::milliseconds coarse(const deadlines& limits) noexcept
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
-        for (const auto limit : {limits.handshake, limits.header, limits.body, limits.write, limits.idle, limits.goodbye}) {
+        for (const auto limit :
+             {limits.handshake, limits.header, limits.body, limits.write, limits.idle, limits.goodbye}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -7371,7 +7524,10 @@ private:
     void start(watched& each) noexcept
     {
         const std::chrono::milliseconds limit = limits_[static_cast<std::size_t>(each.phase_)];
-        each.expires_ = limit.count() > 0 ? now_ + 1 + static_cast<std::uint32_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_) : never;
+        each.expires_ =
+            limit.count() > 0
+                ? now_ + 1 + static_cast<std::uint32_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_)
+                : never;
     }
 
     // What moved fast enough since the deadline was set gets a new one.
@@ -11185,40 +11341,36 @@ public:
 }
 
 #endif
-// ---- alos/http/serve.hpp ----
-// The loop of one connection: handshake, requests, responses, goodbye. One coroutine that holds nearly nothing while
-// the connection idles; what a request needs is lent from the thread's pool. RFC 9112 9.
-#ifndef ALOS_HTTP_SERVE_HPP
-#define ALOS_HTTP_SERVE_HPP
+// ---- alos/http/exchange.hpp ----
+// What a connection has only while it works on a request, so that it holds nearly nothing while it idles.
+#ifndef ALOS_HTTP_EXCHANGE_HPP
+#define ALOS_HTTP_EXCHANGE_HPP
 
 
-#include <boost/asio/socket_base.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 
-#include <array>
-#include <memory>
-
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <sys/ioctl.h>
+#include <cstdint>
+#include <string_view>
 
 namespace alos::inline v0::http {
 
-// What a connection has only while it works on a request. Using one again allocates nothing.
+// Lent from a thread's pool; using one again allocates nothing.
 struct exchange {
     h1_exchange h1;
     const endpoint* route = nullptr;
     h1_head head;
-    bool composed = false;            // the head is in h1.out
-    bool reading_body = false;        // the header is complete
-    bool waits_for_continue = false;  // the client sends its body when it is told to
-    std::size_t sent = 0;             // of h1.out
-    std::string_view rest;            // of the body, behind h1.out
-    std::uint64_t received = 0;       // of the request's body
-    std::uint64_t streamed = 0;       // of the response's body
-    std::size_t read_ahead = 0;       // plaintext that the handler is looking at
-    buffer chunk;                     // of a file
+    bool composed = false;                   // the head is in h1.out
+    bool reading_body = false;               // the header is complete
+    bool waits_for_continue = false;         // the client sends its body when it is told to
+    std::size_t sent = 0;                    // of h1.out
+    std::string_view rest;                   // of the body, behind h1.out
+    std::uint64_t received = 0;              // of the request's body
+    std::uint64_t streamed = 0;              // of the response's body
+    std::size_t read_ahead = 0;              // plaintext that the handler is looking at
+    buffer chunk;                            // of a file
     boost::asio::cancellation_signal cancel; // for a handler that is a coroutine
 
+    // Makes room for the next request. `limits` must outlive it.
     void start(const h1_limits& limits)
     {
         h1.start(limits);
@@ -11232,9 +11384,115 @@ struct exchange {
     }
 };
 
+}
+
+#endif
+// ---- alos/http/connection_log.hpp ----
+// What a connection says in the log: who, in which phase, why, and what helps. Each asks first whether anybody wants to
+// know.
+#ifndef ALOS_HTTP_CONNECTION_LOG_HPP
+#define ALOS_HTTP_CONNECTION_LOG_HPP
+
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::http {
+
+// "192.0.2.1:40312", "[2001:db8::1]:40312", "unix".
+[[nodiscard]] inline std::string text_of_client(const boost::asio::ip::tcp::endpoint& client)
+{
+    return client.port() == 0 ? "unix" : to_text(any_endpoint(client));
+}
+
+// What people can do about an error of a peer; empty if there is nothing to be said.
+[[nodiscard]] inline std::string_view hint_for(const error_code& ec) noexcept
+{
+    if (ec == tls13::errc::http_request)
+        return "the client has to write https://";
+    if (ec == tls13::errc::tls13_not_offered)
+        return "alos speaks TLS 1.3 only: the client needs a newer TLS library";
+    if (ec == tls13::alert::unknown_ca || ec == tls13::alert::bad_certificate
+        || ec == tls13::alert::certificate_unknown)
+        return "the client does not trust the certificate";
+    return {};
+}
+
+// The alert that an error of the peer was answered with; empty if none was.
+[[nodiscard]] inline std::string_view alert_for(const error_code& ec) noexcept
+{
+    if (ec.category() != tls13::tls13_category() || ec == tls13::errc::http_request)
+        return {};
+    return name_of(tls13::describe(static_cast<tls13::errc>(ec.value())).sent);
+}
+
+template <class Log>
+void log_handshake(const Log& log, const boost::asio::ip::tcp::endpoint& client, const tls13::negotiated& agreed)
+{
+    if (!log.takes(log_level::debug))
+        return;
+    const std::string peer = text_of_client(client);
+    say(log, log_level::debug, "tls.handshake",
+        {{"peer", peer},
+         {"sni", agreed.server_name},
+         {"suite", name_of(agreed.suite)},
+         {"group", name_of(agreed.group)},
+         {"scheme", name_of(agreed.scheme)},
+         {"alpn", agreed.alpn}});
+}
+
+template <class Log>
+void log_failure(const Log& log, log_level level, std::string_view event, const boost::asio::ip::tcp::endpoint& client,
+                 std::string_view server_name, phase now, const error_code& ec)
+{
+    if (!log.takes(level))
+        return;
+    const std::string peer = text_of_client(client);
+    const std::string reason = ec.message();
+    say(log, level, event,
+        {{"peer", peer},
+         {"sni", server_name},
+         {"phase", to_text(now)},
+         {"reason", reason},
+         {"alert", alert_for(ec)},
+         {"hint", hint_for(ec)}});
+}
+
+template <class Log>
+void log_refusal(const Log& log, const boost::asio::ip::tcp::endpoint& client, unsigned status, std::string_view reason)
+{
+    if (!log.takes(log_level::debug))
+        return;
+    const std::string peer = text_of_client(client);
+    say(log, log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", reason}});
+}
+
+}
+
+#endif
+// ---- alos/http/serve.hpp ----
+// The loop of one connection: handshake, requests, responses, goodbye. One coroutine that holds nearly nothing while
+// the connection idles; what a request needs is lent from the thread's pool. RFC 9112 9.
+#ifndef ALOS_HTTP_SERVE_HPP
+#define ALOS_HTTP_SERVE_HPP
+
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/socket_base.hpp>
+
+#include <array>
+#include <memory>
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+namespace alos::inline v0::http {
+
 // Host is the thread's worker: what all its connections share. It has
-//   log(), date(), limits() for h1, connections() (a watch), draining(), goes_on_after(requests), lend() and take_back()
-//   of exchanges, and leave(client), the last thing that a connection says.
+//   log(), date(), limits() for h1, connections() (a watch), draining(), goes_on_after(requests), lend() and
+//   take_back() of exchanges that are started, and leave(client), the last thing that a connection says.
 // Routes finds the endpoint for a request: const endpoint& find(request_data&).
 template <class Host, class Stream, class Routes>
 class connection final : public watched, private body_io {
@@ -11276,7 +11534,7 @@ public:
     }
     [[nodiscard]] auto wait_for_more()
     {
-        return until([this](auto handler) { socket().async_wait(boost::asio::socket_base::wait_read, std::move(handler)); });
+        return until([this](auto handler) { socket().async_wait(socket_type::wait_read, std::move(handler)); });
     }
     [[nodiscard]] auto finish_coroutine(awaitable<>& work)
     {
@@ -11286,7 +11544,8 @@ public:
     void shook_hands(error_code ec)
     {
         if (!ec) {
-            log_handshake();
+            if constexpr (has_tls)
+                log_handshake(host().log(), presence_.client, stream_.engine().negotiated());
             return;
         }
         open_ = false;
@@ -11342,7 +11601,8 @@ public:
             return;
         }
         open_ = false;
-        silent_ = silent_ || ec == alos::errc::truncated || (is_gone(ec) && ec != boost::asio::error::operation_aborted);
+        silent_ =
+            silent_ || ec == alos::errc::truncated || (is_gone(ec) && ec != boost::asio::error::operation_aborted);
         if (ec.category() == tls13::tls13_category() || exchange_)
             log_failure(log_level::debug, "http.connection", ec);
     }
@@ -11437,6 +11697,8 @@ public:
     {
         if (now_in() == phase::idle)
             cancel();
+        if (now_in() == phase::handshake) // nothing was asked yet: the client can ask elsewhere
+            cut();
     }
 
     void expire() noexcept override
@@ -11453,7 +11715,7 @@ public:
     {
         open_ = false;
         silent_ = true;
-        error_code ignored; // it may be closed already
+        error_code ignored;                                         // it may be closed already
         if (now_in() == phase::write || now_in() == phase::goodbye) // what was not taken so far is thrown away
             socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
         socket().close(ignored);
@@ -11471,6 +11733,7 @@ public:
     }
 
 private:
+    static constexpr bool has_tls = requires(Stream s) { s.engine().negotiated(); };
     static constexpr std::size_t most_lingered = 4 * 1024 * 1024;
     static constexpr std::size_t file_chunk = 64 * 1024;
 
@@ -11482,13 +11745,9 @@ private:
     {
         if constexpr (requires { stream_.engine().set_local_address(byte_view()); }) {
             error_code ec;
-            const auto endpoint = socket().local_endpoint(ec);
-            if (ec)
-                return;
-            if (endpoint.data()->sa_family == AF_INET)
-                stream_.engine().set_local_address({reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in*>(endpoint.data())->sin_addr), 4});
-            if (endpoint.data()->sa_family == AF_INET6)
-                stream_.engine().set_local_address({reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in6*>(endpoint.data())->sin6_addr), 16});
+            const any_endpoint endpoint = socket().local_endpoint(ec);
+            if (!ec)
+                stream_.engine().set_local_address(address_bytes(endpoint));
         }
     }
 
@@ -11516,22 +11775,21 @@ private:
     static bool is_gone(const error_code& ec) noexcept
     {
         return ec == boost::asio::error::operation_aborted || ec == boost::asio::error::connection_reset
-            || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
+               || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
     }
 
     static bool is_ended(const error_code& ec) noexcept
     {
         return ec == boost::asio::error::eof || ec == alos::errc::truncated || ec == alos::errc::closed || is_gone(ec)
-            || ec.category() == http_category();
+               || ec.category() == http_category();
     }
 
     void lend()
     {
         exchange_ = host().lend();
-        exchange_->start(host().limits());
         request_data& asked = exchange_->h1.asked();
         asked.client = presence_.client;
-        if constexpr (requires { stream_.engine().negotiated(); }) {
+        if constexpr (has_tls) {
             const auto& agreed = stream_.engine().negotiated();
             asked.tls = {"TLSv1.3", name_of(agreed.suite), name_of(agreed.group), agreed.server_name, agreed.alpn};
         } else {
@@ -11595,10 +11853,7 @@ private:
         static_cast<void>(stream_.write(as_bytes(text)));
         open_ = false;
         unread_ = true;
-        if (host().log().takes(log_level::debug)) {
-            const std::string peer = peer_text();
-            say(host().log(), log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", why}});
-        }
+        log_refusal(host().log(), presence_.client, status, why);
     }
 
     // Moves the front of `text` into the stream; true if that was all of it.
@@ -11617,10 +11872,7 @@ private:
     }
 
     // Whether the connection would go on behind this response.
-    [[nodiscard]] bool would_go_on() noexcept
-    {
-        return host().goes_on_after(++requests_);
-    }
+    [[nodiscard]] bool would_go_on() noexcept { return host().goes_on_after(++requests_); }
 
     // The head, and what goes behind it. False: the response has failed.
     [[nodiscard]] bool compose()
@@ -11674,12 +11926,9 @@ private:
             open_ = false;
         }
         open_ = open_ && exchange_->head.keep_alive;
-        if (open_ && !stream_.plaintext().empty()) {
-            exchange_->start(host().limits());
-            return;
-        }
-        exchange_->chunk.release();
-        host().take_back(std::move(exchange_));
+        exchange_->start(host().limits()); // at once, so that the pool keeps no bodies
+        if (!open_ || stream_.plaintext().empty())
+            host().take_back(std::move(exchange_));
     }
 
     // body_io: what a coroutine handler streams. Errors are thrown into it.
@@ -11778,59 +12027,22 @@ private:
             what = each.what();
         } catch (...) {
         }
-        const std::string peer = peer_text();
+        const std::string peer = text_of_client(presence_.client);
         say(host().log(), level, "http.exception",
-            {{"peer", peer}, {"method", exchange_->h1.request.method_text()}, {"path", exchange_->h1.request.path()}, {"what", what}});
-    }
-
-    [[nodiscard]] std::string peer_text() const
-    {
-        if (presence_.client.port() == 0)
-            return "unix";
-        const std::string address = presence_.client.address().to_string();
-        return (presence_.client.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(presence_.client.port());
-    }
-
-    [[nodiscard]] std::string_view server_name() noexcept
-    {
-        if constexpr (requires { stream_.engine().negotiated(); })
-            return stream_.engine().negotiated().server_name;
-        return {};
-    }
-
-    void log_handshake()
-    {
-        if constexpr (requires { stream_.engine().negotiated(); }) {
-            if (!host().log().takes(log_level::debug))
-                return;
-            const auto& agreed = stream_.engine().negotiated();
-            const std::string peer = peer_text();
-            say(host().log(), log_level::debug, "tls.handshake",
-                {{"peer", peer}, {"sni", agreed.server_name}, {"suite", name_of(agreed.suite)},
-                    {"group", name_of(agreed.group)}, {"scheme", name_of(agreed.scheme)}, {"alpn", agreed.alpn}});
-        }
+            {{"peer", peer},
+             {"method", exchange_->h1.request.method_text()},
+             {"path", exchange_->h1.request.path()},
+             {"what", what}});
     }
 
     void log_failure(log_level level, std::string_view event, error_code ec) noexcept
     {
-        if (!host().log().takes(level))
-            return;
+        std::string_view name;
+        if constexpr (has_tls)
+            name = stream_.engine().negotiated().server_name;
         try {
-            const std::string peer = peer_text();
-            const std::string reason = ec.message();
-            std::string_view alert;
-            if (ec.category() == tls13::tls13_category())
-                alert = name_of(tls13::describe(static_cast<tls13::errc>(ec.value())).sent);
-            std::string_view hint;
-            if (ec == tls13::errc::http_request)
-                hint = "the client has to write https://", alert = {};
-            else if (ec == tls13::errc::tls13_not_offered)
-                hint = "alos speaks TLS 1.3 only: the client needs a newer TLS library";
-            else if (ec == tls13::alert::unknown_ca || ec == tls13::alert::bad_certificate || ec == tls13::alert::certificate_unknown)
-                hint = "the client does not trust the certificate";
-            say(host().log(), level, event,
-                {{"peer", peer}, {"sni", server_name()}, {"phase", to_text(now_in())}, {"reason", reason}, {"alert", alert}, {"hint", hint}});
-        } catch (const std::bad_alloc&) {
+            http::log_failure(host().log(), level, event, presence_.client, name, now_in(), ec);
+        } catch (const std::bad_alloc&) { // then without a word
         }
     }
 
@@ -11848,8 +12060,8 @@ private:
     std::uint32_t requests_ = 0;
     std::uint32_t lingered_ = 0;
     bool open_ = true;
-    bool silent_ = false;      // nobody is there to say goodbye to
-    bool unread_ = false;      // the client has sent, or will send, what nobody wants to read
+    bool silent_ = false; // nobody is there to say goodbye to
+    bool unread_ = false; // the client has sent, or will send, what nobody wants to read
     bool half_closed_ = false;
     bool timed_out_ = false;
 };
@@ -12043,143 +12255,6 @@ struct default_policy {
 }
 
 #endif
-// ---- alos/server/address.hpp ----
-// Where a server listens: "host:port" and "unix:/path" as people write them, and endpoints as people read them.
-#ifndef ALOS_SERVER_ADDRESS_HPP
-#define ALOS_SERVER_ADDRESS_HPP
-
-
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-
-#include <charconv>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include <netdb.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-namespace alos::inline v0 {
-
-// One kind of socket for TCP and Unix alike: the code of a connection is there once.
-using any_endpoint = boost::asio::generic::stream_protocol::endpoint;
-
-// The host without brackets and the port of "host:port", "[host]:port" or ":port"; nothing if it is neither.
-struct host_and_port {
-    std::string host;
-    std::uint16_t port = 0;
-};
-
-inline std::optional<host_and_port> split_host_and_port(std::string_view text)
-{
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos)
-        return std::nullopt;
-    std::string_view host = text.substr(0, colon);
-    const std::string_view digits = text.substr(colon + 1);
-    if (host.starts_with('[') && host.ends_with(']'))
-        host = host.substr(1, host.size() - 2);
-    else if (host.find(':') != std::string_view::npos)
-        return std::nullopt;
-    host_and_port parts{std::string(host)};
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parts.port);
-    if (error != std::errc{} || end != digits.data() + digits.size())
-        return std::nullopt;
-    return parts;
-}
-
-// The endpoints that `address` means; several when a name has several addresses. ":8443" is every address of this
-// machine, IPv6 and IPv4. "unix:/run/a.sock" is a Unix socket, "unix:@name" one without a file. Looks names up, so call it
-// during set-up only.
-inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
-{
-    namespace asio = boost::asio;
-    const auto refuse = [&](const std::string& why) {
-        return failure{errc::bad_configuration, "cannot listen on \"" + address + "\": " + why};
-    };
-    constexpr std::string_view unix_scheme = "unix:";
-    if (address.starts_with(unix_scheme)) {
-        std::string path = address.substr(unix_scheme.size());
-        if (path.empty())
-            return refuse("write a path, like \"unix:/run/alos.sock\"");
-        if (path.size() >= sizeof(sockaddr_un::sun_path))
-            return refuse("a Unix socket's path has at most 107 characters");
-        if (path.front() == '@')
-            path.front() = '\0';
-        return std::vector<any_endpoint>{asio::local::stream_protocol::endpoint(path)};
-    }
-    const std::optional<host_and_port> parts = split_host_and_port(address);
-    if (!parts)
-        return refuse("write \"host:port\", \"[::1]:port\", \":port\" or \"unix:/path\"");
-    if (parts->host.empty())
-        return std::vector<any_endpoint>{asio::ip::tcp::endpoint(asio::ip::address_v6::any(), parts->port)};
-
-    ::addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_PASSIVE;
-    ::addrinfo* list = nullptr;
-    if (const int error = ::getaddrinfo(parts->host.c_str(), nullptr, &hints, &list))
-        return refuse(std::string("the host is unknown (") + ::gai_strerror(error) + ")");
-    const std::unique_ptr<::addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
-    std::vector<any_endpoint> found;
-    for (const ::addrinfo* item = list; item; item = item->ai_next) {
-        asio::ip::tcp::endpoint endpoint;
-        if (item->ai_addrlen > endpoint.capacity())
-            continue;
-        std::memcpy(endpoint.data(), item->ai_addr, item->ai_addrlen);
-        endpoint.port(parts->port);
-        found.emplace_back(endpoint);
-    }
-    return found;
-}
-
-// The IP endpoint in `endpoint`, if it is one. An IPv4 address that came over an IPv6 socket is given as IPv4.
-inline std::optional<boost::asio::ip::tcp::endpoint> to_tcp(const any_endpoint& endpoint)
-{
-    const int family = endpoint.data()->sa_family;
-    if (family != AF_INET && family != AF_INET6)
-        return std::nullopt;
-    boost::asio::ip::tcp::endpoint tcp;
-    std::memcpy(tcp.data(), endpoint.data(), family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-    if (family == AF_INET6 && tcp.address().to_v6().is_v4_mapped())
-        tcp.address(boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, tcp.address().to_v6()));
-    return tcp;
-}
-
-// "127.0.0.1:8443", "[::1]:8443", "unix:/path".
-inline std::string to_text(const any_endpoint& endpoint)
-{
-    if (const auto tcp = to_tcp(endpoint)) {
-        const std::string address = tcp->address().to_string();
-        const std::string port = std::to_string(tcp->port());
-        return tcp->address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
-    }
-    if (endpoint.data()->sa_family != AF_UNIX)
-        return "socket";
-    const auto* local = reinterpret_cast<const sockaddr_un*>(endpoint.data());
-    const std::size_t header = offsetof(sockaddr_un, sun_path);
-    if (endpoint.size() <= header)
-        return "unix:";
-    std::string path(local->sun_path, endpoint.size() - header);
-    if (path.front() == '\0')
-        path.front() = '@';
-    else
-        path.resize(std::char_traits<char>::length(path.c_str()));
-    return "unix:" + path;
-}
-
-}
-
-#endif
 // ---- alos/server/config.hpp ----
 // The settings of a server, each with a default that serves.
 #ifndef ALOS_SERVER_CONFIG_HPP
@@ -12194,8 +12269,8 @@ namespace alos::inline v0 {
 
 template <class Policy>
 struct basic_server_config {
-    // Where HTTPS is spoken: "host:port", "[::1]:port", ":port" for every address, "unix:/path". Port 0 takes a free one.
-    // Sockets from the service manager (LISTEN_FDS) take its place.
+    // Where HTTPS is spoken: "host:port", "[::1]:port", ":port" for every address, "unix:/path". Port 0 takes a free
+    // one. Sockets from the service manager (LISTEN_FDS) take its place.
     std::string addr = ":8443";
 
     // Where plain HTTP is redirected to HTTPS and ACME challenges are answered; empty: nowhere.
@@ -12416,13 +12491,15 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     std::string text = "cannot listen on " + to_text(endpoint) + ": " + std::strerror(error);
     switch (error) {
     case EADDRINUSE:
-        text += tcp ? "; another program has the port, see `ss -ltnp sport = :" + std::to_string(tcp->port()) + "`, or take another port"
+        text += tcp ? "; another program has the port, see `ss -ltnp sport = :" + std::to_string(tcp->port())
+                          + "`, or take another port"
                     : "; another program listens there";
         break;
     case EACCES:
     case EPERM:
         if (tcp)
-            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM`, a socket from systemd, or take 8443";
+            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM`, a socket from systemd, or "
+                    "take 8443";
         else
             text += "; this user may not write to the folder of the socket";
         break;
@@ -12445,7 +12522,8 @@ inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_
         ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // accepted sockets inherit it
         if (family == AF_INET6)
-            ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, to_tcp(endpoint)->address().is_unspecified() ? &off : &on, sizeof on);
+            ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY,
+                         to_tcp(endpoint)->address().is_unspecified() ? &off : &on, sizeof on);
         if (shares_port)
             ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     }
@@ -12466,11 +12544,12 @@ inline any_endpoint local_endpoint(int socket)
 // A file of a Unix socket that nobody listens on any more is in the way.
 inline void remove_stale_socket(const any_endpoint& endpoint, const std::string& path)
 {
-    struct ::stat file{};
+    struct ::stat file {};
     if (::lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode))
         return;
     const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (probe && ::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0 && errno == ECONNREFUSED)
+    if (probe && ::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0
+        && errno == ECONNREFUSED)
         ::unlink(path.c_str());
 }
 
@@ -12487,8 +12566,8 @@ inline outcome<> share(listeners& made, std::size_t threads)
 
 }
 
-// Listens on `endpoint` for `threads` threads: TCP with a socket for each, among which the kernel shares connections out
-// (SO_REUSEPORT); a Unix socket is one for all.
+// Listens on `endpoint` for `threads` threads: TCP with a socket for each, among which the kernel shares connections
+// out (SO_REUSEPORT); a Unix socket is one for all.
 inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
 {
     listeners made{.endpoint = endpoint, .sockets = {}, .file = {}};
@@ -12506,8 +12585,8 @@ inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
     while (made.sockets.size() < wanted) {
         auto socket = detail::bind_socket(made.endpoint, wanted > 1);
         // A machine without IPv6 still has every IPv4 address.
-        if (!socket && socket.error().code == boost::system::errc::address_family_not_supported && tcp && tcp->address().is_unspecified()
-            && tcp->address().is_v6())
+        if (!socket && socket.error().code == boost::system::errc::address_family_not_supported && tcp
+            && tcp->address().is_unspecified() && tcp->address().is_v6())
             return listen_on(boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), tcp->port()), threads);
         if (!socket)
             return socket.error();
@@ -12530,7 +12609,8 @@ inline outcome<listeners> adopt_listener(unique_fd socket, std::size_t threads)
     socklen_t size = sizeof listens;
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens)
         return failure{errc::bad_configuration,
-            "file descriptor " + std::to_string(socket.get()) + " from LISTEN_FDS is not a listening stream socket; check the .socket unit"};
+                       "file descriptor " + std::to_string(socket.get())
+                           + " from LISTEN_FDS is not a listening stream socket; check the .socket unit"};
     const int on = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
@@ -12625,19 +12705,23 @@ private:
 {
     const auto in = [](std::string_view text, std::string_view others) {
         return !text.empty() && std::ranges::all_of(text, [&](char c) {
-            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || others.find(c) != others.npos;
+            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+                   || others.find(c) != others.npos;
         });
     };
     const bool literal = authority.starts_with('[');
-    const std::size_t end = literal ? std::min(authority.find(']'), authority.size() - 1) + 1 : std::min(authority.find(':'), authority.size());
+    const std::size_t end = literal ? std::min(authority.find(']'), authority.size() - 1) + 1
+                                    : std::min(authority.find(':'), authority.size());
     const std::string_view host = authority.substr(0, end);
     const std::string_view port = authority.substr(end);
-    const bool port_is_good = port.empty() || port == ":"
+    const bool port_is_good =
+        port.empty() || port == ":"
         || (port.size() <= 6 && port.front() == ':' && std::ranges::all_of(port.substr(1), http::is_digit));
     if (!port_is_good || host.size() > 255)
         return {};
     if (literal)
-        return host.size() > 2 && in(host.substr(1, host.size() - 2), ":.") && host.ends_with(']') ? host : std::string_view{};
+        return host.size() > 2 && in(host.substr(1, host.size() - 2), ":.") && host.ends_with(']') ? host
+                                                                                                   : std::string_view{};
     return in(host, "-._") ? host : std::string_view{};
 }
 
@@ -12657,10 +12741,9 @@ public:
     explicit redirect_routes(const challenge_table& challenges)
         : endpoint_{.run = {http::handler([this](request& req, response& res) { answer(req, res); }), {}},
                     .options = streamed, // bodies are not read
-                    .names = {}},
-          challenges_(challenges)
-    {
-    }
+                    .names = {}}
+        , challenges_(challenges)
+    {}
 
     redirect_routes(const redirect_routes&) = delete;
     redirect_routes& operator=(const redirect_routes&) = delete;
@@ -12753,14 +12836,14 @@ namespace alos::inline v0 {
 template <class Policy>
 struct server_state {
     explicit server_state(basic_server_config<Policy> settings)
-        : config(std::move(settings)),
-          log(config.log),
-          certificates([this](std::string_view what) {
-              say(log, log_level::warning, "server.certificate", {{"reason", what}});
-          }),
-          gate(config.limits.connections, config.limits.connections_per_address),
-          redirect(challenges),
-          signers(config.signing_threads != 0 ? config.signing_threads : std::max(1u, serving_threads() / 2))
+        : config(std::move(settings))
+        , log(config.log)
+        , certificates([this](std::string_view what) {
+            say(log, log_level::warning, "server.certificate", {{"reason", what}});
+        })
+        , gate(config.limits.connections, config.limits.connections_per_address)
+        , redirect(challenges)
+        , signers(config.signing_threads != 0 ? config.signing_threads : std::max(1u, serving_threads() / 2))
     {
         config.tls.run_elsewhere = [this](std::function<void()> work) { signers.run(std::move(work)); };
         config.tls.certificates = &certificates.served();
@@ -12791,8 +12874,8 @@ struct server_state {
 
 #endif
 // ---- alos/server/worker.hpp ----
-// One thread's share of a server: it accepts connections, knows the ones it has, and ends them. Nothing in it is locked,
-// for nothing in it is shared; what comes from other threads is posted to its executor.
+// One thread's share of a server: it accepts connections, knows the ones it has, and ends them. Nothing in it is
+// locked, for nothing in it is shared; what comes from other threads is posted to its executor.
 #ifndef ALOS_SERVER_WORKER_HPP
 #define ALOS_SERVER_WORKER_HPP
 
@@ -12825,11 +12908,19 @@ public:
     using plain_stream = typename Policy::template plain_stream<socket_type>;
 
     worker(std::shared_ptr<state_type> state, Executor executor)
-        : state_(std::move(state)), executor_(std::move(executor)), connections_(state_->config.deadlines),
-          ticker_(executor_), stop_timer_(executor_), ended_(executor_)
+        : state_(std::move(state))
+        , executor_(std::move(executor))
+        , connections_(state_->config.deadlines)
+        , ticker_(executor_)
+        , stop_timer_(executor_)
+        , ended_(executor_)
     {
         ended_.expires_at(clock::time_point::max());
+        exchanges_.reserve(kept_exchanges);
     }
+
+    // Called once, when drain() is done.
+    std::function<void()> on_end;
 
     [[nodiscard]] Executor get_executor() const { return executor_; }
 
@@ -12914,8 +13005,11 @@ public:
 
     [[nodiscard]] std::unique_ptr<http::exchange> lend()
     {
-        if (exchanges_.empty())
-            return std::make_unique<http::exchange>();
+        if (exchanges_.empty()) {
+            auto made = std::make_unique<http::exchange>();
+            made->start(limits());
+            return made;
+        }
         std::unique_ptr<http::exchange> one = std::move(exchanges_.back());
         exchanges_.pop_back();
         return one;
@@ -12980,7 +13074,8 @@ private:
         for (int i = 0; i < accepted_at_once; ++i) {
             ::sockaddr_storage address{};
             socklen_t size = sizeof address;
-            unique_fd socket(::accept4(listener, reinterpret_cast<::sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            unique_fd socket(
+                ::accept4(listener, reinterpret_cast<::sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
             if (socket) {
                 out_of_room_ = false;
                 if (!greet(std::move(socket), any_endpoint(&address, size), kind))
@@ -13006,7 +13101,8 @@ private:
     {
         const endpoint client = to_tcp(from).value_or(endpoint());
         if (!state_->gate.enter(key_of(client))) {
-            say(log(), log_level::info, "server.refused", {{"peer", to_text(from)}, {"reason", "limit of connections"}});
+            say(log(), log_level::info, "server.refused",
+                {{"peer", to_text(from)}, {"reason", "limit of connections"}});
             return true;
         }
         try {
@@ -13078,7 +13174,8 @@ private:
         if (std::exchange(out_of_room_, true))
             return;
         say(log(), log_level::error, "server.accept",
-            {{"reason", std::strerror(error)}, {"hint", error == EMFILE ? "raise the limit of open files, see `ulimit -n`" : ""}});
+            {{"reason", std::strerror(error)},
+             {"hint", error == EMFILE ? "raise the limit of open files, see `ulimit -n`" : ""}});
     }
 
     const std::shared_ptr<state_type> state_;
@@ -13090,21 +13187,11 @@ private:
     std::list<descriptor> listeners_;
     std::function<void()> close_acceptor_;
     http::date_cache date_;
-    std::vector<std::unique_ptr<http::exchange>> exchanges_ = with_capacity();
+    std::vector<std::unique_ptr<http::exchange>> exchanges_;
     bool accepting_ = false; // from somebody else's acceptor
     bool draining_ = false;
     bool ticking_ = false;
     bool out_of_room_ = false;
-
-    static std::vector<std::unique_ptr<http::exchange>> with_capacity()
-    {
-        std::vector<std::unique_ptr<http::exchange>> pool;
-        pool.reserve(kept_exchanges);
-        return pool;
-    }
-
-public:
-    std::function<void()> on_end; // called once, when drain() is done
 };
 
 }
@@ -13188,7 +13275,7 @@ public:
         return one;
     }
 
-    // Starts the threads. `on_end` is called when the last one has ended, or now if there is nothing to be started any more.
+    // Starts the threads. `on_end` is called when the last one has ended, or now if it is too late to start any.
     outcome<> start(std::vector<std::unique_ptr<member>> members, std::function<void()> on_end)
     {
         std::unique_lock lock(mutex_);
@@ -13208,7 +13295,8 @@ public:
                 lock.unlock();
                 tell(order::cut);
                 wait();
-                return failure{error.code(), std::string("cannot start a thread: ") + error.what() + "; set `threads` to a smaller number"};
+                return failure{error.code(), std::string("cannot start a thread: ") + error.what()
+                                                 + "; set `threads` to a smaller number"};
             }
             const auto work = one->work;
             add([work](order what) { post_to(work, what); });
@@ -13217,7 +13305,7 @@ public:
         return {};
     }
 
-    // A worker that runs on somebody else's executor; the number is for leave(). False: it came too late.
+    // A worker that runs on somebody else's executor. False: it came too late.
     template <class Worker>
     bool enlist(const std::shared_ptr<Worker>& one)
     {
@@ -13327,8 +13415,7 @@ public:
 
     explicit basic_server(config_type config = {})
         : state_(std::make_shared<server_state<Policy>>(std::move(config))), router(state_->routes), crew_(state_)
-    {
-    }
+    {}
 
     basic_server(const basic_server&) = delete;
     basic_server& operator=(const basic_server&) = delete;
@@ -13343,8 +13430,8 @@ public:
     // The routes. They are fixed when the server starts.
     alos::router& router;
 
-    // Serves until SIGINT, SIGTERM or stop(); a second signal cuts short what is in flight. The result is an exit status:
-    // 0 after that, 1 if the server could not start, with one line in the log that says why and what helps.
+    // Serves until SIGINT, SIGTERM or stop(); a second signal cuts short what is in flight. The result is an exit
+    // status: 0 after that, 1 if the server could not start, with one line in the log that says why and what helps.
     [[nodiscard]] int listen_and_serve_tls()
     {
         allow_open_files(state_->config.limits.connections);
@@ -13371,9 +13458,9 @@ public:
     // Opens the listening sockets and starts the threads; when it returns, clients can connect.
     outcome<> start() { return start({}); }
 
-    // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a strand),
-    // until stop() is called, or the acceptor closed, and the last connection has ended. The server, the acceptor and the executor have to
-    // outlive that. Throws boost::system::system_error if the server's settings are no good.
+    // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a
+    // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server, the
+    // acceptor and the executor outlive that. Throws boost::system::system_error if the settings are no good.
     template <class Acceptor>
     awaitable<> serve(Acceptor& acceptor)
     {
@@ -13482,9 +13569,12 @@ private:
         const auto& config = state_->config;
         std::vector<cert::file_settings> files = config.certs;
         if (!config.tls_cert_file.empty())
-            files.insert(files.begin(), {.domain = {}, .cert_file = config.tls_cert_file, .key_file = config.tls_key_file, .passphrase = {}});
+            files.insert(
+                files.begin(),
+                {.domain = {}, .cert_file = config.tls_cert_file, .key_file = config.tls_key_file, .passphrase = {}});
         if (files.empty() && list_certs().empty()) {
-            if (auto kept = certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, config.self_signed); !kept)
+            if (auto kept = certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, config.self_signed);
+                !kept)
                 return kept;
         }
         return certificates().add_files(files, config.default_domain);
@@ -13552,7 +13642,8 @@ private:
         const auto now = std::chrono::system_clock::now();
         for (const cert::listed_certificate& each : list_certs()) {
             const auto days = std::chrono::floor<std::chrono::days>(each.not_after - now).count();
-            names.push_back(each.domain + " (" + (each.from == cert::source::self_signed ? "self-signed, " : "") + each.key_type + ", "
+            names.push_back(each.domain + " (" + (each.from == cert::source::self_signed ? "self-signed, " : "")
+                            + each.key_type + ", "
                             + (days < 0 ? std::string("expired") : std::to_string(days) + " days left") + ")");
         }
         const std::string certificates = join(names);

@@ -71,7 +71,8 @@ TEST_CASE("a request in single bytes")
 {
     running app(hello);
     client one(app.port());
-    for (const char c : std::string("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"))
+    for (const char c : std::string(
+             "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"))
         one.send({&c, 1});
     CHECK(body_of(one.receive_until("abcde")) == "abcde");
 }
@@ -105,8 +106,11 @@ TEST_CASE("limits: header 431, target 414, body 413, and a route's own")
     CHECK(ask(get("/", "X: " + std::string(20'000, 'x') + "\r\n")).find("431") != std::string::npos);
     CHECK(ask(get("/" + std::string(10'000, 'x'))).find("414") != std::string::npos);
     CHECK(ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n").find("413") != std::string::npos);
-    CHECK(ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x')).find("200") != std::string::npos);
-    CHECK(ask("POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n" + std::string(11, 'x')).find("413") != std::string::npos);
+    CHECK(ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x')).find("200")
+          != std::string::npos);
+    CHECK(ask("POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n" + std::string(11, 'x'))
+              .find("413")
+          != std::string::npos);
 }
 
 TEST_CASE("RFC 9110 10.1.1: 100 Continue is sent when the body is wanted, and not when it is not")
@@ -165,7 +169,8 @@ TEST_CASE("a body that is streamed, in both directions, with back-pressure")
     });
     client one(app.port());
     std::thread sender([&] {
-        one.send("POST /twice HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(large.size()) + "\r\nConnection: close\r\n\r\n");
+        one.send("POST /twice HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(large.size())
+                 + "\r\nConnection: close\r\n\r\n");
         one.send(large);
     });
     const std::string all = one.receive_all();
@@ -183,7 +188,8 @@ TEST_CASE("a body that is streamed, in both directions, with back-pressure")
 TEST_CASE("a handler that leaves its body unread, or fails midway, ends the connection")
 {
     running app([](plain_server& server) {
-        server.router.post("/ignore", [](request&, response& res) { res.string("no, thanks"); }, streamed);
+        server.router.post(
+            "/ignore", [](request&, response& res) { res.string("no, thanks"); }, streamed);
         server.router.get("/half", [](request&, response& res) -> awaitable<> {
             co_await res.write("half");
             throw std::runtime_error("midway");
@@ -211,9 +217,8 @@ TEST_CASE("a handler that leaves its body unread, or fails midway, ends the conn
 
 TEST_CASE("a large response to a slow client arrives whole")
 {
-    running app([](plain_server& server) {
-        server.router.get("/large", [](request&, response& res) { res.borrow(large); });
-    });
+    running app(
+        [](plain_server& server) { server.router.get("/large", [](request&, response& res) { res.borrow(large); }); });
     client one(app.port(), 16 * 1024);
     one.send(get("/large", "Connection: close\r\n"));
     std::string all;

@@ -15,8 +15,8 @@ TEST_CASE("addresses are read and written")
     CHECK(one(":8443") == "[::]:8443");
     CHECK(one("unix:/run/a.sock") == "unix:/run/a.sock");
     CHECK(one("unix:@name") == "unix:@name");
-    for (const char* bad : {"", "8443", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "::1:8443", "[::1]", "unix:",
-                            "127.0.0.1:84a"}) {
+    for (const char* bad : {"", "8443", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "::1:8443",
+                            "[::1]", "unix:", "127.0.0.1:84a"}) {
         CAPTURE(bad);
         CHECK(one(bad).find("refused: cannot listen on") == 0);
     }

@@ -10,8 +10,8 @@ TEST_CASE("host_of_authority takes hosts and nothing else")
     CHECK(host_of_authority("Example.com:80") == "Example.com");
     CHECK(host_of_authority("192.0.2.1:8080") == "192.0.2.1");
     CHECK(host_of_authority("[2001:db8::1]:80") == "[2001:db8::1]");
-    for (const char* bad : {"", ":80", "a b", "a@b", "user:pass@host", "a/b", "a\\b", "example.com:80:90", "example.com:x", "[::1", "[]",
-                            "[::1]x", "a%2eb", "example.com:1234567"}) {
+    for (const char* bad : {"", ":80", "a b", "a@b", "user:pass@host", "a/b", "a\\b", "example.com:80:90",
+                            "example.com:x", "[::1", "[]", "[::1]x", "a%2eb", "example.com:1234567"}) {
         CAPTURE(bad);
         CHECK(host_of_authority(bad).empty());
     }
@@ -45,7 +45,8 @@ struct answer {
     std::string body;
 };
 
-answer ask(const challenge_table& table, verb method, std::string_view host, std::string_view target, std::uint16_t port = 8443)
+answer ask(const challenge_table& table, verb method, std::string_view host, std::string_view target,
+           std::uint16_t port = 8443)
 {
     redirect_routes routes(table);
     routes.port(port);

@@ -39,9 +39,9 @@ public:
     [[nodiscard]] alos::log_settings settings(alos::log_level level = alos::log_level::debug)
     {
         return {.level = level, .hook = [this](const alos::log_record& record) {
-            const std::lock_guard lock(mutex_);
-            lines_.push_back(to_text(record).substr(21));
-        }};
+                    const std::lock_guard lock(mutex_);
+                    lines_.push_back(to_text(record).substr(21));
+                }};
     }
 
     [[nodiscard]] std::string find(std::string_view part) const
@@ -106,7 +106,8 @@ private:
 // A TCP client that waits for five seconds at most.
 class client {
 public:
-    explicit client(std::uint16_t port, int receive_buffer = 0) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
+    explicit client(std::uint16_t port, int receive_buffer = 0)
+        : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
     {
         if (receive_buffer != 0)
             ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);

@@ -36,8 +36,10 @@ public:
         made->socket_.connect({boost::asio::ip::address_v4::loopback(), port});
         made->client_ = std::make_unique<Botan::TLS::Client>(
             made, std::make_shared<Botan::TLS::Session_Manager_Noop>(), std::make_shared<Botan::Credentials_Manager>(),
-            std::make_shared<Botan::TLS::Text_Policy>("allow_tls12 = false\nallow_tls13 = true\nkey_exchange_groups = x25519\n"),
-            std::make_shared<Botan::System_RNG>(), Botan::TLS::Server_Information(name), Botan::TLS::Protocol_Version::TLS_V13);
+            std::make_shared<Botan::TLS::Text_Policy>(
+                "allow_tls12 = false\nallow_tls13 = true\nkey_exchange_groups = x25519\n"),
+            std::make_shared<Botan::System_RNG>(), Botan::TLS::Server_Information(name),
+            Botan::TLS::Protocol_Version::TLS_V13);
         while (!made->client_->is_active())
             made->receive();
         return made;
@@ -81,7 +83,8 @@ private:
         answer_.append(reinterpret_cast<const char*>(data.data()), data.size());
     }
     void tls_alert(Botan::TLS::Alert) override {}
-    void tls_verify_cert_chain(const std::vector<Botan::X509_Certificate>& chain, const std::vector<std::optional<Botan::OCSP::Response>>&,
+    void tls_verify_cert_chain(const std::vector<Botan::X509_Certificate>& chain,
+                               const std::vector<std::optional<Botan::OCSP::Response>>&,
                                const std::vector<Botan::Certificate_Store*>&, Botan::Usage_Type, std::string_view,
                                const Botan::TLS::Policy&) override
     {
@@ -100,7 +103,8 @@ struct fixture {
     {
         app.add_self_signed_cert("a.test").value();
         app.add_self_signed_cert("b.test").value();
-        const auto slow = cert::make_self_signed({"rsa.test"}, std::chrono::system_clock::now(), key_kind::rsa_2048).value();
+        const auto slow =
+            cert::make_self_signed({"rsa.test"}, std::chrono::system_clock::now(), key_kind::rsa_2048).value();
         app.add_cert("rsa.test", slow.certificate, as_text(slow.key)).value();
         app.router.get("/", [](request& req, response& res) { res.string(req.tls()->server_name); });
         app.router.get("/later", [](request& req, response& res) -> awaitable<> {

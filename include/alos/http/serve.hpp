@@ -3,56 +3,28 @@
 #ifndef ALOS_HTTP_SERVE_HPP
 #define ALOS_HTTP_SERVE_HPP
 
-#include <alos/buffer.hpp>
-#include <alos/http/h1.hpp>
+#include <alos/http/connection_log.hpp>
+#include <alos/http/exchange.hpp>
 #include <alos/log.hpp>
+#include <alos/server/address.hpp>
 #include <alos/server/task.hpp>
 #include <alos/server/watch.hpp>
 #include <alos/tls13/stream.hpp>
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/socket_base.hpp>
 
 #include <array>
 #include <memory>
 
 #include <linux/sockios.h>
-#include <netinet/in.h>
 #include <sys/ioctl.h>
 
 namespace alos::inline v0::http {
 
-// What a connection has only while it works on a request. Using one again allocates nothing.
-struct exchange {
-    h1_exchange h1;
-    const endpoint* route = nullptr;
-    h1_head head;
-    bool composed = false;            // the head is in h1.out
-    bool reading_body = false;        // the header is complete
-    bool waits_for_continue = false;  // the client sends its body when it is told to
-    std::size_t sent = 0;             // of h1.out
-    std::string_view rest;            // of the body, behind h1.out
-    std::uint64_t received = 0;       // of the request's body
-    std::uint64_t streamed = 0;       // of the response's body
-    std::size_t read_ahead = 0;       // plaintext that the handler is looking at
-    buffer chunk;                     // of a file
-    boost::asio::cancellation_signal cancel; // for a handler that is a coroutine
-
-    void start(const h1_limits& limits)
-    {
-        h1.start(limits);
-        route = nullptr;
-        head = {};
-        composed = reading_body = waits_for_continue = false;
-        sent = read_ahead = 0;
-        rest = {};
-        received = streamed = 0;
-        chunk.release();
-    }
-};
-
 // Host is the thread's worker: what all its connections share. It has
-//   log(), date(), limits() for h1, connections() (a watch), draining(), goes_on_after(requests), lend() and take_back()
-//   of exchanges, and leave(client), the last thing that a connection says.
+//   log(), date(), limits() for h1, connections() (a watch), draining(), goes_on_after(requests), lend() and
+//   take_back() of exchanges that are started, and leave(client), the last thing that a connection says.
 // Routes finds the endpoint for a request: const endpoint& find(request_data&).
 template <class Host, class Stream, class Routes>
 class connection final : public watched, private body_io {
@@ -94,7 +66,7 @@ public:
     }
     [[nodiscard]] auto wait_for_more()
     {
-        return until([this](auto handler) { socket().async_wait(boost::asio::socket_base::wait_read, std::move(handler)); });
+        return until([this](auto handler) { socket().async_wait(socket_type::wait_read, std::move(handler)); });
     }
     [[nodiscard]] auto finish_coroutine(awaitable<>& work)
     {
@@ -104,7 +76,8 @@ public:
     void shook_hands(error_code ec)
     {
         if (!ec) {
-            log_handshake();
+            if constexpr (has_tls)
+                log_handshake(host().log(), presence_.client, stream_.engine().negotiated());
             return;
         }
         open_ = false;
@@ -160,7 +133,8 @@ public:
             return;
         }
         open_ = false;
-        silent_ = silent_ || ec == alos::errc::truncated || (is_gone(ec) && ec != boost::asio::error::operation_aborted);
+        silent_ =
+            silent_ || ec == alos::errc::truncated || (is_gone(ec) && ec != boost::asio::error::operation_aborted);
         if (ec.category() == tls13::tls13_category() || exchange_)
             log_failure(log_level::debug, "http.connection", ec);
     }
@@ -255,6 +229,8 @@ public:
     {
         if (now_in() == phase::idle)
             cancel();
+        if (now_in() == phase::handshake) // nothing was asked yet: the client can ask elsewhere
+            cut();
     }
 
     void expire() noexcept override
@@ -271,7 +247,7 @@ public:
     {
         open_ = false;
         silent_ = true;
-        error_code ignored; // it may be closed already
+        error_code ignored;                                         // it may be closed already
         if (now_in() == phase::write || now_in() == phase::goodbye) // what was not taken so far is thrown away
             socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
         socket().close(ignored);
@@ -289,6 +265,7 @@ public:
     }
 
 private:
+    static constexpr bool has_tls = requires(Stream s) { s.engine().negotiated(); };
     static constexpr std::size_t most_lingered = 4 * 1024 * 1024;
     static constexpr std::size_t file_chunk = 64 * 1024;
 
@@ -300,13 +277,9 @@ private:
     {
         if constexpr (requires { stream_.engine().set_local_address(byte_view()); }) {
             error_code ec;
-            const auto endpoint = socket().local_endpoint(ec);
-            if (ec)
-                return;
-            if (endpoint.data()->sa_family == AF_INET)
-                stream_.engine().set_local_address({reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in*>(endpoint.data())->sin_addr), 4});
-            if (endpoint.data()->sa_family == AF_INET6)
-                stream_.engine().set_local_address({reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in6*>(endpoint.data())->sin6_addr), 16});
+            const any_endpoint endpoint = socket().local_endpoint(ec);
+            if (!ec)
+                stream_.engine().set_local_address(address_bytes(endpoint));
         }
     }
 
@@ -334,22 +307,21 @@ private:
     static bool is_gone(const error_code& ec) noexcept
     {
         return ec == boost::asio::error::operation_aborted || ec == boost::asio::error::connection_reset
-            || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
+               || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
     }
 
     static bool is_ended(const error_code& ec) noexcept
     {
         return ec == boost::asio::error::eof || ec == alos::errc::truncated || ec == alos::errc::closed || is_gone(ec)
-            || ec.category() == http_category();
+               || ec.category() == http_category();
     }
 
     void lend()
     {
         exchange_ = host().lend();
-        exchange_->start(host().limits());
         request_data& asked = exchange_->h1.asked();
         asked.client = presence_.client;
-        if constexpr (requires { stream_.engine().negotiated(); }) {
+        if constexpr (has_tls) {
             const auto& agreed = stream_.engine().negotiated();
             asked.tls = {"TLSv1.3", name_of(agreed.suite), name_of(agreed.group), agreed.server_name, agreed.alpn};
         } else {
@@ -413,10 +385,7 @@ private:
         static_cast<void>(stream_.write(as_bytes(text)));
         open_ = false;
         unread_ = true;
-        if (host().log().takes(log_level::debug)) {
-            const std::string peer = peer_text();
-            say(host().log(), log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", why}});
-        }
+        log_refusal(host().log(), presence_.client, status, why);
     }
 
     // Moves the front of `text` into the stream; true if that was all of it.
@@ -435,10 +404,7 @@ private:
     }
 
     // Whether the connection would go on behind this response.
-    [[nodiscard]] bool would_go_on() noexcept
-    {
-        return host().goes_on_after(++requests_);
-    }
+    [[nodiscard]] bool would_go_on() noexcept { return host().goes_on_after(++requests_); }
 
     // The head, and what goes behind it. False: the response has failed.
     [[nodiscard]] bool compose()
@@ -492,12 +458,9 @@ private:
             open_ = false;
         }
         open_ = open_ && exchange_->head.keep_alive;
-        if (open_ && !stream_.plaintext().empty()) {
-            exchange_->start(host().limits());
-            return;
-        }
-        exchange_->chunk.release();
-        host().take_back(std::move(exchange_));
+        exchange_->start(host().limits()); // at once, so that the pool keeps no bodies
+        if (!open_ || stream_.plaintext().empty())
+            host().take_back(std::move(exchange_));
     }
 
     // body_io: what a coroutine handler streams. Errors are thrown into it.
@@ -596,59 +559,22 @@ private:
             what = each.what();
         } catch (...) {
         }
-        const std::string peer = peer_text();
+        const std::string peer = text_of_client(presence_.client);
         say(host().log(), level, "http.exception",
-            {{"peer", peer}, {"method", exchange_->h1.request.method_text()}, {"path", exchange_->h1.request.path()}, {"what", what}});
-    }
-
-    [[nodiscard]] std::string peer_text() const
-    {
-        if (presence_.client.port() == 0)
-            return "unix";
-        const std::string address = presence_.client.address().to_string();
-        return (presence_.client.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(presence_.client.port());
-    }
-
-    [[nodiscard]] std::string_view server_name() noexcept
-    {
-        if constexpr (requires { stream_.engine().negotiated(); })
-            return stream_.engine().negotiated().server_name;
-        return {};
-    }
-
-    void log_handshake()
-    {
-        if constexpr (requires { stream_.engine().negotiated(); }) {
-            if (!host().log().takes(log_level::debug))
-                return;
-            const auto& agreed = stream_.engine().negotiated();
-            const std::string peer = peer_text();
-            say(host().log(), log_level::debug, "tls.handshake",
-                {{"peer", peer}, {"sni", agreed.server_name}, {"suite", name_of(agreed.suite)},
-                    {"group", name_of(agreed.group)}, {"scheme", name_of(agreed.scheme)}, {"alpn", agreed.alpn}});
-        }
+            {{"peer", peer},
+             {"method", exchange_->h1.request.method_text()},
+             {"path", exchange_->h1.request.path()},
+             {"what", what}});
     }
 
     void log_failure(log_level level, std::string_view event, error_code ec) noexcept
     {
-        if (!host().log().takes(level))
-            return;
+        std::string_view name;
+        if constexpr (has_tls)
+            name = stream_.engine().negotiated().server_name;
         try {
-            const std::string peer = peer_text();
-            const std::string reason = ec.message();
-            std::string_view alert;
-            if (ec.category() == tls13::tls13_category())
-                alert = name_of(tls13::describe(static_cast<tls13::errc>(ec.value())).sent);
-            std::string_view hint;
-            if (ec == tls13::errc::http_request)
-                hint = "the client has to write https://", alert = {};
-            else if (ec == tls13::errc::tls13_not_offered)
-                hint = "alos speaks TLS 1.3 only: the client needs a newer TLS library";
-            else if (ec == tls13::alert::unknown_ca || ec == tls13::alert::bad_certificate || ec == tls13::alert::certificate_unknown)
-                hint = "the client does not trust the certificate";
-            say(host().log(), level, event,
-                {{"peer", peer}, {"sni", server_name()}, {"phase", to_text(now_in())}, {"reason", reason}, {"alert", alert}, {"hint", hint}});
-        } catch (const std::bad_alloc&) {
+            http::log_failure(host().log(), level, event, presence_.client, name, now_in(), ec);
+        } catch (const std::bad_alloc&) { // then without a word
         }
     }
 
@@ -666,8 +592,8 @@ private:
     std::uint32_t requests_ = 0;
     std::uint32_t lingered_ = 0;
     bool open_ = true;
-    bool silent_ = false;      // nobody is there to say goodbye to
-    bool unread_ = false;      // the client has sent, or will send, what nobody wants to read
+    bool silent_ = false; // nobody is there to say goodbye to
+    bool unread_ = false; // the client has sent, or will send, what nobody wants to read
     bool half_closed_ = false;
     bool timed_out_ = false;
 };

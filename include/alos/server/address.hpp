@@ -2,6 +2,7 @@
 #ifndef ALOS_SERVER_ADDRESS_HPP
 #define ALOS_SERVER_ADDRESS_HPP
 
+#include <alos/bytes.hpp>
 #include <alos/error.hpp>
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -53,8 +55,8 @@ inline std::optional<host_and_port> split_host_and_port(std::string_view text)
 }
 
 // The endpoints that `address` means; several when a name has several addresses. ":8443" is every address of this
-// machine, IPv6 and IPv4. "unix:/run/a.sock" is a Unix socket, "unix:@name" one without a file. Looks names up, so call it
-// during set-up only.
+// machine, IPv6 and IPv4. "unix:/run/a.sock" is a Unix socket, "unix:@name" one without a file. Looks names up, so
+// call it during set-up only.
 inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
 {
     namespace asio = boost::asio;
@@ -108,6 +110,16 @@ inline std::optional<boost::asio::ip::tcp::endpoint> to_tcp(const any_endpoint& 
     if (family == AF_INET6 && tcp.address().to_v6().is_v4_mapped())
         tcp.address(boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, tcp.address().to_v6()));
     return tcp;
+}
+
+// The 4 or 16 bytes of an IP address; none of another kind. They live as long as `endpoint`.
+inline byte_view address_bytes(const any_endpoint& endpoint) noexcept
+{
+    if (endpoint.data()->sa_family == AF_INET)
+        return {reinterpret_cast<const std::uint8_t*>(endpoint.data()) + offsetof(sockaddr_in, sin_addr), 4};
+    if (endpoint.data()->sa_family == AF_INET6)
+        return {reinterpret_cast<const std::uint8_t*>(endpoint.data()) + offsetof(sockaddr_in6, sin6_addr), 16};
+    return {};
 }
 
 // "127.0.0.1:8443", "[::1]:8443", "unix:/path".

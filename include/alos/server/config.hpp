@@ -15,8 +15,8 @@ namespace alos::inline v0 {
 
 template <class Policy>
 struct basic_server_config {
-    // Where HTTPS is spoken: "host:port", "[::1]:port", ":port" for every address, "unix:/path". Port 0 takes a free one.
-    // Sockets from the service manager (LISTEN_FDS) take its place.
+    // Where HTTPS is spoken: "host:port", "[::1]:port", ":port" for every address, "unix:/path". Port 0 takes a free
+    // one. Sockets from the service manager (LISTEN_FDS) take its place.
     std::string addr = ":8443";
 
     // Where plain HTTP is redirected to HTTPS and ACME challenges are answered; empty: nowhere.

@@ -46,7 +46,7 @@ public:
         return one;
     }
 
-    // Starts the threads. `on_end` is called when the last one has ended, or now if there is nothing to be started any more.
+    // Starts the threads. `on_end` is called when the last one has ended, or now if it is too late to start any.
     outcome<> start(std::vector<std::unique_ptr<member>> members, std::function<void()> on_end)
     {
         std::unique_lock lock(mutex_);
@@ -66,7 +66,8 @@ public:
                 lock.unlock();
                 tell(order::cut);
                 wait();
-                return failure{error.code(), std::string("cannot start a thread: ") + error.what() + "; set `threads` to a smaller number"};
+                return failure{error.code(), std::string("cannot start a thread: ") + error.what()
+                                                 + "; set `threads` to a smaller number"};
             }
             const auto work = one->work;
             add([work](order what) { post_to(work, what); });
@@ -75,7 +76,7 @@ public:
         return {};
     }
 
-    // A worker that runs on somebody else's executor; the number is for leave(). False: it came too late.
+    // A worker that runs on somebody else's executor. False: it came too late.
     template <class Worker>
     bool enlist(const std::shared_ptr<Worker>& one)
     {

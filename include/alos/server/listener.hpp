@@ -83,13 +83,15 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     std::string text = "cannot listen on " + to_text(endpoint) + ": " + std::strerror(error);
     switch (error) {
     case EADDRINUSE:
-        text += tcp ? "; another program has the port, see `ss -ltnp sport = :" + std::to_string(tcp->port()) + "`, or take another port"
+        text += tcp ? "; another program has the port, see `ss -ltnp sport = :" + std::to_string(tcp->port())
+                          + "`, or take another port"
                     : "; another program listens there";
         break;
     case EACCES:
     case EPERM:
         if (tcp)
-            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM`, a socket from systemd, or take 8443";
+            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM`, a socket from systemd, or "
+                    "take 8443";
         else
             text += "; this user may not write to the folder of the socket";
         break;
@@ -112,7 +114,8 @@ inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_
         ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // accepted sockets inherit it
         if (family == AF_INET6)
-            ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, to_tcp(endpoint)->address().is_unspecified() ? &off : &on, sizeof on);
+            ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY,
+                         to_tcp(endpoint)->address().is_unspecified() ? &off : &on, sizeof on);
         if (shares_port)
             ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     }
@@ -133,11 +136,12 @@ inline any_endpoint local_endpoint(int socket)
 // A file of a Unix socket that nobody listens on any more is in the way.
 inline void remove_stale_socket(const any_endpoint& endpoint, const std::string& path)
 {
-    struct ::stat file{};
+    struct ::stat file {};
     if (::lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode))
         return;
     const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (probe && ::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0 && errno == ECONNREFUSED)
+    if (probe && ::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0
+        && errno == ECONNREFUSED)
         ::unlink(path.c_str());
 }
 
@@ -154,8 +158,8 @@ inline outcome<> share(listeners& made, std::size_t threads)
 
 }
 
-// Listens on `endpoint` for `threads` threads: TCP with a socket for each, among which the kernel shares connections out
-// (SO_REUSEPORT); a Unix socket is one for all.
+// Listens on `endpoint` for `threads` threads: TCP with a socket for each, among which the kernel shares connections
+// out (SO_REUSEPORT); a Unix socket is one for all.
 inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
 {
     listeners made{.endpoint = endpoint, .sockets = {}, .file = {}};
@@ -173,8 +177,8 @@ inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
     while (made.sockets.size() < wanted) {
         auto socket = detail::bind_socket(made.endpoint, wanted > 1);
         // A machine without IPv6 still has every IPv4 address.
-        if (!socket && socket.error().code == boost::system::errc::address_family_not_supported && tcp && tcp->address().is_unspecified()
-            && tcp->address().is_v6())
+        if (!socket && socket.error().code == boost::system::errc::address_family_not_supported && tcp
+            && tcp->address().is_unspecified() && tcp->address().is_v6())
             return listen_on(boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), tcp->port()), threads);
         if (!socket)
             return socket.error();
@@ -197,7 +201,8 @@ inline outcome<listeners> adopt_listener(unique_fd socket, std::size_t threads)
     socklen_t size = sizeof listens;
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens)
         return failure{errc::bad_configuration,
-            "file descriptor " + std::to_string(socket.get()) + " from LISTEN_FDS is not a listening stream socket; check the .socket unit"};
+                       "file descriptor " + std::to_string(socket.get())
+                           + " from LISTEN_FDS is not a listening stream socket; check the .socket unit"};
     const int on = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);

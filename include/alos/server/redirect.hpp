@@ -50,19 +50,23 @@ private:
 {
     const auto in = [](std::string_view text, std::string_view others) {
         return !text.empty() && std::ranges::all_of(text, [&](char c) {
-            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || others.find(c) != others.npos;
+            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+                   || others.find(c) != others.npos;
         });
     };
     const bool literal = authority.starts_with('[');
-    const std::size_t end = literal ? std::min(authority.find(']'), authority.size() - 1) + 1 : std::min(authority.find(':'), authority.size());
+    const std::size_t end = literal ? std::min(authority.find(']'), authority.size() - 1) + 1
+                                    : std::min(authority.find(':'), authority.size());
     const std::string_view host = authority.substr(0, end);
     const std::string_view port = authority.substr(end);
-    const bool port_is_good = port.empty() || port == ":"
+    const bool port_is_good =
+        port.empty() || port == ":"
         || (port.size() <= 6 && port.front() == ':' && std::ranges::all_of(port.substr(1), http::is_digit));
     if (!port_is_good || host.size() > 255)
         return {};
     if (literal)
-        return host.size() > 2 && in(host.substr(1, host.size() - 2), ":.") && host.ends_with(']') ? host : std::string_view{};
+        return host.size() > 2 && in(host.substr(1, host.size() - 2), ":.") && host.ends_with(']') ? host
+                                                                                                   : std::string_view{};
     return in(host, "-._") ? host : std::string_view{};
 }
 
@@ -82,10 +86,9 @@ public:
     explicit redirect_routes(const challenge_table& challenges)
         : endpoint_{.run = {http::handler([this](request& req, response& res) { answer(req, res); }), {}},
                     .options = streamed, // bodies are not read
-                    .names = {}},
-          challenges_(challenges)
-    {
-    }
+                    .names = {}}
+        , challenges_(challenges)
+    {}
 
     redirect_routes(const redirect_routes&) = delete;
     redirect_routes& operator=(const redirect_routes&) = delete;

@@ -17,14 +17,14 @@ namespace alos::inline v0 {
 template <class Policy>
 struct server_state {
     explicit server_state(basic_server_config<Policy> settings)
-        : config(std::move(settings)),
-          log(config.log),
-          certificates([this](std::string_view what) {
-              say(log, log_level::warning, "server.certificate", {{"reason", what}});
-          }),
-          gate(config.limits.connections, config.limits.connections_per_address),
-          redirect(challenges),
-          signers(config.signing_threads != 0 ? config.signing_threads : std::max(1u, serving_threads() / 2))
+        : config(std::move(settings))
+        , log(config.log)
+        , certificates([this](std::string_view what) {
+            say(log, log_level::warning, "server.certificate", {{"reason", what}});
+        })
+        , gate(config.limits.connections, config.limits.connections_per_address)
+        , redirect(challenges)
+        , signers(config.signing_threads != 0 ? config.signing_threads : std::max(1u, serving_threads() / 2))
     {
         config.tls.run_elsewhere = [this](std::function<void()> work) { signers.run(std::move(work)); };
         config.tls.certificates = &certificates.served();

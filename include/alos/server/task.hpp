@@ -101,7 +101,8 @@ template <class Initiate>
 // The same for a coroutine of Asio's kind, which runs on `executor` and can be cancelled by `slot`; gives the exception
 // that ended it.
 template <class Executor>
-[[nodiscard]] auto until(Executor executor, boost::asio::awaitable<void>& work, boost::asio::cancellation_slot slot) noexcept
+[[nodiscard]] auto until(Executor executor, boost::asio::awaitable<void>& work,
+                         boost::asio::cancellation_slot slot) noexcept
 {
     const auto initiate = [executor = std::move(executor), &work, slot](auto handler) {
         boost::asio::co_spawn(executor, std::move(work), boost::asio::bind_cancellation_slot(slot, std::move(handler)));

@@ -19,11 +19,11 @@ namespace alos::inline v0 {
 struct deadlines {
     std::chrono::milliseconds handshake = std::chrono::seconds(10); // from the connection to the end of the handshake
     std::chrono::milliseconds header = std::chrono::seconds(10);    // from a request's first byte to its header's end
-    std::chrono::milliseconds body = std::chrono::seconds(30);      // without `slowest` in this time while sending a body
-    std::chrono::milliseconds write = std::chrono::seconds(30);     // without `slowest` in this time while receiving
-    std::chrono::milliseconds idle = std::chrono::seconds(120);     // between requests
-    std::chrono::milliseconds goodbye = std::chrono::seconds(3);    // to take the last bytes of a connection
-    std::chrono::milliseconds stop = std::chrono::seconds(30);      // for requests in flight when the server stops
+    std::chrono::milliseconds body = std::chrono::seconds(30);   // without `slowest` in this time while sending a body
+    std::chrono::milliseconds write = std::chrono::seconds(30);  // without `slowest` in this time while receiving
+    std::chrono::milliseconds idle = std::chrono::seconds(120);  // between requests
+    std::chrono::milliseconds goodbye = std::chrono::seconds(3); // to take the last bytes of a connection
+    std::chrono::milliseconds stop = std::chrono::seconds(30);   // for requests in flight when the server stops
     std::size_t slowest = 256; // bytes a second; a body or a response that moves more slowly has stalled
 };
 
@@ -34,7 +34,8 @@ inline constexpr std::size_t phase_count = 7;
 
 constexpr const char* to_text(phase each) noexcept
 {
-    constexpr std::array<const char*, phase_count> names{"handshake", "idle", "header", "body", "handler", "write", "goodbye"};
+    constexpr std::array<const char*, phase_count> names{"handshake", "idle",  "header", "body",
+                                                         "handler",   "write", "goodbye"};
     return names[static_cast<std::size_t>(each)];
 }
 
@@ -160,7 +161,8 @@ private:
     static std::chrono::milliseconds coarse(const deadlines& limits) noexcept
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
-        for (const auto limit : {limits.handshake, limits.header, limits.body, limits.write, limits.idle, limits.goodbye}) {
+        for (const auto limit :
+             {limits.handshake, limits.header, limits.body, limits.write, limits.idle, limits.goodbye}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -173,7 +175,10 @@ private:
     void start(watched& each) noexcept
     {
         const std::chrono::milliseconds limit = limits_[static_cast<std::size_t>(each.phase_)];
-        each.expires_ = limit.count() > 0 ? now_ + 1 + static_cast<std::uint32_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_) : never;
+        each.expires_ =
+            limit.count() > 0
+                ? now_ + 1 + static_cast<std::uint32_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_)
+                : never;
     }
 
     // What moved fast enough since the deadline was set gets a new one.

@@ -1,5 +1,5 @@
-// One thread's share of a server: it accepts connections, knows the ones it has, and ends them. Nothing in it is locked,
-// for nothing in it is shared; what comes from other threads is posted to its executor.
+// One thread's share of a server: it accepts connections, knows the ones it has, and ends them. Nothing in it is
+// locked, for nothing in it is shared; what comes from other threads is posted to its executor.
 #ifndef ALOS_SERVER_WORKER_HPP
 #define ALOS_SERVER_WORKER_HPP
 
@@ -35,11 +35,19 @@ public:
     using plain_stream = typename Policy::template plain_stream<socket_type>;
 
     worker(std::shared_ptr<state_type> state, Executor executor)
-        : state_(std::move(state)), executor_(std::move(executor)), connections_(state_->config.deadlines),
-          ticker_(executor_), stop_timer_(executor_), ended_(executor_)
+        : state_(std::move(state))
+        , executor_(std::move(executor))
+        , connections_(state_->config.deadlines)
+        , ticker_(executor_)
+        , stop_timer_(executor_)
+        , ended_(executor_)
     {
         ended_.expires_at(clock::time_point::max());
+        exchanges_.reserve(kept_exchanges);
     }
+
+    // Called once, when drain() is done.
+    std::function<void()> on_end;
 
     [[nodiscard]] Executor get_executor() const { return executor_; }
 
@@ -124,8 +132,11 @@ public:
 
     [[nodiscard]] std::unique_ptr<http::exchange> lend()
     {
-        if (exchanges_.empty())
-            return std::make_unique<http::exchange>();
+        if (exchanges_.empty()) {
+            auto made = std::make_unique<http::exchange>();
+            made->start(limits());
+            return made;
+        }
         std::unique_ptr<http::exchange> one = std::move(exchanges_.back());
         exchanges_.pop_back();
         return one;
@@ -190,7 +201,8 @@ private:
         for (int i = 0; i < accepted_at_once; ++i) {
             ::sockaddr_storage address{};
             socklen_t size = sizeof address;
-            unique_fd socket(::accept4(listener, reinterpret_cast<::sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            unique_fd socket(
+                ::accept4(listener, reinterpret_cast<::sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
             if (socket) {
                 out_of_room_ = false;
                 if (!greet(std::move(socket), any_endpoint(&address, size), kind))
@@ -216,7 +228,8 @@ private:
     {
         const endpoint client = to_tcp(from).value_or(endpoint());
         if (!state_->gate.enter(key_of(client))) {
-            say(log(), log_level::info, "server.refused", {{"peer", to_text(from)}, {"reason", "limit of connections"}});
+            say(log(), log_level::info, "server.refused",
+                {{"peer", to_text(from)}, {"reason", "limit of connections"}});
             return true;
         }
         try {
@@ -288,7 +301,8 @@ private:
         if (std::exchange(out_of_room_, true))
             return;
         say(log(), log_level::error, "server.accept",
-            {{"reason", std::strerror(error)}, {"hint", error == EMFILE ? "raise the limit of open files, see `ulimit -n`" : ""}});
+            {{"reason", std::strerror(error)},
+             {"hint", error == EMFILE ? "raise the limit of open files, see `ulimit -n`" : ""}});
     }
 
     const std::shared_ptr<state_type> state_;
@@ -300,21 +314,11 @@ private:
     std::list<descriptor> listeners_;
     std::function<void()> close_acceptor_;
     http::date_cache date_;
-    std::vector<std::unique_ptr<http::exchange>> exchanges_ = with_capacity();
+    std::vector<std::unique_ptr<http::exchange>> exchanges_;
     bool accepting_ = false; // from somebody else's acceptor
     bool draining_ = false;
     bool ticking_ = false;
     bool out_of_room_ = false;
-
-    static std::vector<std::unique_ptr<http::exchange>> with_capacity()
-    {
-        std::vector<std::unique_ptr<http::exchange>> pool;
-        pool.reserve(kept_exchanges);
-        return pool;
-    }
-
-public:
-    std::function<void()> on_end; // called once, when drain() is done
 };
 
 }
