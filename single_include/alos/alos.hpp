@@ -1340,6 +1340,79 @@ inline std::string_view between(std::string_view from, std::string_view to) noex
 }
 
 #endif
+// ---- alos/crypto/spare.hpp ----
+// Objects that are dearer to make than to use are kept by each thread for the next connection.
+#ifndef ALOS_CRYPTO_SPARE_HPP
+#define ALOS_CRYPTO_SPARE_HPP
+
+#include <array>
+#include <cstddef>
+#include <memory>
+
+namespace alos::inline v0 {
+
+// One thread's idle objects: at most Most of each of Kinds kinds. They are freed when the thread ends; what comes back
+// after that, from the destructor of a static object, is freed at once.
+template <class T, std::size_t Kinds, std::size_t Most = 32>
+class spares {
+public:
+    // Whoever is done with a T clears it and keeps it here.
+    struct recycler {
+        std::size_t kind;
+
+        void operator()(T* object) const noexcept
+        {
+            object->clear();
+            shelf& mine = local();
+            if (mine.closed || mine.count[kind] == Most)
+                delete object;
+            else
+                mine.objects[kind][mine.count[kind]++] = object;
+        }
+    };
+
+    using pointer = std::unique_ptr<T, recycler>;
+
+    // An idle object of this kind, or what `make` makes: a unique_ptr to T.
+    template <class Make>
+    [[nodiscard]] static pointer take(std::size_t kind, Make make)
+    {
+        shelf& mine = local();
+        T* const object = mine.count[kind] != 0 ? mine.objects[kind][--mine.count[kind]] : make().release();
+        return pointer(object, recycler{kind});
+    }
+
+private:
+    struct shelf { // without a destructor: it is still there when the thread's other objects are gone
+        std::array<std::array<T*, Most>, Kinds> objects{};
+        std::array<std::size_t, Kinds> count{};
+        bool closed = false;
+    };
+
+    struct sweeper {
+        shelf& mine;
+
+        ~sweeper()
+        {
+            mine.closed = true;
+            for (std::size_t kind = 0; kind < Kinds; ++kind) {
+                while (mine.count[kind] != 0)
+                    delete mine.objects[kind][--mine.count[kind]];
+            }
+        }
+    };
+
+    static shelf& local() noexcept
+    {
+        static constinit thread_local shelf mine;
+        static thread_local const sweeper at_exit{mine};
+        return mine;
+    }
+};
+
+}
+
+#endif
 // ---- alos/crypto/botan.hpp ----
 // The crypto provider on Botan 3. Botan's exceptions end here; its random bytes are the system's.
 #ifndef ALOS_CRYPTO_BOTAN_HPP
@@ -1366,40 +1439,47 @@ namespace alos::inline v0 {
 struct botan_crypto {
     class hash {
     public:
-        explicit hash(hash_algorithm algorithm) :
-            state_(Botan::HashFunction::create_or_throw(algorithm == hash_algorithm::sha256 ? "SHA-256" : "SHA-384"))
-        {
-        }
+        explicit hash(hash_algorithm algorithm)
+            : state_(kept::take(algorithm == hash_algorithm::sha384, [=] {
+                return Botan::HashFunction::create_or_throw(algorithm == hash_algorithm::sha256 ? "SHA-256"
+                                                                                                 : "SHA-384");
+            }))
+        {}
 
         void update(byte_view bytes) { state_->update(bytes); }
         void current(byte_span out) const { state_->copy_state()->final(out.first(state_->output_length())); }
 
     private:
-        std::unique_ptr<Botan::HashFunction> state_;
+        using kept = spares<Botan::HashFunction, 2>;
+        kept::pointer state_;
     };
 
     class hmac {
     public:
-        explicit hmac(hash_algorithm algorithm) :
-            state_(Botan::MessageAuthenticationCode::create_or_throw(
-                algorithm == hash_algorithm::sha256 ? "HMAC(SHA-256)" : "HMAC(SHA-384)"))
-        {
-        }
+        explicit hmac(hash_algorithm algorithm)
+            : state_(kept::take(algorithm == hash_algorithm::sha384, [=] {
+                return Botan::MessageAuthenticationCode::create_or_throw(
+                    algorithm == hash_algorithm::sha256 ? "HMAC(SHA-256)" : "HMAC(SHA-384)");
+            }))
+        {}
 
         void start(byte_view key) { state_->set_key(key); }
         void update(byte_view bytes) { state_->update(bytes); }
         void finish(byte_span out) { state_->final(out.first(state_->output_length())); }
 
     private:
-        std::unique_ptr<Botan::MessageAuthenticationCode> state_;
+        using kept = spares<Botan::MessageAuthenticationCode, 2>;
+        kept::pointer state_;
     };
 
     class aead {
     public:
-        aead(aead_algorithm algorithm, byte_view key, bool sealing) :
-            mode_(Botan::AEAD_Mode::create_or_throw(
-                name_of(algorithm), sealing ? Botan::Cipher_Dir::Encryption : Botan::Cipher_Dir::Decryption)),
-            granularity_(mode_->update_granularity())
+        aead(aead_algorithm algorithm, byte_view key, bool sealing)
+            : mode_(kept::take(2 * static_cast<std::size_t>(algorithm) + sealing, [=] {
+                return Botan::AEAD_Mode::create_or_throw(
+                    name_of(algorithm), sealing ? Botan::Cipher_Dir::Encryption : Botan::Cipher_Dir::Decryption);
+            }))
+            , granularity_(mode_->update_granularity())
         {
             mode_->set_key(key);
         }
@@ -1447,7 +1527,8 @@ struct botan_crypto {
             return whole;
         }
 
-        std::unique_ptr<Botan::AEAD_Mode> mode_;
+        using kept = spares<Botan::AEAD_Mode, 6>;
+        kept::pointer mode_;
         std::size_t granularity_;
         Botan::secure_vector<std::uint8_t> tail_;
     };
@@ -12521,6 +12602,8 @@ inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_
     if (socket && family != AF_UNIX) {
         ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // accepted sockets inherit it
+        // TLS and HTTP clients speak first: a connection arrives with its first bytes, or after a second without.
+        ::setsockopt(socket.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
         if (family == AF_INET6)
             ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY,
                          to_tcp(endpoint)->address().is_unspecified() ? &off : &on, sizeof on);

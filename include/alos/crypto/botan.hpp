@@ -3,6 +3,7 @@
 #define ALOS_CRYPTO_BOTAN_HPP
 
 #include <alos/crypto/provider.hpp>
+#include <alos/crypto/spare.hpp>
 
 #include <botan/aead.h>
 #include <botan/ec_group.h>
@@ -24,40 +25,47 @@ namespace alos::inline v0 {
 struct botan_crypto {
     class hash {
     public:
-        explicit hash(hash_algorithm algorithm) :
-            state_(Botan::HashFunction::create_or_throw(algorithm == hash_algorithm::sha256 ? "SHA-256" : "SHA-384"))
-        {
-        }
+        explicit hash(hash_algorithm algorithm)
+            : state_(kept::take(algorithm == hash_algorithm::sha384, [=] {
+                return Botan::HashFunction::create_or_throw(algorithm == hash_algorithm::sha256 ? "SHA-256"
+                                                                                                 : "SHA-384");
+            }))
+        {}
 
         void update(byte_view bytes) { state_->update(bytes); }
         void current(byte_span out) const { state_->copy_state()->final(out.first(state_->output_length())); }
 
     private:
-        std::unique_ptr<Botan::HashFunction> state_;
+        using kept = spares<Botan::HashFunction, 2>;
+        kept::pointer state_;
     };
 
     class hmac {
     public:
-        explicit hmac(hash_algorithm algorithm) :
-            state_(Botan::MessageAuthenticationCode::create_or_throw(
-                algorithm == hash_algorithm::sha256 ? "HMAC(SHA-256)" : "HMAC(SHA-384)"))
-        {
-        }
+        explicit hmac(hash_algorithm algorithm)
+            : state_(kept::take(algorithm == hash_algorithm::sha384, [=] {
+                return Botan::MessageAuthenticationCode::create_or_throw(
+                    algorithm == hash_algorithm::sha256 ? "HMAC(SHA-256)" : "HMAC(SHA-384)");
+            }))
+        {}
 
         void start(byte_view key) { state_->set_key(key); }
         void update(byte_view bytes) { state_->update(bytes); }
         void finish(byte_span out) { state_->final(out.first(state_->output_length())); }
 
     private:
-        std::unique_ptr<Botan::MessageAuthenticationCode> state_;
+        using kept = spares<Botan::MessageAuthenticationCode, 2>;
+        kept::pointer state_;
     };
 
     class aead {
     public:
-        aead(aead_algorithm algorithm, byte_view key, bool sealing) :
-            mode_(Botan::AEAD_Mode::create_or_throw(
-                name_of(algorithm), sealing ? Botan::Cipher_Dir::Encryption : Botan::Cipher_Dir::Decryption)),
-            granularity_(mode_->update_granularity())
+        aead(aead_algorithm algorithm, byte_view key, bool sealing)
+            : mode_(kept::take(2 * static_cast<std::size_t>(algorithm) + sealing, [=] {
+                return Botan::AEAD_Mode::create_or_throw(
+                    name_of(algorithm), sealing ? Botan::Cipher_Dir::Encryption : Botan::Cipher_Dir::Decryption);
+            }))
+            , granularity_(mode_->update_granularity())
         {
             mode_->set_key(key);
         }
@@ -105,7 +113,8 @@ struct botan_crypto {
             return whole;
         }
 
-        std::unique_ptr<Botan::AEAD_Mode> mode_;
+        using kept = spares<Botan::AEAD_Mode, 6>;
+        kept::pointer mode_;
         std::size_t granularity_;
         Botan::secure_vector<std::uint8_t> tail_;
     };

@@ -113,6 +113,8 @@ inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_
     if (socket && family != AF_UNIX) {
         ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // accepted sockets inherit it
+        // TLS and HTTP clients speak first: a connection arrives with its first bytes, or after a second without.
+        ::setsockopt(socket.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
         if (family == AF_INET6)
             ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY,
                          to_tcp(endpoint)->address().is_unspecified() ? &off : &on, sizeof on);
