@@ -5435,9 +5435,11 @@ struct server_config {
     bool prefer_server_suites = false;
 
     // RFC 8446 4.2.7: the preferred one first. A hybrid group that the client supports is asked for by a
-    // HelloRetryRequest when the client sent no share for it; among the others one with a share goes first.
+    // HelloRetryRequest when the client sent no share for it; among the others one with a share goes first, unless
+    // prefer_server_groups makes the first that the client supports worth a round trip.
     std::vector<named_group> groups{named_group::x25519mlkem768, named_group::x25519, named_group::secp256r1,
                                     named_group::secp384r1};
+    bool prefer_server_groups = false;
 
     // RFC 7301: protocols, the preferred one first. Empty: the client's extension is ignored.
     std::vector<std::string> alpn;
@@ -5852,7 +5854,7 @@ struct choice {
             return choice{*suite, group, false};
         if (!without_share)
             without_share = group;
-        if (group == named_group::x25519mlkem768)
+        if (config.prefer_server_groups || group == named_group::x25519mlkem768)
             break;
     }
     if (!without_share)

@@ -194,6 +194,7 @@ tls13::server_config make_config(const options& o, const alos::cert::store& cert
 {
     tls13::server_config config;
     config.certificates = &certificates;
+    config.prefer_server_groups = true; // as the runner expects it
     if (!o.groups.empty())
         config.groups = o.groups;
     if (!o.suites.empty())

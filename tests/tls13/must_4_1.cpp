@@ -94,6 +94,16 @@ TEST_CASE("RFC 8446 4.1.1: a group with a share goes before a preferred one with
     CHECK(tls.server.negotiated().group == named_group::x25519);
 }
 
+TEST_CASE("RFC 8446 4.1.1: a server that insists on its order asks for its first group")
+{
+    server_config config = config_with({named_group::secp384r1, named_group::x25519});
+    config.prefer_server_groups = true;
+    connection tls(config);
+    tls.handshake();
+    CHECK(tls.client.retried);
+    CHECK(tls.server.negotiated().group == named_group::secp384r1);
+}
+
 TEST_CASE("RFC 8446 4.1.1: among groups with shares the server's order decides")
 {
     connection tls(config_with({named_group::secp384r1, named_group::x25519}));

@@ -23,9 +23,11 @@ struct server_config {
     bool prefer_server_suites = false;
 
     // RFC 8446 4.2.7: the preferred one first. A hybrid group that the client supports is asked for by a
-    // HelloRetryRequest when the client sent no share for it; among the others one with a share goes first.
+    // HelloRetryRequest when the client sent no share for it; among the others one with a share goes first, unless
+    // prefer_server_groups makes the first that the client supports worth a round trip.
     std::vector<named_group> groups{named_group::x25519mlkem768, named_group::x25519, named_group::secp256r1,
                                     named_group::secp384r1};
+    bool prefer_server_groups = false;
 
     // RFC 7301: protocols, the preferred one first. Empty: the client's extension is ignored.
     std::vector<std::string> alpn;

@@ -49,7 +49,7 @@ struct choice {
             return choice{*suite, group, false};
         if (!without_share)
             without_share = group;
-        if (group == named_group::x25519mlkem768)
+        if (config.prefer_server_groups || group == named_group::x25519mlkem768)
             break;
     }
     if (!without_share)
