@@ -65,18 +65,19 @@ struct server {
 
 }
 
-int main()
+int main(int argc, char** argv)
 {
+    const cases all(argc, argv);
     server one;
-    constexpr std::size_t count = 20000;
-    report("whole request, 2 lines", best_of(count, [&] { one.serve(small); }));
-    report("whole request, as a browser sends it", best_of(count, [&] { one.serve(browser); }));
-    report("whole request, chunked body", best_of(count, [&] { one.serve(chunked); }));
-    report("of that: checking a browser's header", best_of(count, [&] { keep(check_header(browser, one.limits)); }));
-    report("of that: checking and parsing it",
-           best_of(count, [&] { one.parse(browser, alos::http::h1_event::header); }));
-    report("of that: finding its route among 103", best_of(count, [&] {
-               one.exchange.asked().parameters.clear();
-               keep(one.routes.find(one.exchange.request));
-           }));
+    constexpr amount each{.runs = 20000};
+    all.measure("whole request, 2 lines", each, [&] { one.serve(small); });
+    all.measure("whole request, as a browser sends it", each, [&] { one.serve(browser); });
+    all.measure("whole request, chunked body", each, [&] { one.serve(chunked); });
+    all.measure("of that: checking a browser's header", each, [&] { keep(check_header(browser, one.limits)); });
+    all.measure("of that: checking and parsing it", each, [&] { one.parse(browser, alos::http::h1_event::header); });
+    one.parse(browser, alos::http::h1_event::complete);
+    all.measure("of that: finding its route among 103", each, [&] {
+        one.exchange.asked().parameters.clear();
+        keep(one.routes.find(one.exchange.request));
+    });
 }
