@@ -6430,6 +6430,9 @@ public:
     // whose alert is in the output, or alos::errc::truncated.
     [[nodiscard]] error_code error() const noexcept { return error_; }
 
+    // Whether a ClientHello has come.
+    [[nodiscard]] bool has_begun() const noexcept { return seen_hello_; }
+
     // Whether the handshake is complete.
     [[nodiscard]] bool is_connected() const noexcept { return connected_; }
 
@@ -11780,8 +11783,10 @@ public:
     {
         if (now_in() == phase::idle)
             cancel();
-        if (now_in() == phase::handshake) // nothing was asked yet: the client can ask elsewhere
-            cut();
+        if constexpr (has_tls) {
+            if (now_in() == phase::handshake && !stream_.engine().has_begun())
+                cut(); // nobody is waiting for an answer
+        }
     }
 
     void expire() noexcept override

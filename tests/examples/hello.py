@@ -1,4 +1,4 @@
-import os, subprocess, sys
+import os, signal, socket, ssl, subprocess, sys, time
 from running import Running, same, PROGRAM
 
 app = Running('127.0.0.1:0')
@@ -14,6 +14,27 @@ second = subprocess.run([PROGRAM, f'127.0.0.1:{app.port}'], cwd=app.folder.name,
 same(second.returncode, 1)
 assert len(second.stderr.splitlines()) == 1 and 'Address already in use' in second.stderr and 'ss -ltnp' in second.stderr, second.stderr
 same(open(app.folder.name + '/.alos-cert.pem').read(), kept)
+
+# A client within its handshake is still served when the server is told to stop; one that said nothing is not waited for.
+silent = socket.create_connection(('127.0.0.1', app.port), 10)
+time.sleep(1.5)  # it arrives late
+late = socket.create_connection(('127.0.0.1', app.port), 10)
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+tls = ssl._create_unverified_context().wrap_bio(incoming, outgoing)
+try:
+    tls.do_handshake()
+except ssl.SSLWantReadError:
+    late.sendall(outgoing.read())
+incoming.write(late.recv(65536))
+app.process.send_signal(signal.SIGTERM)
+same(silent.recv(1), b'')
+tls.do_handshake()
+tls.write(b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+late.sendall(outgoing.read())
+while received := late.recv(65536):
+    incoming.write(received)
+assert tls.read(65536).endswith(b'\r\n\r\nSecure!')
+
 log = app.stop()
 lines = [line.split()[2] for line in log.splitlines()]
 same(lines[:4], ['server.listen', 'server.names', 'server.protocols', 'server.threads'])

@@ -229,8 +229,10 @@ public:
     {
         if (now_in() == phase::idle)
             cancel();
-        if (now_in() == phase::handshake) // nothing was asked yet: the client can ask elsewhere
-            cut();
+        if constexpr (has_tls) {
+            if (now_in() == phase::handshake && !stream_.engine().has_begun())
+                cut(); // nobody is waiting for an answer
+        }
     }
 
     void expire() noexcept override

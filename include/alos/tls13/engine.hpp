@@ -119,6 +119,9 @@ public:
     // whose alert is in the output, or alos::errc::truncated.
     [[nodiscard]] error_code error() const noexcept { return error_; }
 
+    // Whether a ClientHello has come.
+    [[nodiscard]] bool has_begun() const noexcept { return seen_hello_; }
+
     // Whether the handshake is complete.
     [[nodiscard]] bool is_connected() const noexcept { return connected_; }
 
