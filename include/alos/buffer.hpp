@@ -16,7 +16,8 @@
 
 namespace alos::inline v0 {
 
-// One thread's free blocks. A block may be taken from one thread's pool and given back to another's.
+// One thread's free blocks. A block may be taken from one thread's pool and given back to another's. When the thread has
+// ended the pool is closed: what a static object still gives back is freed.
 class block_pool {
 public:
     // Idle read, small answers, one whole record, four records, sixteen records and their framing.
@@ -25,7 +26,8 @@ public:
     // The calling thread's pool.
     static block_pool& local() noexcept
     {
-        static thread_local block_pool pool;
+        static constinit thread_local block_pool pool; // without a destructor, so that it is always there
+        static thread_local const sweeper at_exit{pool};
         return pool;
     }
 
@@ -49,7 +51,7 @@ public:
     void give_back(std::uint8_t* memory, std::size_t size) noexcept
     {
         for (std::size_t i = 0; i < sizes.size(); ++i) {
-            if (size == sizes[i] && count_[i] < kept_bytes / sizes[i]) {
+            if (size == sizes[i] && count_[i] < kept_bytes / sizes[i] && !closed_) {
                 ++count_[i];
                 free_[i] = ::new (memory) free_block{free_[i]};
                 return;
@@ -61,25 +63,31 @@ public:
     block_pool(const block_pool&) = delete;
     block_pool& operator=(const block_pool&) = delete;
 
-    ~block_pool()
-    {
-        for (free_block* block : free_) {
-            while (block)
-                ::operator delete(std::exchange(block, block->next));
-        }
-    }
-
 private:
     struct free_block {
         free_block* next;
     };
 
+    struct sweeper {
+        block_pool& pool;
+
+        ~sweeper()
+        {
+            pool.closed_ = true;
+            for (free_block*& block : pool.free_) {
+                while (block)
+                    ::operator delete(std::exchange(block, block->next));
+            }
+        }
+    };
+
     static constexpr std::size_t kept_bytes = 1152 * 1024; // of each size
 
-    block_pool() noexcept = default;
+    constexpr block_pool() noexcept = default;
 
     std::array<free_block*, sizes.size()> free_{};
     std::array<std::size_t, sizes.size()> count_{};
+    bool closed_ = false;
 };
 
 // Bytes go in at the back and out at the front. Memory moves only in prepare().

@@ -4,6 +4,8 @@
 
 #include <alos/bytes.hpp>
 
+#include <cassert>
+
 namespace alos::inline v0 {
 
 // Reads big-endian numbers and length-prefixed vectors. Failure is sticky: after a read beyond the end every read
@@ -103,6 +105,7 @@ private:
         std::size_t size = out_.size() - start - prefix;
         for (std::size_t i = prefix; i-- > 0; size >>= 8)
             out_[start + i] = static_cast<std::uint8_t>(size);
+        assert(size == 0); // else the contents do not fit the vector
     }
 
     byte_vector& out_;

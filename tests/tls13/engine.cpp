@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include <malloc.h>
+
 #include <algorithm>
 
 namespace alos_tests {
@@ -232,6 +234,17 @@ TEST_CASE("release gives buffers back, and the connection goes on")
     }
     CHECK(as_text(tls.received) == "pingpingping");
     CHECK(as_text(tls.client.data) == "pongpongpong");
+}
+
+TEST_CASE("release gives back the memory of a long ClientHello")
+{
+    connection tls;
+    tls.client.hello.set(extension_type::padding, byte_vector(12'000));
+    tls.handshake();
+    const std::size_t before = ::mallinfo2().uordblks;
+    tls.server.release();
+    if (before != 0) // the heap is not a sanitizer's
+        CHECK(before - ::mallinfo2().uordblks > 12'000);
 }
 
 TEST_CASE("release keeps what is not yet read, and what is not yet whole")

@@ -154,6 +154,7 @@ public:
 
     // Once, while the stream lives.
     void answer(result<byte_vector> signature) { std::exchange(waiting_, {})(std::move(signature)); }
+    void forget() { waiting_ = {}; }
 
 private:
     mutable completion waiting_;
@@ -514,6 +515,50 @@ TEST_CASE_TEMPLATE("both directions are busy while keys are updated", Wire, wire
     CHECK(tls.client.key_updates > rounds / 7);
 }
 
+TEST_CASE("RFC 8446 4.6.3: a request for new keys is answered while nothing is written")
+{
+    socket_wire tls;
+    tls.handshake();
+    outcome read;
+    tls.tls.async_fill(read.handler());
+    tls.give(tls.client.key_update(key_update_request::update_requested));
+    CHECK(tls.client.key_updates == 1);
+    CHECK_FALSE(read.ec);
+}
+
+TEST_CASE("an older client is an error, of a read too, when nobody takes over")
+{
+    server_config config = test_config();
+    config.hand_over_older_versions = true;
+    wire tls(config);
+    outcome done;
+    tls.tls.async_handshake(done.handler());
+    tls.client.hello.remove(extension_type::supported_versions);
+    tls.give(tls.client.client_hello());
+    CHECK(done.ec == errc::tls13_not_offered);
+    outcome read;
+    tls.tls.async_fill(read.handler());
+    tls.run();
+    CHECK(read.ec == errc::tls13_not_offered);
+}
+
+TEST_CASE("async_write_some goes on when write() had left no room")
+{
+    wire tls;
+    tls.handshake();
+    const byte_vector much(300 * 1024, 'a');
+    std::size_t written = 0;
+    while (const std::size_t n = tls.tls.write(byte_view(much).subspan(written)))
+        written += n;
+    outcome done;
+    tls.tls.async_write_some(asio::buffer("b", 1), done.handler());
+    tls.run();
+    CHECK(done.ec == error_code());
+    CHECK(done.size == 1);
+    CHECK(tls.client.data.size() == written + 1);
+    CHECK(tls.client.data.back() == 'b');
+}
+
 TEST_CASE("a slow signature is awaited, wherever it is made")
 {
     patient_site site;
@@ -538,6 +583,20 @@ TEST_CASE("a signature that fails ends the handshake with internal_error")
     tls.tls.async_handshake(done.handler());
     tls.give(tls.client.client_hello());
     site.key->answer(make_error_code(boost::system::errc::io_error));
+    tls.run();
+    CHECK(done.ec == errc::signature_failed);
+    CHECK(tls.client.received_alert == alert::internal_error);
+}
+
+TEST_CASE("a signature that is forgotten fails, on the connection's own executor")
+{
+    patient_site site;
+    wire tls(site.config);
+    outcome done;
+    tls.tls.async_handshake(done.handler());
+    tls.give(tls.client.client_hello());
+    std::thread([&] { site.key->forget(); }).join();
+    CHECK_FALSE(done.ec);
     tls.run();
     CHECK(done.ec == errc::signature_failed);
     CHECK(tls.client.received_alert == alert::internal_error);

@@ -6,6 +6,7 @@
 #include <alos/crypto/algorithms.hpp>
 #include <alos/tls13/record.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -55,6 +56,26 @@ struct server_config {
     // instead of the alert protocol_version.
     bool hand_over_older_versions = false;
 };
+
+// Whether a server can work by this; otherwise which setting is wrong, and why.
+[[nodiscard]] inline outcome<> check(const server_config& config)
+{
+    const auto wrong = [](std::string what) { return failure{alos::errc::bad_configuration, std::move(what)}; };
+    const auto known = [](auto each) { return is_known(each); };
+    if (config.suites.empty() || !std::ranges::all_of(config.suites, known))
+        return wrong("tls.suites: needs one cipher suite or more, of those that alos has");
+    if (config.groups.empty() || !std::ranges::all_of(config.groups, known))
+        return wrong("tls.groups: needs one group or more, of those that alos has");
+    for (const std::string& protocol : config.alpn) {
+        if (protocol.empty() || protocol.size() > 255) // RFC 7301 3.1
+            return wrong("tls.alpn: a protocol's name has 1 to 255 bytes, \"" + protocol + "\" has not");
+    }
+    if (config.max_fragment == 0 || config.max_fragment > max_plaintext_size)
+        return wrong("tls.max_fragment: a record holds 1 to 16384 bytes (RFC 8446 5.1)");
+    if (config.records_per_key == 0)
+        return wrong("tls.records_per_key: a key is good for one record at least");
+    return {};
+}
 
 }
 

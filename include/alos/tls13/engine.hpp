@@ -97,6 +97,9 @@ public:
 
     [[nodiscard]] bool has_output() const noexcept { return this->writer_.has_output(); }
 
+    // In bytes, of which the newest are not encrypted yet.
+    [[nodiscard]] std::size_t output_size() const noexcept { return this->writer_.output_size(); }
+
     [[nodiscard]] byte_view output()
     {
         if (!this->writer_.is_sending())
@@ -180,7 +183,7 @@ public:
             this->reader_.release();
         this->writer_.release();
         if (fragment_is_read() && !falls_back_) {
-            this->fragment_ = {};
+            this->fragment_ = byte_vector(); // and its memory
             this->fragment_read_ = 0;
         }
     }
@@ -244,6 +247,8 @@ private:
     }
 
     // RFC 8446 6
+    // Note: the level could be ignored, says the RFC. A level that TLS 1.3 does not have for the alert is refused
+    // instead, as others do: who sends it speaks something else.
     errc handle_alert(byte_view content)
     {
         if (content.empty())

@@ -69,7 +69,7 @@ public:
                     return opened.error();
             }
             // RFC 8446 4.2.10
-            skipped_ += header.length;
+            skipped_ += std::max<std::size_t>(header.length, 1); // an empty record is not for nothing
             if (skipped_ > config_.max_early_data_skipped)
                 return errc::too_much_early_data;
         }

@@ -82,6 +82,7 @@ public:
     }
 
     [[nodiscard]] bool has_output() const noexcept { return !sending_.empty() || !filling_.empty(); }
+    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + filling_.size(); }
 
     // Whether output() was shown and not all of it is consumed.
     [[nodiscard]] bool is_sending() const noexcept { return !sending_.empty(); }

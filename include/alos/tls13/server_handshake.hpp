@@ -80,19 +80,20 @@ flow server_handshake(Core& io, const server_config& config)
     const auto boundary = io.at_record_boundary(); // 5.1
     if (!boundary)
         co_return errc::keys_within_record;
-    auto agreed_key = io.crypto().agree(choice->group, *hello.key_share.find(choice->group)); // 4.2.8, 7.4
-    if (!agreed_key)
+    auto agreed = io.crypto().agree(choice->group, *hello.key_share.find(choice->group)); // 4.2.8, 7.4
+    if (!agreed)
         co_return errc::bad_key_share;
+    key_agreement agreed_key = std::move(*agreed);
     std::array<std::uint8_t, random_size> random;
     io.crypto().random(random);
     io.send(handshake_type::server_hello,
-            server_hello(random, hello.session_id, choice->suite, choice->group, agreed_key->share)); // 4.1.3
+            server_hello(random, hello.session_id, choice->suite, choice->group, agreed_key.share)); // 4.1.3
     if (middlebox_compatible && !choice->retry)
         io.send_change_cipher_spec();
 
     hkdf<crypto> kdf(hash_of(choice->suite)); // 7.1
-    auto handshake = early_secret<crypto>(kdf).with_shared_secret(agreed_key->shared_secret.view());
-    agreed_key->shared_secret.clear();
+    auto handshake = early_secret<crypto>(kdf).with_shared_secret(agreed_key.shared_secret.view());
+    agreed_key.shared_secret.clear();
     auto handshake_secrets = handshake.handshake_traffic(io.transcript().current().view());
     const hash_secret client_finished_key = kdf.derive_secret(handshake_secrets.client.view(), "finished", {});
     const hash_secret server_finished_key = kdf.derive_secret(handshake_secrets.server.view(), "finished", {});

@@ -3,6 +3,7 @@
 #ifndef ALOS_TLS13_STREAM_HPP
 #define ALOS_TLS13_STREAM_HPP
 
+#include <alos/tls13/detail/pending_signature.hpp>
 #include <alos/tls13/engine.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -12,7 +13,6 @@
 #include <boost/asio/co_composed.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/socket_base.hpp>
 
@@ -23,14 +23,14 @@
 
 namespace alos::inline v0::tls13 {
 
-// A layer that can be read and written without waiting, such as a TCP socket: waiting on it needs no buffer, and what
-// can be done at once costs no trip through the executor.
+// A layer that can be read and written without waiting, such as a TCP socket: what can be done at once costs no trip
+// through the executor.
 template <class Next>
 concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable_buffer in, boost::asio::const_buffer out) {
     next.non_blocking(true, ec);
     { next.read_some(in, ec) } -> std::convertible_to<std::size_t>;
     { next.write_some(out, ec) } -> std::convertible_to<std::size_t>;
-    next.async_wait(boost::asio::socket_base::wait_read, boost::asio::deferred);
+    next.async_wait(boost::asio::socket_base::wait_write, boost::asio::deferred);
 };
 
 // An engine whose handshake may want a signature.
@@ -39,6 +39,12 @@ concept signing_engine = requires(E engine, result<byte_vector> signature) {
     { engine.signature_request() } -> std::convertible_to<const signature_request&>;
     engine.answer(std::move(signature));
 };
+
+// GCC takes the operators new and delete of Asio's coroutines for mismatched where it inlines one of them only.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 
 // Models Asio's AsyncReadStream and AsyncWriteStream over NextLayer (a stream, or a reference to one).
 //
@@ -161,6 +167,7 @@ public:
                 if (!self->must_wait(ec))
                     co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
                 while (self->must_wait(ec)) {
+                    static_cast<void>(self->try_flush()); // what answers what came: a KeyUpdate
                     const auto ready = co_await self->wait_for_input();
                     ec = self->received(ready);
                     if (!ec)
@@ -238,6 +245,7 @@ public:
                 if (!self->must_wait(ec))
                     co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
                 while (self->must_wait(ec)) {
+                    static_cast<void>(self->try_flush()); // what answers what came: a KeyUpdate
                     const auto ready = co_await self->wait_for_input();
                     ec = self->received(ready);
                     if (!ec)
@@ -256,17 +264,20 @@ public:
         return initiate<Token, void(error_code, std::size_t)>(
             [](auto state, stream* self, Buffers from) -> void {
                 state.throw_if_cancelled(false);
+                const bool nothing = boost::asio::buffer_size(from) == 0;
                 std::size_t size = self->put(from);
-                error_code ec;
-                if (size == 0 && boost::asio::buffer_size(from) != 0)
-                    ec = self->engine_.is_failed() ? self->ended() : error_code(alos::errc::closed);
-                else
-                    ec = self->try_flush();
+                error_code ec = self->try_flush();
                 if (!self->must_wait(ec))
                     co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
-                while (self->must_wait(ec)) {
-                    const auto ready = co_await self->wait_for_output();
-                    ec = self->sent(ready);
+                while (true) {
+                    while (self->must_wait(ec)) {
+                        const auto ready = co_await self->wait_for_output();
+                        ec = self->sent(ready);
+                    }
+                    if (ec || size != 0 || nothing)
+                        break;
+                    size = self->put(from); // write() had left no room, or it is over
+                    ec = size != 0 ? self->try_flush() : self->closed();
                 }
                 if (ec)
                     size = 0;
@@ -346,8 +357,16 @@ private:
         return ended();
     }
 
+    // Why nothing more can be written.
+    [[nodiscard]] error_code closed() const noexcept
+    {
+        return engine_.is_failed() ? ended() : make_error_code(alos::errc::closed);
+    }
+
     [[nodiscard]] error_code ended() const noexcept
     {
+        if (engine_.wants() == want::fallback)
+            return errc::tls13_not_offered; // to whoever does not take over
         const error_code ec = engine_.error();
         return ec == alert::close_notify ? error_code(boost::asio::error::eof) : ec;
     }
@@ -424,13 +443,10 @@ private:
     {
         return boost::asio::async_initiate<const boost::asio::deferred_t, void(result<byte_vector>)>(
             [executor = get_executor()](auto handler, signature_request what) {
-                auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-                auto work = boost::asio::make_work_guard(executor);
-                std::move(what).start([shared, work](result<byte_vector> signature) {
-                    boost::asio::post(work.get_executor(), [shared, signature = std::move(signature)]() mutable {
-                        std::move (*shared)(std::move(signature));
-                    });
-                });
+                auto pending = std::make_shared<detail::pending_signature<decltype(handler), executor_type>>(
+                    std::move(handler), executor);
+                std::move(what).start(
+                    [pending](result<byte_vector> signature) { pending->complete(std::move(signature)); });
             },
             boost::asio::deferred, std::move(request));
     }
@@ -442,6 +458,10 @@ private:
     std::size_t room_ = 0; // what the read in flight was given
     std::size_t drained_ = 0;
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 }
 

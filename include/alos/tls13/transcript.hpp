@@ -33,7 +33,7 @@ public:
         algorithm_ = algorithm;
         hash_.emplace(algorithm);
         hash_->update(kept_);
-        kept_ = {};
+        kept_ = byte_vector(); // and its memory
     }
 
     // `message` with its header.
