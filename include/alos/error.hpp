@@ -9,6 +9,7 @@
 #include <boost/system/result.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -92,6 +93,18 @@ struct failure {
 // A value, or the reason why there is none. `outcome<>` is success, or the reason.
 template <class T = void>
 using outcome = boost::system::result<T, failure>;
+
+// What an exception says, for a log.
+[[nodiscard]] inline std::string text_of_exception(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& each) {
+        return each.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
 
 }
 

@@ -213,12 +213,15 @@ private:
     bool colour_;
 };
 
-// Gives `log` an event with its fields, if it wants to know.
+// Gives `log` an event with its fields, if it wants to know. What a log or its hook throws is ignored: serving goes on.
 template <class Log>
-void say(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields)
+void say(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields) noexcept
 {
-    if (log.takes(level))
-        log.write({std::chrono::system_clock::now(), level, event, {fields.begin(), fields.size()}});
+    try {
+        if (log.takes(level))
+            log.write({std::chrono::system_clock::now(), level, event, {fields.begin(), fields.size()}});
+    } catch (...) {
+    }
 }
 
 }

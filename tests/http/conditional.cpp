@@ -38,6 +38,7 @@ TEST_CASE("conditional: If-None-Match is compared weakly (RFC 9110 13.1.2)")
     CHECK(ask("If-None-Match: W/\"v1\"\r\n").status == 304);
     CHECK(ask("If-None-Match: \"v0\", \"v1\"\r\n").status == 304);
     CHECK(ask("If-None-Match: *\r\n").status == 304);
+    CHECK(ask("If-None-Match: \"v0\"\r\nIf-None-Match: \"v1\"\r\n").status == 304);
     CHECK(ask("If-None-Match: \"v2\"\r\n").status == 200);
     CHECK(ask("If-None-Match: v1\r\n").status == 200);
     CHECK(ask("If-None-Match: \"v1\"\r\n", "HEAD").status == 304);

@@ -385,6 +385,13 @@ TEST_CASE("h1: a header has at most 16 KiB (RFC 6585 5)")
     CHECK(status_of(errc::header_too_large) == 431);
 }
 
+TEST_CASE("h1: a header may be limited to less than a target")
+{
+    h1_limits limits;
+    limits.header = get.size() + 10;
+    refuses(get + "X: abcdefghij\r\n\r\n", errc::header_too_large, limits);
+}
+
 TEST_CASE("h1: a header has at most 100 fields (RFC 6585 5)")
 {
     std::string fields;

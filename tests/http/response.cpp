@@ -51,6 +51,9 @@ TEST_CASE("response: fields are set, added and removed without regard to case")
     CHECK(access::data(res).headers[1].name == "x-A");
     CHECK(access::data(res).headers[1].value == "5");
     res.remove("b");
+    res.set("Content-Length", "5").set("Connection", "close").remove("content-length").remove("connection");
+    CHECK_FALSE(access::data(res).declared_length);
+    CHECK_FALSE(access::data(res).close);
     CHECK(access::data(res).headers.text() == "x-A: 5\r\n");
     CHECK_FALSE(res.header("b"));
 }

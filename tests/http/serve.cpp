@@ -215,6 +215,101 @@ TEST_CASE("a handler that leaves its body unread, or fails midway, ends the conn
     CHECK(app.is_empty());
 }
 
+TEST_CASE("a streamed route keeps the connection when its request is at hand whole")
+{
+    running app([](plain_server& server) {
+        server.router.get("/", [](request&, response& res) { res.string("none"); }, streamed);
+        server.router.post("/first", [](request& req, response& res) -> awaitable<> {
+            const std::string_view piece = co_await req.read_some();
+            res.string(piece);
+        }, streamed);
+    });
+    client one(app.port());
+    for (int i = 0; i < 2; ++i) {
+        one.send(get("/"));
+        CHECK(body_of(one.receive_until("none")) == "none");
+        one.send("POST /first HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        CHECK(body_of(one.receive_until("abc")) == "abc");
+    }
+    one.send("POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    CHECK(one.receive_until("abc").find("Connection: close") != std::string::npos);
+}
+
+TEST_CASE("a streamed body that cannot be read is answered by what is wrong with it")
+{
+    deadlines limits;
+    limits.body = 100ms;
+    plain_config config = with(limits);
+    config.limits.h1.body = 10;
+    running app(
+        [](plain_server& server) {
+            server.router.post("/all", [](request& req, response& res) -> awaitable<> {
+                while (!(co_await req.read_some()).empty())
+                    ;
+                res.string("read");
+            }, streamed);
+        },
+        config);
+    const auto ask = [&](std::string_view body) {
+        client one(app.port());
+        one.send("POST /all HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        one.send(body);
+        return status_of(one.receive_until("\r\n"));
+    };
+    CHECK(ask("3\r\nabc\r\n0\r\n\r\n") == "HTTP/1.1 200 OK");
+    CHECK(ask("b\r\nabcdefghijk\r\n0\r\n\r\n") == "HTTP/1.1 413 Content Too Large");
+    CHECK(ask("x\r\n") == "HTTP/1.1 400 Bad Request");
+    CHECK(ask("3\r\na") == "HTTP/1.1 408 Request Timeout");
+    CHECK(app.log.find("ERROR") == "");
+}
+
+TEST_CASE("a streamed response does not exceed its Content-Length")
+{
+    running app([](plain_server& server) {
+        server.router.get("/long", [](request&, response& res) -> awaitable<> {
+            res.set("Content-Length", "3");
+            co_await res.write("abc");
+            co_await res.write("HTTP/1.1 200 OK");
+        });
+    });
+    client one(app.port());
+    one.send(get("/long"));
+    CHECK(body_of(one.receive_all()) == "abc");
+    CHECK(app.log.find("longer than its Content-Length") != "");
+}
+
+TEST_CASE("a coroutine handler ends with its client")
+{
+    std::atomic<int> ended = 0;
+    struct guard {
+        std::atomic<int>& count;
+        ~guard() { ++count; }
+    };
+    deadlines limits;
+    limits.write = 100ms; // so that it is looked for often
+    SUBCASE("which goes away") {}
+    SUBCASE("whose patience is a setting") { limits.handler = 100ms; }
+    running app(
+        [&](plain_server& server) {
+            server.router.get("/never", [&](request&, response&) -> awaitable<> {
+                const guard here{ended};
+                boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, 1h);
+                co_await timer.async_wait(boost::asio::deferred);
+            });
+        },
+        with(limits));
+    {
+        client one(app.port());
+        one.send(get("/never"));
+        CHECK(eventually([&] { return app.server.connections() == 1; }));
+        if (limits.handler.count() != 0)
+            CHECK(one.is_closed_within(5s));
+    }
+    CHECK(app.is_empty());
+    CHECK(ended == 1);
+    CHECK(app.log.find("ERROR") == "");
+}
+
 TEST_CASE("a large response to a slow client arrives whole")
 {
     running app(

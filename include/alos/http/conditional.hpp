@@ -83,14 +83,20 @@ inline selection select(const request& asked, const representation& have, std::t
         const auto value = asked.header(name);
         return value ? parse_date(*value, now) : std::nullopt;
     };
-    if (const auto tags = asked.header("If-Match")) {
-        if (!list_has_etag(*tags, have.etag, true))
+    // RFC 9110 5.3: a list may come in several fields.
+    const auto names_it = [&](std::string_view name, bool strong) {
+        return std::ranges::any_of(asked.headers(), [&](const field& each) {
+            return equal_ignoring_case(each.name, name) && list_has_etag(each.value, have.etag, strong);
+        });
+    };
+    if (asked.header("If-Match")) {
+        if (!names_it("If-Match", true))
             return {.status = 412};
     } else if (const auto date = date_of("If-Unmodified-Since"); date && have.modified > *date) {
         return {.status = 412};
     }
-    if (const auto tags = asked.header("If-None-Match")) {
-        if (list_has_etag(*tags, have.etag, false))
+    if (asked.header("If-None-Match")) {
+        if (names_it("If-None-Match", false))
             return {.status = 304};
     } else if (const auto date = date_of("If-Modified-Since"); date && have.modified <= *date) {
         return {.status = 304};

@@ -5,6 +5,8 @@
 
 #include <alos/error.hpp>
 
+#include <boost/asio/error.hpp>
+
 #include <string_view>
 
 namespace alos::inline v0::http {
@@ -28,7 +30,7 @@ enum class errc {
     target_too_long,       // RFC 9110 15.5.15
     header_too_large,      // RFC 6585 5: bytes or number of fields
     body_too_large,        // RFC 9110 15.5.14
-    ended_early,           // RFC 9112 8: the connection ended within a message
+    body_too_slow,         // RFC 9110 15.5.9: the deadline for the body has passed
     response_unfinished,   // the handler sent another length than the Content-Length it set
 };
 
@@ -57,7 +59,7 @@ public:
         case errc::target_too_long: return "request target too long";
         case errc::header_too_large: return "header too large";
         case errc::body_too_large: return "body too large";
-        case errc::ended_early: return "connection ended within a message";
+        case errc::body_too_slow: return "body too slow";
         case errc::response_unfinished: return "response shorter or longer than its Content-Length";
         }
         return "unknown error";
@@ -81,9 +83,20 @@ constexpr unsigned status_of(errc code) noexcept
     case errc::target_too_long: return 414;
     case errc::header_too_large: return 431;
     case errc::body_too_large: return 413;
+    case errc::body_too_slow: return 408;
     case errc::response_unfinished: return 500;
     default: return 400;
     }
+}
+
+// Whether an operation failed because of the client: it went away, or sent what is none of HTTP. Nothing to worry about.
+[[nodiscard]] inline bool is_of_the_client(const error_code& ec) noexcept
+{
+    using boost::system::errc::broken_pipe;
+    using boost::system::errc::connection_reset;
+    using boost::system::errc::operation_canceled;
+    return ec.category() == http_category() || ec == boost::asio::error::eof || ec == alos::errc::truncated
+           || ec == alos::errc::closed || ec == broken_pipe || ec == connection_reset || ec == operation_canceled;
 }
 
 // RFC 9110 15 (and RFC 6585 for 428, 429, 431 and 511); empty for a number without a name.

@@ -247,12 +247,11 @@ private:
         const gathered part = gather(input, block);
         if (part.error)
             return fail(*part.error, part.consumed);
-        if (block.size() > limits_->target + longest_method) {
-            if (std::min(block.find("\r\n"), block.size()) > limits_->target + longest_method)
-                return fail(errc::target_too_long, part.consumed);
-            if (block.size() > limits_->header)
-                return fail(errc::header_too_large, part.consumed);
-        }
+        const std::size_t longest_line = limits_->target + longest_method;
+        if (block.size() > longest_line && std::min(block.find("\r\n"), block.size()) > longest_line)
+            return fail(errc::target_too_long, part.consumed);
+        if (block.size() > limits_->header)
+            return fail(errc::header_too_large, part.consumed);
         if (!part.whole)
             return {h1_event::need_more, part.consumed};
         if (block.size() == 2)

@@ -15,18 +15,6 @@ inline const logger& default_log()
     return log;
 }
 
-// What an exception says; never throws.
-inline std::string describe(const std::exception_ptr& thrown)
-{
-    try {
-        std::rethrow_exception(thrown);
-    } catch (const std::exception& each) {
-        return each.what();
-    } catch (...) {
-        return "an exception that is no std::exception";
-    }
-}
-
 template <class Log>
 class recovery_hook {
 public:
@@ -34,11 +22,11 @@ public:
 
     bool on_exception(request& req, response& res, const std::exception_ptr& thrown) const
     {
-        const std::string what = describe(thrown);
-        say(*log_, log_level::error, "http.exception",
+        const std::string what = text_of_exception(thrown);
+        say(*log_, is_of_the_client(thrown) ? log_level::debug : log_level::error, "http.exception",
             {{"method", req.method_text()}, {"path", req.path()}, {"what", what}});
         if (!res.head_sent())
-            call::answer_500(res);
+            call::answer_failure(res, thrown);
         return true;
     }
 
@@ -78,8 +66,9 @@ private:
 
 }
 
-// Makes a 500 and a log record of an exception. Whatever is used after it is further in, and guarded by it. Without it
-// the server does the same, but what is used before it (a log of requests, say) sees the exception instead of the 500.
+// Makes a 500 and a log record of an exception (400, 408 or 413 if it came from reading the client's body). Whatever is
+// used after it is further in, and guarded by it. Without it the server does the same, but what is used before it (a log
+// of requests, say) sees the exception instead of the status.
 template <class Log = logger>
 [[nodiscard]] http::recovery_hook<Log> recovery(const Log& log = http::default_log())
 {

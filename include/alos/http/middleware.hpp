@@ -3,6 +3,7 @@
 #ifndef ALOS_HTTP_MIDDLEWARE_HPP
 #define ALOS_HTTP_MIDDLEWARE_HPP
 
+#include <alos/http/error.hpp>
 #include <alos/http/handler.hpp>
 
 #include <algorithm>
@@ -60,6 +61,17 @@ template <class T>
 concept any_middleware = middleware_hooks<T> || around_middleware<T>;
 
 namespace http {
+
+[[nodiscard]] inline bool is_of_the_client(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const boost::system::system_error& each) {
+        return is_of_the_client(each.code());
+    } catch (...) {
+        return false;
+    }
+}
 
 // A middleware, type-erased.
 class middleware {
@@ -156,7 +168,7 @@ struct chain {
 //         run.finish(thrown);
 //     }
 //
-// Exceptions end here: one that no hook dealt with makes a 500 of the response and is in failure(), for the log.
+// Exceptions end here: one that no hook dealt with makes an error of the response and is in failure(), for the log.
 class call {
 public:
     using clock = std::chrono::steady_clock;
@@ -204,20 +216,36 @@ public:
         }
         failure_ = std::move(thrown);
         if (failure_ && !response_->head_sent())
-            answer_500(*response_);
+            answer_failure(*response_, failure_);
     }
 
     [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
-    // RFC 9110 15.6.1, for a handler that threw.
-    static void answer_500(response& res) noexcept
+    // What the client is told when a handler threw: 500 (RFC 9110 15.6.1), or what was wrong with its body.
+    static void answer_failure(response& res, const std::exception_ptr& thrown) noexcept
     {
         try {
+            const unsigned status = status_of(thrown);
+            std::string text = std::to_string(status) + " ";
+            text += reason_phrase(status);
+            text += '\n';
             res.reset();
-            res.status(500).string("500 Internal Server Error\n");
+            res.status(status).string(text);
         } catch (...) { // out of memory
             access::data(res).aborted = true;
         }
+    }
+
+    [[nodiscard]] static unsigned status_of(const std::exception_ptr& thrown)
+    {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const boost::system::system_error& each) {
+            if (each.code().category() == http_category())
+                return http::status_of(static_cast<errc>(each.code().value()));
+        } catch (...) {
+        }
+        return 500;
     }
 
 private:

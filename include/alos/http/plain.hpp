@@ -36,6 +36,7 @@ public:
     }
 
     [[nodiscard]] bool has_output() const noexcept { return !sending_.empty() || !queued_.empty(); }
+    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + queued_.size(); }
 
     // Two buffers: what is being sent does not move while more is written.
     [[nodiscard]] byte_view output() noexcept

@@ -227,6 +227,10 @@ inline response& response::append(std::string_view name, std::string_view value)
 inline response& response::remove(std::string_view name)
 {
     require_head_unsent();
+    if (http::equal_ignoring_case(name, "connection"))
+        data_.close = false;
+    if (http::equal_ignoring_case(name, "content-length"))
+        data_.declared_length.reset();
     data_.headers.remove(name);
     return *this;
 }

@@ -18,6 +18,7 @@
 #include <memory>
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
 namespace alos::inline v0::http {
@@ -245,6 +246,13 @@ public:
             cut();
     }
 
+    // While a coroutine answers, nobody reads: without this it would never learn that its client is gone.
+    [[nodiscard]] bool is_abandoned() noexcept override
+    {
+        ::pollfd client{.fd = socket().native_handle(), .events = POLLRDHUP, .revents = 0};
+        return ::poll(&client, 1, 0) > 0;
+    }
+
     void cut() noexcept override
     {
         open_ = false;
@@ -263,7 +271,7 @@ public:
             return exchange_ ? exchange_->received : 0;
         int queued = 0; // in the kernel
         ::ioctl(socket().native_handle(), SIOCOUTQ, &queued);
-        return stream_.engine().output().size() + static_cast<std::uint64_t>(queued);
+        return stream_.engine().output_size() + static_cast<std::uint64_t>(queued);
     }
 
 private:
@@ -310,12 +318,6 @@ private:
     {
         return ec == boost::asio::error::operation_aborted || ec == boost::asio::error::connection_reset
                || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
-    }
-
-    static bool is_ended(const error_code& ec) noexcept
-    {
-        return ec == boost::asio::error::eof || ec == alos::errc::truncated || ec == alos::errc::closed || is_gone(ec)
-               || ec.category() == http_category();
     }
 
     void lend()
@@ -417,7 +419,8 @@ private:
         if (answer.head_sent) { // by the handler, and pieces of the body
             now.h1.out.clear();
         } else {
-            const auto composed = now.h1.compose(host().date(), would_go_on());
+            const bool read = reads_to_end();
+            const auto composed = now.h1.compose(host().date(), would_go_on() && read);
             now.head = composed.head;
             now.rest = composed.rest;
             if (answer.kind != body_kind::streamed)
@@ -429,7 +432,8 @@ private:
             answer.aborted = true;
         if (!answer.aborted)
             return true;
-        log_failure(log_level::warning, "http.response", make_error_code(errc::response_unfinished));
+        if (!now.h1.call.failure()) // which has been logged
+            log_failure(log_level::warning, "http.response", make_error_code(errc::response_unfinished));
         static_cast<void>(stream_.try_flush());
         cut(); // the client has to see that this is not the whole of it
         return false;
@@ -453,9 +457,23 @@ private:
         return true;
     }
 
+    // Whether the request is read to its end, as far as it is at hand: nobody asks for the last chunk of a body.
+    [[nodiscard]] bool reads_to_end()
+    {
+        h1_parser& parser = exchange_->h1.parser;
+        stream_.consume(std::exchange(exchange_->read_ahead, 0));
+        while (!parser.done()) {
+            const h1_step step = parser.feed(stream_.plaintext());
+            stream_.consume(step.consumed);
+            if (step.event != h1_event::complete && (step.event != h1_event::body || !step.data.empty()))
+                return false;
+        }
+        return true;
+    }
+
     void end_response()
     {
-        if (!exchange_->h1.parser.done()) {
+        if (!reads_to_end()) {
             unread_ = true; // and not worth reading
             open_ = false;
         }
@@ -490,7 +508,9 @@ private:
             enter(phase::body);
             if (stream_.try_flush())
                 co_await stream_.async_flush();
-            co_await stream_.async_fill();
+            const auto [ec] = co_await stream_.async_fill(boost::asio::as_tuple);
+            if (ec)
+                throw boost::system::system_error(timed_out_ ? make_error_code(errc::body_too_slow) : ec);
             enter(phase::handler);
         }
     }
@@ -508,6 +528,8 @@ private:
         }
         if (now.head.framing == h1_framing::none)
             piece = {};
+        if (now.head.framing == h1_framing::length && piece.size() > *answer.declared_length - now.streamed)
+            throw std::length_error("the response is longer than its Content-Length");
         const bool is_chunk = now.head.framing == h1_framing::chunked && !piece.empty();
         if (is_chunk)
             append_chunk_start(out, piece.size());
@@ -549,18 +571,8 @@ private:
         const std::exception_ptr& thrown = exchange_->h1.call.failure();
         if (!thrown)
             return;
-        std::string what = "not a std::exception";
-        log_level level = log_level::error;
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const boost::system::system_error& each) {
-            what = each.what();
-            if (!open_ || timed_out_ || is_ended(each.code())) // the client's doing
-                level = log_level::debug;
-        } catch (const std::exception& each) {
-            what = each.what();
-        } catch (...) {
-        }
+        const std::string what = text_of_exception(thrown);
+        const log_level level = !open_ || timed_out_ || is_of_the_client(thrown) ? log_level::debug : log_level::error;
         const std::string peer = text_of_client(presence_.client);
         say(host().log(), level, "http.exception",
             {{"peer", peer},
@@ -576,7 +588,7 @@ private:
             name = stream_.engine().negotiated().server_name;
         try {
             http::log_failure(host().log(), level, event, presence_.client, name, now_in(), ec);
-        } catch (const std::bad_alloc&) { // then without a word
+        } catch (const std::bad_alloc&) { // for the text: then without a word
         }
     }
 
