@@ -157,6 +157,58 @@ TEST_CASE("routes that contradict each other are an error when the server starts
     CHECK(started.error().what.find("/a") != std::string::npos);
 }
 
+TEST_CASE("a server that could not start does not start at the second try either")
+{
+    plain_config config;
+    config.addr = "127.0.0.1:0";
+    config.log.level = log_level::off;
+    SUBCASE("routes")
+    {
+        plain_server app(config);
+        app.router.get("bad", [](request&, response&) {});
+        CHECK_FALSE(app.start().has_value());
+        CHECK_FALSE(app.start().has_value());
+    }
+    SUBCASE("TLS settings")
+    {
+        config.tls.max_fragment = 0;
+        plain_server app(config);
+        CHECK(app.start().error().what.find("tls.max_fragment") == 0);
+        CHECK_FALSE(app.start().has_value());
+    }
+}
+
+TEST_CASE("a server starts once")
+{
+    running app(hello);
+    const auto again = app.server.start();
+    REQUIRE_FALSE(again.has_value());
+    CHECK(again.error().what.find("once") != std::string::npos);
+    client one(app.port());
+    one.send(get("/"));
+    CHECK(body_of(one.receive_until("Secure!")) == "Secure!");
+}
+
+TEST_CASE("a log hook that throws is nobody's end")
+{
+    plain_config config;
+    config.addr = "127.0.0.1:0";
+    config.log = {.level = log_level::debug, .hook = [](const log_record&) { throw 1; }};
+    plain_server app(config);
+    hello(app);
+    REQUIRE(app.start().has_value());
+    for (int i = 0; i < 3; ++i) {
+        client one(app.port());
+        one.send("nonsense\r\n\r\n");
+        CHECK(status_of(one.receive_all()) == "HTTP/1.1 400 Bad Request");
+    }
+    client one(app.port());
+    one.send(get("/"));
+    CHECK(body_of(one.receive_until("Secure!")) == "Secure!");
+    app.stop();
+    app.wait();
+}
+
 TEST_CASE("no more connections than the limits allow, in total and for one address")
 {
     plain_config config;

@@ -15,8 +15,11 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 
-#include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <functional>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -72,8 +75,9 @@ public:
         return 0;
     }
 
-    // Opens the listening sockets and starts the threads; when it returns, clients can connect.
-    outcome<> start() { return start({}); }
+    // Opens the listening sockets and starts the threads; when it returns, clients can connect. Once only, unless it
+    // failed because of an address.
+    [[nodiscard]] outcome<> start() { return start({}); }
 
     // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a
     // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server, the
@@ -100,7 +104,7 @@ public:
     // Returns when the threads have ended, which they do after stop(). Not from a handler.
     void wait() { crew_.wait(); }
 
-    // Where clients can connect, after start(): "127.0.0.1:8443".
+    // Where clients can connect, once start() has returned and not while it runs: "127.0.0.1:8443".
     [[nodiscard]] std::vector<std::string> addresses() const { return texts_of(https_); }
     [[nodiscard]] std::vector<std::string> http_addresses() const { return texts_of(http_); }
 
@@ -112,34 +116,34 @@ public:
     [[nodiscard]] std::size_t connections() const noexcept { return state_->gate.open(); }
 
     // Certificates, at any time, running or not; see cert::registry. What fails changes nothing.
-    outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                        std::string_view passphrase = {})
     {
         return certificates().add_cert(domain, cert_pem, key_pem, passphrase);
     }
-    outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                         std::string_view passphrase = {})
     {
         return certificates().add_certs(domain, cert_pem, key_pem, passphrase);
     }
-    outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                                   std::string_view passphrase = {})
     {
         return certificates().add_cert_from_files(domain, cert_file, key_file, passphrase);
     }
-    outcome<> add_self_signed_cert(std::string_view domain) { return certificates().add_self_signed_cert(domain); }
-    outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain) { return certificates().add_self_signed_cert(domain); }
+    [[nodiscard]] outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                           std::string_view passphrase = {})
     {
         return certificates().update_cert(domain, cert_pem, key_pem, passphrase);
     }
-    outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                           std::string_view passphrase = {})
     {
         return certificates().reload_cert(domain, cert_file, key_file, passphrase);
     }
-    outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
-    outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
+    [[nodiscard]] outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
+    [[nodiscard]] outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
     [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const { return state_->certificates.list_certs(); }
 
     // All of the above, and credentials made elsewhere.
@@ -154,7 +158,17 @@ public:
 private:
     using member = typename crew<Policy>::member;
 
-    outcome<> start(std::function<void()> on_end)
+    [[nodiscard]] outcome<> start(std::function<void()> on_end)
+    {
+        if (started_.exchange(true))
+            return failure{errc::bad_configuration, "a server starts once; make a new one"};
+        auto done = start_once(std::move(on_end));
+        if (!done)
+            started_ = false;
+        return done;
+    }
+
+    outcome<> start_once(std::function<void()> on_end)
     {
         if (auto prepared = prepare(); !prepared)
             return prepared;
@@ -176,13 +190,20 @@ private:
     }
 
     // Routes and certificates, once.
-    outcome<> prepare()
+    [[nodiscard]] outcome<> prepare()
     {
         const std::lock_guard lock(preparing_);
-        if (std::exchange(prepared_, true))
-            return {};
+        if (!prepared_)
+            prepared_ = load();
+        return *prepared_;
+    }
+
+    [[nodiscard]] outcome<> load()
+    {
         if (auto built = state_->routes.build(); !built)
             return built;
+        if (auto good = tls13::check(state_->config.tls); !good)
+            return good;
         const auto& config = state_->config;
         std::vector<cert::file_settings> files = config.certs;
         if (!config.tls_cert_file.empty())
@@ -197,7 +218,7 @@ private:
         return certificates().add_files(files, config.default_domain);
     }
 
-    outcome<> open(std::size_t threads)
+    [[nodiscard]] outcome<> open(std::size_t threads)
     {
         for (inherited_socket& each : inherited_sockets()) {
             auto& list = each.name == "http" ? http_ : https_;
@@ -297,7 +318,8 @@ private:
     std::vector<listeners> https_;
     std::vector<listeners> http_;
     std::mutex preparing_;
-    bool prepared_ = false;
+    std::optional<outcome<>> prepared_;
+    std::atomic<bool> started_ = false;
 };
 
 // Compiled once, where <alos/src.hpp> is.

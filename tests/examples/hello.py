@@ -35,7 +35,8 @@ while received := late.recv(65536):
     incoming.write(received)
 assert tls.read(65536).endswith(b'\r\n\r\nSecure!')
 
-log = app.stop()
+same(app.process.wait(20), 0)
+log = app.text()
 lines = [line.split()[2] for line in log.splitlines()]
 same(lines[:4], ['server.listen', 'server.names', 'server.protocols', 'server.threads'])
 

@@ -17,12 +17,14 @@ TEST_CASE("host_of_authority takes hosts and nothing else")
     }
 }
 
-TEST_CASE("path_of_target drops what stands before the path")
+TEST_CASE("RFC 9112 3.2: path_and_query drops what stands before the path")
 {
-    CHECK(path_of_target("/a?b") == "/a?b");
-    CHECK(path_of_target("http://other.example/a?b") == "/a?b");
-    CHECK(path_of_target("http://other.example") == "/");
-    CHECK(path_of_target("*") == "/");
+    CHECK(path_and_query("/a?b") == "/a?b");
+    CHECK(path_and_query("/a?b=http://c/d") == "/a?b=http://c/d");
+    CHECK(path_and_query("http://other.example/a?b") == "/a?b");
+    CHECK(path_and_query("http://other.example?b=/c") == "/?b=/c");
+    CHECK(path_and_query("http://other.example") == "/");
+    CHECK(path_and_query("*") == "/");
 }
 
 TEST_CASE("challenges come and go")

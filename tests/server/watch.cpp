@@ -23,11 +23,13 @@ struct fake : watched {
     }
     void cut() noexcept override { ++cuts; }
     std::uint64_t progress() noexcept override { return position; }
+    bool is_abandoned() noexcept override { return abandoned; }
 
     watch& home_;
     int drained = 0;
     int expired = 0;
     int cuts = 0;
+    bool abandoned = false;
     std::uint64_t position = 0;
     std::unique_ptr<fake>* on_expire = nullptr;
 };
@@ -138,4 +140,32 @@ TEST_CASE("watch: connections may go while they are visited")
     all.cut();
     CHECK(ones[1]->drained == 1);
     CHECK(ones[2]->cuts == 1);
+}
+
+TEST_CASE("a handler has no deadline unless it is given one, and is cut when its client is gone")
+{
+    deadlines limits = seconds_only();
+    SUBCASE("abandoned")
+    {
+        watch all(limits);
+        fake one(all);
+        all.enter(one, phase::handler);
+        tick(all, 1000);
+        CHECK(one.expired == 0);
+        one.abandoned = true;
+        tick(all, 1);
+        CHECK(one.cuts == 1);
+        all.enter(one, phase::write);
+        tick(all, 1);
+        CHECK(one.cuts == 1);
+    }
+    SUBCASE("a deadline")
+    {
+        limits.handler = 4s;
+        watch all(limits);
+        fake one(all);
+        all.enter(one, phase::handler);
+        tick(all, 10);
+        CHECK(one.expired == 1);
+    }
 }

@@ -56,27 +56,27 @@ public:
 
     // Adds a certificate. One of the same key type under the same domain is replaced; ECDSA and RSA stand side by
     // side.
-    outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                        std::string_view passphrase = {})
     {
         return put_pem(domain, cert_pem, key_pem, {.passphrase = passphrase}, action::add);
     }
 
-    outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                         std::string_view passphrase = {})
     {
         return add_cert(domain, cert_pem, key_pem, passphrase);
     }
 
     // `key_file` may be empty or the same file when it has both.
-    outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                                   std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::add);
     }
 
     // Adds a new self-signed one, in memory only.
-    outcome<> add_self_signed_cert(std::string_view domain)
+    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain)
     {
         const auto made = make_self_signed({std::string(domain)}, now_());
         if (!made)
@@ -86,20 +86,20 @@ public:
 
     // Replaces the certificate of the same key type under this domain, or all under it when there is none of that
     // type.
-    outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                           std::string_view passphrase = {})
     {
         return put_pem(domain, cert_pem, key_pem, {.passphrase = passphrase}, action::update);
     }
 
-    outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                           std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::update);
     }
 
     // Removes everything under this domain. When it was the default, the first one stored is.
-    outcome<> remove_cert(std::string_view domain)
+    [[nodiscard]] outcome<> remove_cert(std::string_view domain)
     {
         return change(domain, [](state& next, const std::string& spelled) -> outcome<> {
             if (std::erase_if(next.entries, [&](const entry& one) { return one.domain == spelled; }) == 0)
@@ -111,7 +111,7 @@ public:
     }
 
     // What clients get that ask for no name, or for an unknown one.
-    outcome<> set_default_cert(std::string_view domain)
+    [[nodiscard]] outcome<> set_default_cert(std::string_view domain)
     {
         return change(domain, [](state& next, const std::string& spelled) -> outcome<> {
             if (!find(next.entries, spelled))
@@ -134,13 +134,15 @@ public:
     }
 
     // Adds or replaces a credential that was made elsewhere: by ACME, or with a key in an HSM.
-    outcome<> add_credential(std::string_view domain, credential_ptr made)
+    [[nodiscard]] outcome<> add_credential(std::string_view domain, credential_ptr made)
     {
+        if (!made)
+            return failure{errc::bad_configuration, "there is no credential to be added for " + std::string(domain)};
         return put(domain, std::move(made), action::add);
     }
 
     // A certificate for one tls-alpn-01 challenge (RFC 8737 3); null takes it away.
-    outcome<> set_challenge(std::string_view domain, credential_ptr made)
+    [[nodiscard]] outcome<> set_challenge(std::string_view domain, credential_ptr made)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
             std::erase_if(next.challenges, [&](const entry& one) { return one.domain == spelled; });
@@ -151,7 +153,7 @@ public:
     }
 
     // Loads what settings name, all of it or nothing, and makes `default_domain` the default unless it is empty.
-    outcome<> add_files(const std::vector<file_settings>& files, std::string_view default_domain = {})
+    [[nodiscard]] outcome<> add_files(const std::vector<file_settings>& files, std::string_view default_domain = {})
     {
         std::vector<std::pair<std::string, credential_ptr>> loaded;
         for (const file_settings& one : files) {
@@ -183,7 +185,7 @@ public:
     }
 
     // Serves the self-signed certificate in the files for these domains, and makes it when there is none.
-    outcome<> add_kept_self_signed(const std::vector<std::string>& domains, const self_signed_files& files = {})
+    [[nodiscard]] outcome<> add_kept_self_signed(const std::vector<std::string>& domains, const self_signed_files& files = {})
     {
         const auto kept = ensure_self_signed(domains, now_(), files);
         if (!kept)
@@ -271,7 +273,7 @@ private:
         return line;
     }
 
-    outcome<credential_ptr> load_files(std::string_view domain, const std::string& cert_file,
+    [[nodiscard]] outcome<credential_ptr> load_files(std::string_view domain, const std::string& cert_file,
                                        const std::string& key_file, std::string_view passphrase) const
     {
         const auto certificate = read_pem_file(cert_file);
@@ -290,7 +292,7 @@ private:
         return made;
     }
 
-    outcome<> put_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> put_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                         std::string_view passphrase, action how)
     {
         auto made = load_files(domain, cert_file, key_file, passphrase);
@@ -299,7 +301,7 @@ private:
         return put(domain, std::move(*made), how);
     }
 
-    outcome<> put_pem(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> put_pem(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                       const load_options& options, action how)
     {
         auto made = make_credential(cert_pem, key_pem, options);
@@ -308,7 +310,7 @@ private:
         return put(domain, std::move(*made), how);
     }
 
-    outcome<> put(std::string_view domain, credential_ptr made, action how)
+    [[nodiscard]] outcome<> put(std::string_view domain, credential_ptr made, action how)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
             if (how == action::update && !find(next.entries, spelled))
@@ -338,7 +340,7 @@ private:
 
     // Applies `edit` to a copy of the state and serves that, unless it fails.
     template <class Edit>
-    outcome<> change(std::string_view domain, Edit edit)
+    [[nodiscard]] outcome<> change(std::string_view domain, Edit edit)
     {
         const auto spelled = parse_domain(domain);
         if (!spelled)

@@ -57,7 +57,7 @@ inline std::optional<host_and_port> split_host_and_port(std::string_view text)
 // The endpoints that `address` means; several when a name has several addresses. ":8443" is every address of this
 // machine, IPv6 and IPv4. "unix:/run/a.sock" is a Unix socket, "unix:@name" one without a file. Looks names up, so
 // call it during set-up only.
-inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
+[[nodiscard]] inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
 {
     namespace asio = boost::asio;
     const auto refuse = [&](const std::string& why) {

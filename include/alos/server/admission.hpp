@@ -38,7 +38,7 @@ public:
     // Zero is no limit.
     admission(std::size_t total, std::size_t per_address) noexcept : total_(total), per_address_(per_address) {}
 
-    // Whether one more may come; if so, it has been counted.
+    // Whether one more may come; if so, it has been counted. Only memory exhaustion throws, and counts nothing.
     [[nodiscard]] bool enter(const client_key& client)
     {
         if (open_.fetch_add(1, std::memory_order_relaxed) >= total_ && total_ != 0) {
@@ -47,11 +47,16 @@ public:
         }
         if (per_address_ == 0 || client == client_key{})
             return true;
-        const std::lock_guard lock(mutex_);
-        std::size_t& count = clients_[client];
-        if (count < per_address_) {
-            ++count;
-            return true;
+        try {
+            const std::lock_guard lock(mutex_);
+            std::size_t& count = clients_[client];
+            if (count < per_address_) {
+                ++count;
+                return true;
+            }
+        } catch (...) {
+            open_.fetch_sub(1, std::memory_order_relaxed);
+            throw;
         }
         open_.fetch_sub(1, std::memory_order_relaxed);
         return false;

@@ -47,7 +47,7 @@ public:
     }
 
     // Starts the threads. `on_end` is called when the last one has ended, or now if it is too late to start any.
-    outcome<> start(std::vector<std::unique_ptr<member>> members, std::function<void()> on_end)
+    [[nodiscard]] outcome<> start(std::vector<std::unique_ptr<member>> members, std::function<void()> on_end)
     {
         std::unique_lock lock(mutex_);
         if (drained_) {
@@ -126,8 +126,9 @@ private:
             try {
                 one.io.run();
                 break;
-            } catch (const std::exception& error) { // from a log hook, say: the other connections live on
-                say(state_->log, log_level::error, "server.exception", {{"reason", error.what()}});
+            } catch (...) { // of a handler that the user has posted, say: the connections live on
+                const std::string reason = text_of_exception(std::current_exception());
+                say(state_->log, log_level::error, "server.exception", {{"reason", reason}});
             }
         }
         std::function<void()> last_words;

@@ -85,7 +85,7 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     case EADDRINUSE:
         text += tcp ? "; another program has the port, see `ss -ltnp sport = :" + std::to_string(tcp->port())
                           + "`, or take another port"
-                    : "; another program listens there";
+                    : "; another program listens there, or it is no socket";
         break;
     case EACCES:
     case EPERM:
@@ -104,7 +104,7 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     return text;
 }
 
-inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_port)
+[[nodiscard]] inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_port)
 {
     const int family = endpoint.data()->sa_family;
     unique_fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -148,7 +148,7 @@ inline void remove_stale_socket(const any_endpoint& endpoint, const std::string&
 }
 
 // Copies of the first socket, until there is one for each thread.
-inline outcome<> share(listeners& made, std::size_t threads)
+[[nodiscard]] inline outcome<> share(listeners& made, std::size_t threads)
 {
     while (made.sockets.size() < threads) {
         made.sockets.emplace_back(::fcntl(made.sockets.front().get(), F_DUPFD_CLOEXEC, 0));
@@ -162,26 +162,26 @@ inline outcome<> share(listeners& made, std::size_t threads)
 
 // Listens on `endpoint` for `threads` threads: TCP with a socket for each, among which the kernel shares connections
 // out (SO_REUSEPORT); a Unix socket is one for all.
-inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
+[[nodiscard]] inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
 {
     listeners made{.endpoint = endpoint, .sockets = {}, .file = {}};
     const auto tcp = to_tcp(endpoint);
     const std::string path = tcp ? std::string() : to_text(endpoint).substr(5);
     const bool has_file = !path.empty() && !path.starts_with('@');
-    if (has_file) {
+    if (has_file)
         detail::remove_stale_socket(endpoint, path);
-    } else if (tcp && threads > 1 && tcp->port() != 0) {
-        // Sockets that share a port would share it with another process of the same user, too.
-        if (auto probe = detail::bind_socket(endpoint, false); !probe)
-            return probe.error();
-    }
+    // Sockets that share a port would share it with another process of the same user, too.
+    auto probe = tcp ? detail::bind_socket(endpoint, false) : outcome<unique_fd>(unique_fd());
+    // A machine without IPv6 still has every IPv4 address.
+    if (!probe && probe.error().code == boost::system::errc::address_family_not_supported
+        && tcp->address().is_unspecified() && tcp->address().is_v6())
+        return listen_on(boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), tcp->port()), threads);
+    if (!probe)
+        return probe.error();
+    *probe = unique_fd();
     const std::size_t wanted = tcp ? threads : 1;
     while (made.sockets.size() < wanted) {
         auto socket = detail::bind_socket(made.endpoint, wanted > 1);
-        // A machine without IPv6 still has every IPv4 address.
-        if (!socket && socket.error().code == boost::system::errc::address_family_not_supported && tcp
-            && tcp->address().is_unspecified() && tcp->address().is_v6())
-            return listen_on(boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), tcp->port()), threads);
         if (!socket)
             return socket.error();
         if (::listen(socket->get(), detail::accept_backlog) != 0)
@@ -197,7 +197,7 @@ inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
 }
 
 // Takes over a socket that somebody else has bound and made to listen.
-inline outcome<listeners> adopt_listener(unique_fd socket, std::size_t threads)
+[[nodiscard]] inline outcome<listeners> adopt_listener(unique_fd socket, std::size_t threads)
 {
     int listens = 0;
     socklen_t size = sizeof listens;

@@ -70,14 +70,16 @@ private:
     return in(host, "-._") ? host : std::string_view{};
 }
 
-// RFC 9112 3.2: path and query of a request target in any form.
-[[nodiscard]] inline std::string_view path_of_target(std::string_view target) noexcept
+// RFC 9112 3.2: path and query of a request target in any form, as they were sent.
+[[nodiscard]] inline std::string path_and_query(std::string_view target)
 {
+    if (const std::size_t scheme = target.find("://"); !target.starts_with('/') && scheme != std::string_view::npos) {
+        const std::size_t path = target.find_first_of("/?", scheme + 3);
+        target = path == std::string_view::npos ? std::string_view() : target.substr(path);
+    }
     if (target.starts_with('/'))
-        return target;
-    const std::size_t scheme = target.find("://");
-    const std::size_t path = scheme == std::string_view::npos ? scheme : target.find('/', scheme + 3);
-    return path == std::string_view::npos ? "/" : target.substr(path);
+        return std::string(target);
+    return target.starts_with('?') ? "/" + std::string(target) : "/";
 }
 
 // The one route of plain HTTP.
@@ -117,7 +119,7 @@ private:
             return;
         }
         std::string location = "https://";
-        location.append(host).append(port_).append(path_of_target(req.target()));
+        location.append(host).append(port_).append(path_and_query(req.target()));
         // RFC 9110 15.4.2, 15.4.9: only 308 keeps other methods and their bodies.
         res.redirect(location, safe ? 301 : 308);
     }

@@ -28,6 +28,7 @@ struct server_state {
     {
         config.tls.run_elsewhere = [this](std::function<void()> work) { signers.run(std::move(work)); };
         config.tls.certificates = &certificates.served();
+        config.tls.hand_over_older_versions = false; // there is nobody to take over yet
         if (config.tls.alpn.empty())
             config.tls.alpn = {"http/1.1"};
     }

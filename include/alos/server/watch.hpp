@@ -21,6 +21,7 @@ struct deadlines {
     std::chrono::milliseconds header = std::chrono::seconds(10);    // from a request's first byte to its header's end
     std::chrono::milliseconds body = std::chrono::seconds(30);   // without `slowest` in this time while sending a body
     std::chrono::milliseconds write = std::chrono::seconds(30);  // without `slowest` in this time while receiving
+    std::chrono::milliseconds handler{};                         // for a coroutine, but for its reads and writes
     std::chrono::milliseconds idle = std::chrono::seconds(120);  // between requests
     std::chrono::milliseconds goodbye = std::chrono::seconds(3); // to take the last bytes of a connection
     std::chrono::milliseconds stop = std::chrono::seconds(30);   // for requests in flight when the server stops
@@ -58,6 +59,9 @@ public:
     // Ends at once; every operation in flight fails.
     virtual void cut() noexcept = 0;
 
+    // In the phase handler: whether nobody is there any more to be answered.
+    [[nodiscard]] virtual bool is_abandoned() noexcept = 0;
+
     // In the phases body and write: bytes still to be moved, or moved so far; only the difference counts.
     [[nodiscard]] virtual std::uint64_t progress() noexcept = 0;
 
@@ -73,7 +77,7 @@ private:
     watched* next_ = nullptr;
     watched* previous_ = nullptr;
     std::uint64_t mark_ = unknown; // progress when the deadline was set, or at the first tick after
-    std::uint32_t expires_ = std::numeric_limits<std::uint32_t>::max();
+    std::uint64_t expires_ = std::numeric_limits<std::uint64_t>::max();
     phase phase_ = phase::handshake;
 };
 
@@ -88,7 +92,7 @@ public:
         set(phase::idle, limits.idle);
         set(phase::header, limits.header);
         set(phase::body, limits.body);
-        set(phase::handler, {});
+        set(phase::handler, limits.handler);
         set(phase::write, limits.write);
         set(phase::goodbye, limits.goodbye);
     }
@@ -137,6 +141,8 @@ public:
         for_each([this](watched& each) {
             if (moves(each.phase_))
                 notice_progress(each);
+            if (each.phase_ == phase::handler && each.is_abandoned())
+                return each.cut();
             if (each.expires_ > now_)
                 return;
             each.expires_ = never;
@@ -155,14 +161,14 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t never = std::numeric_limits<std::uint32_t>::max();
+    static constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 
     // A quarter of the shortest deadline, and a second at most.
     static std::chrono::milliseconds coarse(const deadlines& limits) noexcept
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
         for (const auto limit :
-             {limits.handshake, limits.header, limits.body, limits.write, limits.idle, limits.goodbye}) {
+             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.goodbye}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -177,7 +183,7 @@ private:
         const std::chrono::milliseconds limit = limits_[static_cast<std::size_t>(each.phase_)];
         each.expires_ =
             limit.count() > 0
-                ? now_ + 1 + static_cast<std::uint32_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_)
+                ? now_ + 1 + static_cast<std::uint64_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_)
                 : never;
     }
 
@@ -212,7 +218,7 @@ private:
     watched* first_ = nullptr;
     watched* cursor_ = nullptr; // the next one to be visited
     std::size_t size_ = 0;
-    std::uint32_t now_ = 0; // in ticks: years at a second each
+    std::uint64_t now_ = 0; // in ticks
 };
 
 }

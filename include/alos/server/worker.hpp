@@ -186,7 +186,11 @@ private:
             error_code ec = co_await until(wait);
             if (ec || self->draining_)
                 break;
-            last = self->accept_some(from.native_handle(), kind);
+            try {
+                last = self->accept_some(from.native_handle(), kind);
+            } catch (const std::exception&) { // one connection more than there is memory for
+                last = accepted::no_room;
+            }
             if (last == accepted::no_room)
                 ec = co_await until(rest);
             if (self->draining_) // and `from` is gone
@@ -223,7 +227,7 @@ private:
         return accepted::some;
     }
 
-    // False: there is no memory for it.
+    // False: there is no room for it.
     bool greet(unique_fd socket, const any_endpoint& from, traffic kind)
     {
         const endpoint client = to_tcp(from).value_or(endpoint());
@@ -232,23 +236,29 @@ private:
                 {{"peer", to_text(from)}, {"reason", "limit of connections"}});
             return true;
         }
+        error_code ec;
         try {
-            error_code ec;
             socket_type connection(executor_);
             const int family = from.data()->sa_family;
             connection.assign({family, family == AF_UNIX ? 0 : IPPROTO_TCP}, socket.get(), ec);
-            if (ec)
-                throw std::bad_alloc(); // there is nothing else that epoll could lack
-            static_cast<void>(socket.release());
-            start(std::move(connection), client, kind);
+            if (!ec) {
+                static_cast<void>(socket.release());
+                start(std::move(connection), client, kind);
+            }
         } catch (const std::bad_alloc&) {
+            ec = make_error_code(boost::system::errc::not_enough_memory);
+        }
+        if (ec) {
             state_->gate.leave(key_of(client));
-            say_no_room(ENOMEM);
+            say_no_room(ec.value());
             return false;
         }
+        if (!ticking_)
+            tick(this->shared_from_this());
         return true;
     }
 
+    // Nothing has happened if it throws.
     void start(socket_type connection, const endpoint& client, traffic kind)
     {
         auto self = this->shared_from_this();
@@ -256,22 +266,22 @@ private:
             http::serve<tls_stream>(self, state_->routes, std::move(connection), client, state_->config.tls);
         else
             http::serve<plain_stream>(self, state_->redirect, std::move(connection), client);
-        if (!ticking_)
-            tick(self);
     }
 
     // Looks after deadlines as long as there are connections.
     static task tick(std::shared_ptr<worker> self)
     {
         const auto wait = [&timer = self->ticker_](auto handler) { timer.async_wait(std::move(handler)); };
-        self->ticking_ = true;
+        const struct turn { // over when an exception ends it, too
+            bool& on;
+            ~turn() { on = false; }
+        } now{self->ticking_ = true};
         while (!self->connections_.empty()) {
             self->ticker_.expires_after(self->connections_.interval());
             if (co_await until(wait))
                 break;
             self->connections_.tick();
         }
-        self->ticking_ = false;
     }
 
     // A listener is gone. When that was somebody else's acceptor, its owner wants the end.
