@@ -16,7 +16,7 @@ import headers
 target = headers.root / "single_include" / "alos" / "alos.hpp"
 
 opening = """\
-// alos: HTTPS with automatic certificates inside a C++ program. The whole library in one header.
+// alos: HTTPS inside a C++ program. The whole library in one header.
 // Made by tools/amalgamate.py from include/alos; change the headers there, not this file.
 //
 // One translation unit of the program defines ALOS_IMPLEMENTATION before it includes this file.

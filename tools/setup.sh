@@ -22,8 +22,7 @@ run_needs="
 g++ g++
 meson meson
 ninja-build ninja
-pkg-config pkg-config
-libnghttp2-dev /usr/include/nghttp2/nghttp2.h"
+pkg-config pkg-config"
 
 test_needs="
 doctest-dev /usr/include/doctest/doctest.h
@@ -31,7 +30,6 @@ cmake cmake
 openssl openssl
 curl curl
 gnutls-bin gnutls-cli
-nghttp2-client nghttp
 valgrind valgrind
 chromium chromium"
 
