@@ -6,7 +6,7 @@
 FUZZ_SECONDS ?= 60
 
 help:
-	@echo 'make serve      serve this folder on https://localhost:8443 (ARGS=... are passed on)'
+	@echo 'make serve      serve examples/www on https://localhost:8443 (ARGS=... are passed on)'
 	@echo 'make test       run every test, the sanitizers included'
 	@echo 'make bench      run the benchmarks'
 	@echo 'make fuzz       run every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'

@@ -64,7 +64,13 @@ int main(int argc, char** argv)
 
     asio::io_context context(1);
     const auto port = static_cast<std::uint16_t>(argc > 1 ? std::atoi(argv[1]) : 8443);
-    tcp::acceptor acceptor(context, tcp::endpoint(tcp::v4(), port));
+    tcp::acceptor acceptor(context);
+    try {
+        acceptor = tcp::acceptor(context, tcp::endpoint(tcp::v4(), port));
+    } catch (const std::exception& error) {
+        std::cerr << "cannot listen on port " << port << ": " << error.what() << '\n';
+        return 1;
+    }
     std::clog << "https://localhost:" << acceptor.local_endpoint().port() << "/\n";
     asio::co_spawn(context, accept_all(std::move(acceptor), config), asio::detached);
     context.run();

@@ -3,11 +3,18 @@
 //     serve [folder [address [http-address]]]
 #include <alos/server.hpp>
 
+#include <filesystem>
+#include <iostream>
 #include <string>
 
 int main(int argc, char** argv)
 {
     const std::string folder = argc > 1 ? argv[1] : "examples/www";
+
+    if (!std::filesystem::is_directory(folder)) {
+        std::cerr << "serve: there is no folder " << folder << "; usage: serve [folder [address [http-address]]]\n";
+        return 1;
+    }
 
     alos::server app({
         .addr = argc > 2 ? argv[2] : ":8443",

@@ -1,4 +1,4 @@
-// alos: HTTPS with automatic certificates inside a C++ program. The whole library in one header.
+// alos: HTTPS inside a C++ program. The whole library in one header.
 // Made by tools/amalgamate.py from include/alos; change the headers there, not this file.
 //
 // One translation unit of the program defines ALOS_IMPLEMENTATION before it includes this file.
@@ -102,6 +102,7 @@ using server = basic_server<>;
 #include <boost/system/result.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -185,6 +186,18 @@ struct failure {
 // A value, or the reason why there is none. `outcome<>` is success, or the reason.
 template <class T = void>
 using outcome = boost::system::result<T, failure>;
+
+// What an exception says, for a log.
+[[nodiscard]] inline std::string text_of_exception(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& each) {
+        return each.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
 
 }
 
@@ -324,6 +337,8 @@ private:
 #define ALOS_CODEC_HPP
 
 
+#include <cassert>
+
 namespace alos::inline v0 {
 
 // Reads big-endian numbers and length-prefixed vectors. Failure is sticky: after a read beyond the end every read
@@ -423,6 +438,7 @@ private:
         std::size_t size = out_.size() - start - prefix;
         for (std::size_t i = prefix; i-- > 0; size >>= 8)
             out_[start + i] = static_cast<std::uint8_t>(size);
+        assert(size == 0); // else the contents do not fit the vector
     }
 
     byte_vector& out_;
@@ -449,7 +465,8 @@ private:
 
 namespace alos::inline v0 {
 
-// One thread's free blocks. A block may be taken from one thread's pool and given back to another's.
+// One thread's free blocks. A block may be taken from one thread's pool and given back to another's. When the thread has
+// ended the pool is closed: what a static object still gives back is freed.
 class block_pool {
 public:
     // Idle read, small answers, one whole record, four records, sixteen records and their framing.
@@ -458,7 +475,8 @@ public:
     // The calling thread's pool.
     static block_pool& local() noexcept
     {
-        static thread_local block_pool pool;
+        static constinit thread_local block_pool pool; // without a destructor, so that it is always there
+        static thread_local const sweeper at_exit{pool};
         return pool;
     }
 
@@ -482,7 +500,7 @@ public:
     void give_back(std::uint8_t* memory, std::size_t size) noexcept
     {
         for (std::size_t i = 0; i < sizes.size(); ++i) {
-            if (size == sizes[i] && count_[i] < kept_bytes / sizes[i]) {
+            if (size == sizes[i] && count_[i] < kept_bytes / sizes[i] && !closed_) {
                 ++count_[i];
                 free_[i] = ::new (memory) free_block{free_[i]};
                 return;
@@ -494,25 +512,31 @@ public:
     block_pool(const block_pool&) = delete;
     block_pool& operator=(const block_pool&) = delete;
 
-    ~block_pool()
-    {
-        for (free_block* block : free_) {
-            while (block)
-                ::operator delete(std::exchange(block, block->next));
-        }
-    }
-
 private:
     struct free_block {
         free_block* next;
     };
 
+    struct sweeper {
+        block_pool& pool;
+
+        ~sweeper()
+        {
+            pool.closed_ = true;
+            for (free_block*& block : pool.free_) {
+                while (block)
+                    ::operator delete(std::exchange(block, block->next));
+            }
+        }
+    };
+
     static constexpr std::size_t kept_bytes = 1152 * 1024; // of each size
 
-    block_pool() noexcept = default;
+    constexpr block_pool() noexcept = default;
 
     std::array<free_block*, sizes.size()> free_{};
     std::array<std::size_t, sizes.size()> count_{};
+    bool closed_ = false;
 };
 
 // Bytes go in at the back and out at the front. Memory moves only in prepare().
@@ -824,12 +848,15 @@ private:
     bool colour_;
 };
 
-// Gives `log` an event with its fields, if it wants to know.
+// Gives `log` an event with its fields, if it wants to know. What a log or its hook throws is ignored: serving goes on.
 template <class Log>
-void say(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields)
+void say(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields) noexcept
 {
-    if (log.takes(level))
-        log.write({std::chrono::system_clock::now(), level, event, {fields.begin(), fields.size()}});
+    try {
+        if (log.takes(level))
+            log.write({std::chrono::system_clock::now(), level, event, {fields.begin(), fields.size()}});
+    } catch (...) {
+    }
 }
 
 }
@@ -3605,7 +3632,7 @@ public:
         algorithm_ = algorithm;
         hash_.emplace(algorithm);
         hash_->update(kept_);
-        kept_ = {};
+        kept_ = byte_vector(); // and its memory
     }
 
     // `message` with its header.
@@ -4954,27 +4981,27 @@ public:
 
     // Adds a certificate. One of the same key type under the same domain is replaced; ECDSA and RSA stand side by
     // side.
-    outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                        std::string_view passphrase = {})
     {
         return put_pem(domain, cert_pem, key_pem, {.passphrase = passphrase}, action::add);
     }
 
-    outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                         std::string_view passphrase = {})
     {
         return add_cert(domain, cert_pem, key_pem, passphrase);
     }
 
     // `key_file` may be empty or the same file when it has both.
-    outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                                   std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::add);
     }
 
     // Adds a new self-signed one, in memory only.
-    outcome<> add_self_signed_cert(std::string_view domain)
+    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain)
     {
         const auto made = make_self_signed({std::string(domain)}, now_());
         if (!made)
@@ -4984,20 +5011,20 @@ public:
 
     // Replaces the certificate of the same key type under this domain, or all under it when there is none of that
     // type.
-    outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                           std::string_view passphrase = {})
     {
         return put_pem(domain, cert_pem, key_pem, {.passphrase = passphrase}, action::update);
     }
 
-    outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                           std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::update);
     }
 
     // Removes everything under this domain. When it was the default, the first one stored is.
-    outcome<> remove_cert(std::string_view domain)
+    [[nodiscard]] outcome<> remove_cert(std::string_view domain)
     {
         return change(domain, [](state& next, const std::string& spelled) -> outcome<> {
             if (std::erase_if(next.entries, [&](const entry& one) { return one.domain == spelled; }) == 0)
@@ -5009,7 +5036,7 @@ public:
     }
 
     // What clients get that ask for no name, or for an unknown one.
-    outcome<> set_default_cert(std::string_view domain)
+    [[nodiscard]] outcome<> set_default_cert(std::string_view domain)
     {
         return change(domain, [](state& next, const std::string& spelled) -> outcome<> {
             if (!find(next.entries, spelled))
@@ -5032,13 +5059,15 @@ public:
     }
 
     // Adds or replaces a credential that was made elsewhere: by ACME, or with a key in an HSM.
-    outcome<> add_credential(std::string_view domain, credential_ptr made)
+    [[nodiscard]] outcome<> add_credential(std::string_view domain, credential_ptr made)
     {
+        if (!made)
+            return failure{errc::bad_configuration, "there is no credential to be added for " + std::string(domain)};
         return put(domain, std::move(made), action::add);
     }
 
     // A certificate for one tls-alpn-01 challenge (RFC 8737 3); null takes it away.
-    outcome<> set_challenge(std::string_view domain, credential_ptr made)
+    [[nodiscard]] outcome<> set_challenge(std::string_view domain, credential_ptr made)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
             std::erase_if(next.challenges, [&](const entry& one) { return one.domain == spelled; });
@@ -5049,7 +5078,7 @@ public:
     }
 
     // Loads what settings name, all of it or nothing, and makes `default_domain` the default unless it is empty.
-    outcome<> add_files(const std::vector<file_settings>& files, std::string_view default_domain = {})
+    [[nodiscard]] outcome<> add_files(const std::vector<file_settings>& files, std::string_view default_domain = {})
     {
         std::vector<std::pair<std::string, credential_ptr>> loaded;
         for (const file_settings& one : files) {
@@ -5081,7 +5110,7 @@ public:
     }
 
     // Serves the self-signed certificate in the files for these domains, and makes it when there is none.
-    outcome<> add_kept_self_signed(const std::vector<std::string>& domains, const self_signed_files& files = {})
+    [[nodiscard]] outcome<> add_kept_self_signed(const std::vector<std::string>& domains, const self_signed_files& files = {})
     {
         const auto kept = ensure_self_signed(domains, now_(), files);
         if (!kept)
@@ -5169,7 +5198,7 @@ private:
         return line;
     }
 
-    outcome<credential_ptr> load_files(std::string_view domain, const std::string& cert_file,
+    [[nodiscard]] outcome<credential_ptr> load_files(std::string_view domain, const std::string& cert_file,
                                        const std::string& key_file, std::string_view passphrase) const
     {
         const auto certificate = read_pem_file(cert_file);
@@ -5188,7 +5217,7 @@ private:
         return made;
     }
 
-    outcome<> put_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> put_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                         std::string_view passphrase, action how)
     {
         auto made = load_files(domain, cert_file, key_file, passphrase);
@@ -5197,7 +5226,7 @@ private:
         return put(domain, std::move(*made), how);
     }
 
-    outcome<> put_pem(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> put_pem(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                       const load_options& options, action how)
     {
         auto made = make_credential(cert_pem, key_pem, options);
@@ -5206,7 +5235,7 @@ private:
         return put(domain, std::move(*made), how);
     }
 
-    outcome<> put(std::string_view domain, credential_ptr made, action how)
+    [[nodiscard]] outcome<> put(std::string_view domain, credential_ptr made, action how)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
             if (how == action::update && !find(next.entries, spelled))
@@ -5236,7 +5265,7 @@ private:
 
     // Applies `edit` to a copy of the state and serves that, unless it fails.
     template <class Edit>
-    outcome<> change(std::string_view domain, Edit edit)
+    [[nodiscard]] outcome<> change(std::string_view domain, Edit edit)
     {
         const auto spelled = parse_domain(domain);
         if (!spelled)
@@ -5418,6 +5447,7 @@ private:
 #define ALOS_TLS13_CONFIG_HPP
 
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -5467,6 +5497,26 @@ struct server_config {
     // instead of the alert protocol_version.
     bool hand_over_older_versions = false;
 };
+
+// Whether a server can work by this; otherwise which setting is wrong, and why.
+[[nodiscard]] inline outcome<> check(const server_config& config)
+{
+    const auto wrong = [](std::string what) { return failure{alos::errc::bad_configuration, std::move(what)}; };
+    const auto known = [](auto each) { return is_known(each); };
+    if (config.suites.empty() || !std::ranges::all_of(config.suites, known))
+        return wrong("tls.suites: needs one cipher suite or more, of those that alos has");
+    if (config.groups.empty() || !std::ranges::all_of(config.groups, known))
+        return wrong("tls.groups: needs one group or more, of those that alos has");
+    for (const std::string& protocol : config.alpn) {
+        if (protocol.empty() || protocol.size() > 255) // RFC 7301 3.1
+            return wrong("tls.alpn: a protocol's name has 1 to 255 bytes, \"" + protocol + "\" has not");
+    }
+    if (config.max_fragment == 0 || config.max_fragment > max_plaintext_size)
+        return wrong("tls.max_fragment: a record holds 1 to 16384 bytes (RFC 8446 5.1)");
+    if (config.records_per_key == 0)
+        return wrong("tls.records_per_key: a key is good for one record at least");
+    return {};
+}
 
 }
 
@@ -5540,7 +5590,7 @@ public:
                     return opened.error();
             }
             // RFC 8446 4.2.10
-            skipped_ += header.length;
+            skipped_ += std::max<std::size_t>(header.length, 1); // an empty record is not for nothing
             if (skipped_ > config_.max_early_data_skipped)
                 return errc::too_much_early_data;
         }
@@ -5718,6 +5768,7 @@ public:
     }
 
     [[nodiscard]] bool has_output() const noexcept { return !sending_.empty() || !filling_.empty(); }
+    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + filling_.size(); }
 
     // Whether output() was shown and not all of it is consumed.
     [[nodiscard]] bool is_sending() const noexcept { return !sending_.empty(); }
@@ -6260,19 +6311,20 @@ flow server_handshake(Core& io, const server_config& config)
     const auto boundary = io.at_record_boundary(); // 5.1
     if (!boundary)
         co_return errc::keys_within_record;
-    auto agreed_key = io.crypto().agree(choice->group, *hello.key_share.find(choice->group)); // 4.2.8, 7.4
-    if (!agreed_key)
+    auto agreed = io.crypto().agree(choice->group, *hello.key_share.find(choice->group)); // 4.2.8, 7.4
+    if (!agreed)
         co_return errc::bad_key_share;
+    key_agreement agreed_key = std::move(*agreed);
     std::array<std::uint8_t, random_size> random;
     io.crypto().random(random);
     io.send(handshake_type::server_hello,
-            server_hello(random, hello.session_id, choice->suite, choice->group, agreed_key->share)); // 4.1.3
+            server_hello(random, hello.session_id, choice->suite, choice->group, agreed_key.share)); // 4.1.3
     if (middlebox_compatible && !choice->retry)
         io.send_change_cipher_spec();
 
     hkdf<crypto> kdf(hash_of(choice->suite)); // 7.1
-    auto handshake = early_secret<crypto>(kdf).with_shared_secret(agreed_key->shared_secret.view());
-    agreed_key->shared_secret.clear();
+    auto handshake = early_secret<crypto>(kdf).with_shared_secret(agreed_key.shared_secret.view());
+    agreed_key.shared_secret.clear();
     auto handshake_secrets = handshake.handshake_traffic(io.transcript().current().view());
     const hash_secret client_finished_key = kdf.derive_secret(handshake_secrets.client.view(), "finished", {});
     const hash_secret server_finished_key = kdf.derive_secret(handshake_secrets.server.view(), "finished", {});
@@ -6408,6 +6460,9 @@ public:
 
     [[nodiscard]] bool has_output() const noexcept { return this->writer_.has_output(); }
 
+    // In bytes, of which the newest are not encrypted yet.
+    [[nodiscard]] std::size_t output_size() const noexcept { return this->writer_.output_size(); }
+
     [[nodiscard]] byte_view output()
     {
         if (!this->writer_.is_sending())
@@ -6491,7 +6546,7 @@ public:
             this->reader_.release();
         this->writer_.release();
         if (fragment_is_read() && !falls_back_) {
-            this->fragment_ = {};
+            this->fragment_ = byte_vector(); // and its memory
             this->fragment_read_ = 0;
         }
     }
@@ -6555,6 +6610,8 @@ private:
     }
 
     // RFC 8446 6
+    // Note: the level could be ignored, says the RFC. A level that TLS 1.3 does not have for the alert is refused
+    // instead, as others do: who sends it speaks something else.
     errc handle_alert(byte_view content)
     {
         if (content.empty())
@@ -6722,6 +6779,58 @@ static_assert(engine<server_engine>);
 }
 
 #endif
+// ---- alos/tls13/detail/pending_signature.hpp ----
+// A signature that is made elsewhere (RFC 8446 4.4.3), on its way back to the executor of its connection.
+#ifndef ALOS_TLS13_DETAIL_PENDING_SIGNATURE_HPP
+#define ALOS_TLS13_DETAIL_PENDING_SIGNATURE_HPP
+
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include <new>
+#include <utility>
+
+namespace alos::inline v0::tls13::detail {
+
+// Completes `Handler`, void(result<byte_vector>), once and on `Executor` only: a signer that forgets the request has
+// failed it. May be used and destroyed on any thread, while the executor lives.
+template <class Handler, class Executor>
+class pending_signature {
+public:
+    pending_signature(Handler handler, const Executor& executor) : handler_(std::move(handler)), work_(executor) {}
+
+    pending_signature(const pending_signature&) = delete;
+    pending_signature& operator=(const pending_signature&) = delete;
+
+    ~pending_signature()
+    {
+        if (done_)
+            return;
+        try {
+            complete(make_error_code(errc::signature_failed));
+        } catch (const std::bad_alloc&) { // the connection's deadline ends it
+        }
+    }
+
+    void complete(result<byte_vector> signature)
+    {
+        done_ = true;
+        boost::asio::post(work_.get_executor(),
+                          [handler = std::move(handler_), signature = std::move(signature)]() mutable {
+                              std::move(handler)(std::move(signature));
+                          });
+    }
+
+private:
+    Handler handler_;
+    boost::asio::executor_work_guard<Executor> work_;
+    bool done_ = false;
+};
+
+}
+
+#endif
 // ---- alos/tls13/stream.hpp ----
 // TLS over any stream: the shell that moves bytes between an engine and the next layer. The only TLS header that
 // knows Asio.
@@ -6736,7 +6845,6 @@ static_assert(engine<server_engine>);
 #include <boost/asio/co_composed.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/socket_base.hpp>
 
@@ -6747,14 +6855,14 @@ static_assert(engine<server_engine>);
 
 namespace alos::inline v0::tls13 {
 
-// A layer that can be read and written without waiting, such as a TCP socket: waiting on it needs no buffer, and what
-// can be done at once costs no trip through the executor.
+// A layer that can be read and written without waiting, such as a TCP socket: what can be done at once costs no trip
+// through the executor.
 template <class Next>
 concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable_buffer in, boost::asio::const_buffer out) {
     next.non_blocking(true, ec);
     { next.read_some(in, ec) } -> std::convertible_to<std::size_t>;
     { next.write_some(out, ec) } -> std::convertible_to<std::size_t>;
-    next.async_wait(boost::asio::socket_base::wait_read, boost::asio::deferred);
+    next.async_wait(boost::asio::socket_base::wait_write, boost::asio::deferred);
 };
 
 // An engine whose handshake may want a signature.
@@ -6763,6 +6871,12 @@ concept signing_engine = requires(E engine, result<byte_vector> signature) {
     { engine.signature_request() } -> std::convertible_to<const signature_request&>;
     engine.answer(std::move(signature));
 };
+
+// GCC takes the operators new and delete of Asio's coroutines for mismatched where it inlines one of them only.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 
 // Models Asio's AsyncReadStream and AsyncWriteStream over NextLayer (a stream, or a reference to one).
 //
@@ -6885,6 +6999,7 @@ public:
                 if (!self->must_wait(ec))
                     co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
                 while (self->must_wait(ec)) {
+                    static_cast<void>(self->try_flush()); // what answers what came: a KeyUpdate
                     const auto ready = co_await self->wait_for_input();
                     ec = self->received(ready);
                     if (!ec)
@@ -6962,6 +7077,7 @@ public:
                 if (!self->must_wait(ec))
                     co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
                 while (self->must_wait(ec)) {
+                    static_cast<void>(self->try_flush()); // what answers what came: a KeyUpdate
                     const auto ready = co_await self->wait_for_input();
                     ec = self->received(ready);
                     if (!ec)
@@ -6980,17 +7096,20 @@ public:
         return initiate<Token, void(error_code, std::size_t)>(
             [](auto state, stream* self, Buffers from) -> void {
                 state.throw_if_cancelled(false);
+                const bool nothing = boost::asio::buffer_size(from) == 0;
                 std::size_t size = self->put(from);
-                error_code ec;
-                if (size == 0 && boost::asio::buffer_size(from) != 0)
-                    ec = self->engine_.is_failed() ? self->ended() : error_code(alos::errc::closed);
-                else
-                    ec = self->try_flush();
+                error_code ec = self->try_flush();
                 if (!self->must_wait(ec))
                     co_await boost::asio::post(self->get_executor(), boost::asio::deferred);
-                while (self->must_wait(ec)) {
-                    const auto ready = co_await self->wait_for_output();
-                    ec = self->sent(ready);
+                while (true) {
+                    while (self->must_wait(ec)) {
+                        const auto ready = co_await self->wait_for_output();
+                        ec = self->sent(ready);
+                    }
+                    if (ec || size != 0 || nothing)
+                        break;
+                    size = self->put(from); // write() had left no room, or it is over
+                    ec = size != 0 ? self->try_flush() : self->closed();
                 }
                 if (ec)
                     size = 0;
@@ -7070,8 +7189,16 @@ private:
         return ended();
     }
 
+    // Why nothing more can be written.
+    [[nodiscard]] error_code closed() const noexcept
+    {
+        return engine_.is_failed() ? ended() : make_error_code(alos::errc::closed);
+    }
+
     [[nodiscard]] error_code ended() const noexcept
     {
+        if (engine_.wants() == want::fallback)
+            return errc::tls13_not_offered; // to whoever does not take over
         const error_code ec = engine_.error();
         return ec == alert::close_notify ? error_code(boost::asio::error::eof) : ec;
     }
@@ -7148,13 +7275,10 @@ private:
     {
         return boost::asio::async_initiate<const boost::asio::deferred_t, void(result<byte_vector>)>(
             [executor = get_executor()](auto handler, signature_request what) {
-                auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-                auto work = boost::asio::make_work_guard(executor);
-                std::move(what).start([shared, work](result<byte_vector> signature) {
-                    boost::asio::post(work.get_executor(), [shared, signature = std::move(signature)]() mutable {
-                        std::move (*shared)(std::move(signature));
-                    });
-                });
+                auto pending = std::make_shared<detail::pending_signature<decltype(handler), executor_type>>(
+                    std::move(handler), executor);
+                std::move(what).start(
+                    [pending](result<byte_vector> signature) { pending->complete(std::move(signature)); });
             },
             boost::asio::deferred, std::move(request));
     }
@@ -7166,6 +7290,10 @@ private:
     std::size_t room_ = 0; // what the read in flight was given
     std::size_t drained_ = 0;
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 }
 
@@ -7228,7 +7356,7 @@ inline std::optional<host_and_port> split_host_and_port(std::string_view text)
 // The endpoints that `address` means; several when a name has several addresses. ":8443" is every address of this
 // machine, IPv6 and IPv4. "unix:/run/a.sock" is a Unix socket, "unix:@name" one without a file. Looks names up, so
 // call it during set-up only.
-inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
+[[nodiscard]] inline outcome<std::vector<any_endpoint>> resolve_address(const std::string& address)
 {
     namespace asio = boost::asio;
     const auto refuse = [&](const std::string& why) {
@@ -7456,6 +7584,7 @@ struct deadlines {
     std::chrono::milliseconds header = std::chrono::seconds(10);    // from a request's first byte to its header's end
     std::chrono::milliseconds body = std::chrono::seconds(30);   // without `slowest` in this time while sending a body
     std::chrono::milliseconds write = std::chrono::seconds(30);  // without `slowest` in this time while receiving
+    std::chrono::milliseconds handler{};                         // for a coroutine, but for its reads and writes
     std::chrono::milliseconds idle = std::chrono::seconds(120);  // between requests
     std::chrono::milliseconds goodbye = std::chrono::seconds(3); // to take the last bytes of a connection
     std::chrono::milliseconds stop = std::chrono::seconds(30);   // for requests in flight when the server stops
@@ -7493,6 +7622,9 @@ public:
     // Ends at once; every operation in flight fails.
     virtual void cut() noexcept = 0;
 
+    // In the phase handler: whether nobody is there any more to be answered.
+    [[nodiscard]] virtual bool is_abandoned() noexcept = 0;
+
     // In the phases body and write: bytes still to be moved, or moved so far; only the difference counts.
     [[nodiscard]] virtual std::uint64_t progress() noexcept = 0;
 
@@ -7508,7 +7640,7 @@ private:
     watched* next_ = nullptr;
     watched* previous_ = nullptr;
     std::uint64_t mark_ = unknown; // progress when the deadline was set, or at the first tick after
-    std::uint32_t expires_ = std::numeric_limits<std::uint32_t>::max();
+    std::uint64_t expires_ = std::numeric_limits<std::uint64_t>::max();
     phase phase_ = phase::handshake;
 };
 
@@ -7523,7 +7655,7 @@ public:
         set(phase::idle, limits.idle);
         set(phase::header, limits.header);
         set(phase::body, limits.body);
-        set(phase::handler, {});
+        set(phase::handler, limits.handler);
         set(phase::write, limits.write);
         set(phase::goodbye, limits.goodbye);
     }
@@ -7572,6 +7704,8 @@ public:
         for_each([this](watched& each) {
             if (moves(each.phase_))
                 notice_progress(each);
+            if (each.phase_ == phase::handler && each.is_abandoned())
+                return each.cut();
             if (each.expires_ > now_)
                 return;
             each.expires_ = never;
@@ -7590,14 +7724,14 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t never = std::numeric_limits<std::uint32_t>::max();
+    static constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 
     // A quarter of the shortest deadline, and a second at most.
     static std::chrono::milliseconds coarse(const deadlines& limits) noexcept
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
         for (const auto limit :
-             {limits.handshake, limits.header, limits.body, limits.write, limits.idle, limits.goodbye}) {
+             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.goodbye}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -7612,7 +7746,7 @@ private:
         const std::chrono::milliseconds limit = limits_[static_cast<std::size_t>(each.phase_)];
         each.expires_ =
             limit.count() > 0
-                ? now_ + 1 + static_cast<std::uint32_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_)
+                ? now_ + 1 + static_cast<std::uint64_t>((limit + tick_ - std::chrono::milliseconds(1)) / tick_)
                 : never;
     }
 
@@ -7647,7 +7781,7 @@ private:
     watched* first_ = nullptr;
     watched* cursor_ = nullptr; // the next one to be visited
     std::size_t size_ = 0;
-    std::uint32_t now_ = 0; // in ticks: years at a second each
+    std::uint64_t now_ = 0; // in ticks
 };
 
 }
@@ -7659,6 +7793,8 @@ private:
 #ifndef ALOS_HTTP_ERROR_HPP
 #define ALOS_HTTP_ERROR_HPP
 
+
+#include <boost/asio/error.hpp>
 
 #include <string_view>
 
@@ -7683,7 +7819,7 @@ enum class errc {
     target_too_long,       // RFC 9110 15.5.15
     header_too_large,      // RFC 6585 5: bytes or number of fields
     body_too_large,        // RFC 9110 15.5.14
-    ended_early,           // RFC 9112 8: the connection ended within a message
+    body_too_slow,         // RFC 9110 15.5.9: the deadline for the body has passed
     response_unfinished,   // the handler sent another length than the Content-Length it set
 };
 
@@ -7712,7 +7848,7 @@ public:
         case errc::target_too_long: return "request target too long";
         case errc::header_too_large: return "header too large";
         case errc::body_too_large: return "body too large";
-        case errc::ended_early: return "connection ended within a message";
+        case errc::body_too_slow: return "body too slow";
         case errc::response_unfinished: return "response shorter or longer than its Content-Length";
         }
         return "unknown error";
@@ -7736,9 +7872,20 @@ constexpr unsigned status_of(errc code) noexcept
     case errc::target_too_long: return 414;
     case errc::header_too_large: return 431;
     case errc::body_too_large: return 413;
+    case errc::body_too_slow: return 408;
     case errc::response_unfinished: return 500;
     default: return 400;
     }
+}
+
+// Whether an operation failed because of the client: it went away, or sent what is none of HTTP. Nothing to worry about.
+[[nodiscard]] inline bool is_of_the_client(const error_code& ec) noexcept
+{
+    using boost::system::errc::broken_pipe;
+    using boost::system::errc::connection_reset;
+    using boost::system::errc::operation_canceled;
+    return ec.category() == http_category() || ec == boost::asio::error::eof || ec == alos::errc::truncated
+           || ec == alos::errc::closed || ec == broken_pipe || ec == connection_reset || ec == operation_canceled;
 }
 
 // RFC 9110 15 (and RFC 6585 for 428, 429, 431 and 511); empty for a number without a name.
@@ -9007,14 +9154,20 @@ inline selection select(const request& asked, const representation& have, std::t
         const auto value = asked.header(name);
         return value ? parse_date(*value, now) : std::nullopt;
     };
-    if (const auto tags = asked.header("If-Match")) {
-        if (!list_has_etag(*tags, have.etag, true))
+    // RFC 9110 5.3: a list may come in several fields.
+    const auto names_it = [&](std::string_view name, bool strong) {
+        return std::ranges::any_of(asked.headers(), [&](const field& each) {
+            return equal_ignoring_case(each.name, name) && list_has_etag(each.value, have.etag, strong);
+        });
+    };
+    if (asked.header("If-Match")) {
+        if (!names_it("If-Match", true))
             return {.status = 412};
     } else if (const auto date = date_of("If-Unmodified-Since"); date && have.modified > *date) {
         return {.status = 412};
     }
-    if (const auto tags = asked.header("If-None-Match")) {
-        if (list_has_etag(*tags, have.etag, false))
+    if (asked.header("If-None-Match")) {
+        if (names_it("If-None-Match", false))
             return {.status = 304};
     } else if (const auto date = date_of("If-Modified-Since"); date && have.modified <= *date) {
         return {.status = 304};
@@ -9275,6 +9428,10 @@ inline response& response::append(std::string_view name, std::string_view value)
 inline response& response::remove(std::string_view name)
 {
     require_head_unsent();
+    if (http::equal_ignoring_case(name, "connection"))
+        data_.close = false;
+    if (http::equal_ignoring_case(name, "content-length"))
+        data_.declared_length.reset();
     data_.headers.remove(name);
     return *this;
 }
@@ -9849,6 +10006,17 @@ concept any_middleware = middleware_hooks<T> || around_middleware<T>;
 
 namespace http {
 
+[[nodiscard]] inline bool is_of_the_client(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const boost::system::system_error& each) {
+        return is_of_the_client(each.code());
+    } catch (...) {
+        return false;
+    }
+}
+
 // A middleware, type-erased.
 class middleware {
 public:
@@ -9944,7 +10112,7 @@ struct chain {
 //         run.finish(thrown);
 //     }
 //
-// Exceptions end here: one that no hook dealt with makes a 500 of the response and is in failure(), for the log.
+// Exceptions end here: one that no hook dealt with makes an error of the response and is in failure(), for the log.
 class call {
 public:
     using clock = std::chrono::steady_clock;
@@ -9992,20 +10160,36 @@ public:
         }
         failure_ = std::move(thrown);
         if (failure_ && !response_->head_sent())
-            answer_500(*response_);
+            answer_failure(*response_, failure_);
     }
 
     [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
-    // RFC 9110 15.6.1, for a handler that threw.
-    static void answer_500(response& res) noexcept
+    // What the client is told when a handler threw: 500 (RFC 9110 15.6.1), or what was wrong with its body.
+    static void answer_failure(response& res, const std::exception_ptr& thrown) noexcept
     {
         try {
+            const unsigned status = status_of(thrown);
+            std::string text = std::to_string(status) + " ";
+            text += reason_phrase(status);
+            text += '\n';
             res.reset();
-            res.status(500).string("500 Internal Server Error\n");
+            res.status(status).string(text);
         } catch (...) { // out of memory
             access::data(res).aborted = true;
         }
+    }
+
+    [[nodiscard]] static unsigned status_of(const std::exception_ptr& thrown)
+    {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const boost::system::system_error& each) {
+            if (each.code().category() == http_category())
+                return http::status_of(static_cast<errc>(each.code().value()));
+        } catch (...) {
+        }
+        return 500;
     }
 
 private:
@@ -10067,18 +10251,6 @@ inline const logger& default_log()
     return log;
 }
 
-// What an exception says; never throws.
-inline std::string describe(const std::exception_ptr& thrown)
-{
-    try {
-        std::rethrow_exception(thrown);
-    } catch (const std::exception& each) {
-        return each.what();
-    } catch (...) {
-        return "an exception that is no std::exception";
-    }
-}
-
 template <class Log>
 class recovery_hook {
 public:
@@ -10086,11 +10258,11 @@ public:
 
     bool on_exception(request& req, response& res, const std::exception_ptr& thrown) const
     {
-        const std::string what = describe(thrown);
-        say(*log_, log_level::error, "http.exception",
+        const std::string what = text_of_exception(thrown);
+        say(*log_, is_of_the_client(thrown) ? log_level::debug : log_level::error, "http.exception",
             {{"method", req.method_text()}, {"path", req.path()}, {"what", what}});
         if (!res.head_sent())
-            call::answer_500(res);
+            call::answer_failure(res, thrown);
         return true;
     }
 
@@ -10130,8 +10302,9 @@ private:
 
 }
 
-// Makes a 500 and a log record of an exception. Whatever is used after it is further in, and guarded by it. Without it
-// the server does the same, but what is used before it (a log of requests, say) sees the exception instead of the 500.
+// Makes a 500 and a log record of an exception (400, 408 or 413 if it came from reading the client's body). Whatever is
+// used after it is further in, and guarded by it. Without it the server does the same, but what is used before it (a log
+// of requests, say) sees the exception instead of the status.
 template <class Log = logger>
 [[nodiscard]] http::recovery_hook<Log> recovery(const Log& log = http::default_log())
 {
@@ -10585,12 +10758,11 @@ private:
         const gathered part = gather(input, block);
         if (part.error)
             return fail(*part.error, part.consumed);
-        if (block.size() > limits_->target + longest_method) {
-            if (std::min(block.find("\r\n"), block.size()) > limits_->target + longest_method)
-                return fail(errc::target_too_long, part.consumed);
-            if (block.size() > limits_->header)
-                return fail(errc::header_too_large, part.consumed);
-        }
+        const std::size_t longest_line = limits_->target + longest_method;
+        if (block.size() > longest_line && std::min(block.find("\r\n"), block.size()) > longest_line)
+            return fail(errc::target_too_long, part.consumed);
+        if (block.size() > limits_->header)
+            return fail(errc::header_too_large, part.consumed);
         if (!part.whole)
             return {h1_event::need_more, part.consumed};
         if (block.size() == 2)
@@ -11572,6 +11744,7 @@ void log_refusal(const Log& log, const boost::asio::ip::tcp::endpoint& client, u
 #include <memory>
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
 namespace alos::inline v0::http {
@@ -11799,6 +11972,13 @@ public:
             cut();
     }
 
+    // While a coroutine answers, nobody reads: without this it would never learn that its client is gone.
+    [[nodiscard]] bool is_abandoned() noexcept override
+    {
+        ::pollfd client{.fd = socket().native_handle(), .events = POLLRDHUP, .revents = 0};
+        return ::poll(&client, 1, 0) > 0;
+    }
+
     void cut() noexcept override
     {
         open_ = false;
@@ -11817,7 +11997,7 @@ public:
             return exchange_ ? exchange_->received : 0;
         int queued = 0; // in the kernel
         ::ioctl(socket().native_handle(), SIOCOUTQ, &queued);
-        return stream_.engine().output().size() + static_cast<std::uint64_t>(queued);
+        return stream_.engine().output_size() + static_cast<std::uint64_t>(queued);
     }
 
 private:
@@ -11864,12 +12044,6 @@ private:
     {
         return ec == boost::asio::error::operation_aborted || ec == boost::asio::error::connection_reset
                || ec == boost::asio::error::broken_pipe || ec == boost::asio::error::bad_descriptor;
-    }
-
-    static bool is_ended(const error_code& ec) noexcept
-    {
-        return ec == boost::asio::error::eof || ec == alos::errc::truncated || ec == alos::errc::closed || is_gone(ec)
-               || ec.category() == http_category();
     }
 
     void lend()
@@ -11971,7 +12145,8 @@ private:
         if (answer.head_sent) { // by the handler, and pieces of the body
             now.h1.out.clear();
         } else {
-            const auto composed = now.h1.compose(host().date(), would_go_on());
+            const bool read = reads_to_end();
+            const auto composed = now.h1.compose(host().date(), would_go_on() && read);
             now.head = composed.head;
             now.rest = composed.rest;
             if (answer.kind != body_kind::streamed)
@@ -11983,7 +12158,8 @@ private:
             answer.aborted = true;
         if (!answer.aborted)
             return true;
-        log_failure(log_level::warning, "http.response", make_error_code(errc::response_unfinished));
+        if (!now.h1.call.failure()) // which has been logged
+            log_failure(log_level::warning, "http.response", make_error_code(errc::response_unfinished));
         static_cast<void>(stream_.try_flush());
         cut(); // the client has to see that this is not the whole of it
         return false;
@@ -12007,9 +12183,23 @@ private:
         return true;
     }
 
+    // Whether the request is read to its end, as far as it is at hand: nobody asks for the last chunk of a body.
+    [[nodiscard]] bool reads_to_end()
+    {
+        h1_parser& parser = exchange_->h1.parser;
+        stream_.consume(std::exchange(exchange_->read_ahead, 0));
+        while (!parser.done()) {
+            const h1_step step = parser.feed(stream_.plaintext());
+            stream_.consume(step.consumed);
+            if (step.event != h1_event::complete && (step.event != h1_event::body || !step.data.empty()))
+                return false;
+        }
+        return true;
+    }
+
     void end_response()
     {
-        if (!exchange_->h1.parser.done()) {
+        if (!reads_to_end()) {
             unread_ = true; // and not worth reading
             open_ = false;
         }
@@ -12044,7 +12234,9 @@ private:
             enter(phase::body);
             if (stream_.try_flush())
                 co_await stream_.async_flush();
-            co_await stream_.async_fill();
+            const auto [ec] = co_await stream_.async_fill(boost::asio::as_tuple);
+            if (ec)
+                throw boost::system::system_error(timed_out_ ? make_error_code(errc::body_too_slow) : ec);
             enter(phase::handler);
         }
     }
@@ -12062,6 +12254,8 @@ private:
         }
         if (now.head.framing == h1_framing::none)
             piece = {};
+        if (now.head.framing == h1_framing::length && piece.size() > *answer.declared_length - now.streamed)
+            throw std::length_error("the response is longer than its Content-Length");
         const bool is_chunk = now.head.framing == h1_framing::chunked && !piece.empty();
         if (is_chunk)
             append_chunk_start(out, piece.size());
@@ -12103,18 +12297,8 @@ private:
         const std::exception_ptr& thrown = exchange_->h1.call.failure();
         if (!thrown)
             return;
-        std::string what = "not a std::exception";
-        log_level level = log_level::error;
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const boost::system::system_error& each) {
-            what = each.what();
-            if (!open_ || timed_out_ || is_ended(each.code())) // the client's doing
-                level = log_level::debug;
-        } catch (const std::exception& each) {
-            what = each.what();
-        } catch (...) {
-        }
+        const std::string what = text_of_exception(thrown);
+        const log_level level = !open_ || timed_out_ || is_of_the_client(thrown) ? log_level::debug : log_level::error;
         const std::string peer = text_of_client(presence_.client);
         say(host().log(), level, "http.exception",
             {{"peer", peer},
@@ -12130,7 +12314,7 @@ private:
             name = stream_.engine().negotiated().server_name;
         try {
             http::log_failure(host().log(), level, event, presence_.client, name, now_in(), ec);
-        } catch (const std::bad_alloc&) { // then without a word
+        } catch (const std::bad_alloc&) { // for the text: then without a word
         }
     }
 
@@ -12225,6 +12409,7 @@ public:
     }
 
     [[nodiscard]] bool has_output() const noexcept { return !sending_.empty() || !queued_.empty(); }
+    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + queued_.size(); }
 
     // Two buffers: what is being sent does not move while more is written.
     [[nodiscard]] byte_view output() noexcept
@@ -12441,7 +12626,7 @@ public:
     // Zero is no limit.
     admission(std::size_t total, std::size_t per_address) noexcept : total_(total), per_address_(per_address) {}
 
-    // Whether one more may come; if so, it has been counted.
+    // Whether one more may come; if so, it has been counted. Only memory exhaustion throws, and counts nothing.
     [[nodiscard]] bool enter(const client_key& client)
     {
         if (open_.fetch_add(1, std::memory_order_relaxed) >= total_ && total_ != 0) {
@@ -12450,11 +12635,16 @@ public:
         }
         if (per_address_ == 0 || client == client_key{})
             return true;
-        const std::lock_guard lock(mutex_);
-        std::size_t& count = clients_[client];
-        if (count < per_address_) {
-            ++count;
-            return true;
+        try {
+            const std::lock_guard lock(mutex_);
+            std::size_t& count = clients_[client];
+            if (count < per_address_) {
+                ++count;
+                return true;
+            }
+        } catch (...) {
+            open_.fetch_sub(1, std::memory_order_relaxed);
+            throw;
         }
         open_.fetch_sub(1, std::memory_order_relaxed);
         return false;
@@ -12581,7 +12771,7 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     case EADDRINUSE:
         text += tcp ? "; another program has the port, see `ss -ltnp sport = :" + std::to_string(tcp->port())
                           + "`, or take another port"
-                    : "; another program listens there";
+                    : "; another program listens there, or it is no socket";
         break;
     case EACCES:
     case EPERM:
@@ -12600,7 +12790,7 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     return text;
 }
 
-inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_port)
+[[nodiscard]] inline outcome<unique_fd> bind_socket(const any_endpoint& endpoint, bool shares_port)
 {
     const int family = endpoint.data()->sa_family;
     unique_fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -12644,7 +12834,7 @@ inline void remove_stale_socket(const any_endpoint& endpoint, const std::string&
 }
 
 // Copies of the first socket, until there is one for each thread.
-inline outcome<> share(listeners& made, std::size_t threads)
+[[nodiscard]] inline outcome<> share(listeners& made, std::size_t threads)
 {
     while (made.sockets.size() < threads) {
         made.sockets.emplace_back(::fcntl(made.sockets.front().get(), F_DUPFD_CLOEXEC, 0));
@@ -12658,26 +12848,26 @@ inline outcome<> share(listeners& made, std::size_t threads)
 
 // Listens on `endpoint` for `threads` threads: TCP with a socket for each, among which the kernel shares connections
 // out (SO_REUSEPORT); a Unix socket is one for all.
-inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
+[[nodiscard]] inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
 {
     listeners made{.endpoint = endpoint, .sockets = {}, .file = {}};
     const auto tcp = to_tcp(endpoint);
     const std::string path = tcp ? std::string() : to_text(endpoint).substr(5);
     const bool has_file = !path.empty() && !path.starts_with('@');
-    if (has_file) {
+    if (has_file)
         detail::remove_stale_socket(endpoint, path);
-    } else if (tcp && threads > 1 && tcp->port() != 0) {
-        // Sockets that share a port would share it with another process of the same user, too.
-        if (auto probe = detail::bind_socket(endpoint, false); !probe)
-            return probe.error();
-    }
+    // Sockets that share a port would share it with another process of the same user, too.
+    auto probe = tcp ? detail::bind_socket(endpoint, false) : outcome<unique_fd>(unique_fd());
+    // A machine without IPv6 still has every IPv4 address.
+    if (!probe && probe.error().code == boost::system::errc::address_family_not_supported
+        && tcp->address().is_unspecified() && tcp->address().is_v6())
+        return listen_on(boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), tcp->port()), threads);
+    if (!probe)
+        return probe.error();
+    *probe = unique_fd();
     const std::size_t wanted = tcp ? threads : 1;
     while (made.sockets.size() < wanted) {
         auto socket = detail::bind_socket(made.endpoint, wanted > 1);
-        // A machine without IPv6 still has every IPv4 address.
-        if (!socket && socket.error().code == boost::system::errc::address_family_not_supported && tcp
-            && tcp->address().is_unspecified() && tcp->address().is_v6())
-            return listen_on(boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), tcp->port()), threads);
         if (!socket)
             return socket.error();
         if (::listen(socket->get(), detail::accept_backlog) != 0)
@@ -12693,7 +12883,7 @@ inline outcome<listeners> listen_on(any_endpoint endpoint, std::size_t threads)
 }
 
 // Takes over a socket that somebody else has bound and made to listen.
-inline outcome<listeners> adopt_listener(unique_fd socket, std::size_t threads)
+[[nodiscard]] inline outcome<listeners> adopt_listener(unique_fd socket, std::size_t threads)
 {
     int listens = 0;
     socklen_t size = sizeof listens;
@@ -12815,14 +13005,16 @@ private:
     return in(host, "-._") ? host : std::string_view{};
 }
 
-// RFC 9112 3.2: path and query of a request target in any form.
-[[nodiscard]] inline std::string_view path_of_target(std::string_view target) noexcept
+// RFC 9112 3.2: path and query of a request target in any form, as they were sent.
+[[nodiscard]] inline std::string path_and_query(std::string_view target)
 {
+    if (const std::size_t scheme = target.find("://"); !target.starts_with('/') && scheme != std::string_view::npos) {
+        const std::size_t path = target.find_first_of("/?", scheme + 3);
+        target = path == std::string_view::npos ? std::string_view() : target.substr(path);
+    }
     if (target.starts_with('/'))
-        return target;
-    const std::size_t scheme = target.find("://");
-    const std::size_t path = scheme == std::string_view::npos ? scheme : target.find('/', scheme + 3);
-    return path == std::string_view::npos ? "/" : target.substr(path);
+        return std::string(target);
+    return target.starts_with('?') ? "/" + std::string(target) : "/";
 }
 
 // The one route of plain HTTP.
@@ -12862,7 +13054,7 @@ private:
             return;
         }
         std::string location = "https://";
-        location.append(host).append(port_).append(path_of_target(req.target()));
+        location.append(host).append(port_).append(path_and_query(req.target()));
         // RFC 9110 15.4.2, 15.4.9: only 308 keeps other methods and their bodies.
         res.redirect(location, safe ? 301 : 308);
     }
@@ -12937,6 +13129,7 @@ struct server_state {
     {
         config.tls.run_elsewhere = [this](std::function<void()> work) { signers.run(std::move(work)); };
         config.tls.certificates = &certificates.served();
+        config.tls.hand_over_older_versions = false; // there is nobody to take over yet
         if (config.tls.alpn.empty())
             config.tls.alpn = {"http/1.1"};
     }
@@ -13149,7 +13342,11 @@ private:
             error_code ec = co_await until(wait);
             if (ec || self->draining_)
                 break;
-            last = self->accept_some(from.native_handle(), kind);
+            try {
+                last = self->accept_some(from.native_handle(), kind);
+            } catch (const std::exception&) { // one connection more than there is memory for
+                last = accepted::no_room;
+            }
             if (last == accepted::no_room)
                 ec = co_await until(rest);
             if (self->draining_) // and `from` is gone
@@ -13186,7 +13383,7 @@ private:
         return accepted::some;
     }
 
-    // False: there is no memory for it.
+    // False: there is no room for it.
     bool greet(unique_fd socket, const any_endpoint& from, traffic kind)
     {
         const endpoint client = to_tcp(from).value_or(endpoint());
@@ -13195,23 +13392,29 @@ private:
                 {{"peer", to_text(from)}, {"reason", "limit of connections"}});
             return true;
         }
+        error_code ec;
         try {
-            error_code ec;
             socket_type connection(executor_);
             const int family = from.data()->sa_family;
             connection.assign({family, family == AF_UNIX ? 0 : IPPROTO_TCP}, socket.get(), ec);
-            if (ec)
-                throw std::bad_alloc(); // there is nothing else that epoll could lack
-            static_cast<void>(socket.release());
-            start(std::move(connection), client, kind);
+            if (!ec) {
+                static_cast<void>(socket.release());
+                start(std::move(connection), client, kind);
+            }
         } catch (const std::bad_alloc&) {
+            ec = make_error_code(boost::system::errc::not_enough_memory);
+        }
+        if (ec) {
             state_->gate.leave(key_of(client));
-            say_no_room(ENOMEM);
+            say_no_room(ec.value());
             return false;
         }
+        if (!ticking_)
+            tick(this->shared_from_this());
         return true;
     }
 
+    // Nothing has happened if it throws.
     void start(socket_type connection, const endpoint& client, traffic kind)
     {
         auto self = this->shared_from_this();
@@ -13219,22 +13422,22 @@ private:
             http::serve<tls_stream>(self, state_->routes, std::move(connection), client, state_->config.tls);
         else
             http::serve<plain_stream>(self, state_->redirect, std::move(connection), client);
-        if (!ticking_)
-            tick(self);
     }
 
     // Looks after deadlines as long as there are connections.
     static task tick(std::shared_ptr<worker> self)
     {
         const auto wait = [&timer = self->ticker_](auto handler) { timer.async_wait(std::move(handler)); };
-        self->ticking_ = true;
+        const struct turn { // over when an exception ends it, too
+            bool& on;
+            ~turn() { on = false; }
+        } now{self->ticking_ = true};
         while (!self->connections_.empty()) {
             self->ticker_.expires_after(self->connections_.interval());
             if (co_await until(wait))
                 break;
             self->connections_.tick();
         }
-        self->ticking_ = false;
     }
 
     // A listener is gone. When that was somebody else's acceptor, its owner wants the end.
@@ -13366,7 +13569,7 @@ public:
     }
 
     // Starts the threads. `on_end` is called when the last one has ended, or now if it is too late to start any.
-    outcome<> start(std::vector<std::unique_ptr<member>> members, std::function<void()> on_end)
+    [[nodiscard]] outcome<> start(std::vector<std::unique_ptr<member>> members, std::function<void()> on_end)
     {
         std::unique_lock lock(mutex_);
         if (drained_) {
@@ -13445,8 +13648,9 @@ private:
             try {
                 one.io.run();
                 break;
-            } catch (const std::exception& error) { // from a log hook, say: the other connections live on
-                say(state_->log, log_level::error, "server.exception", {{"reason", error.what()}});
+            } catch (...) { // of a handler that the user has posted, say: the connections live on
+                const std::string reason = text_of_exception(std::current_exception());
+                say(state_->log, log_level::error, "server.exception", {{"reason", reason}});
             }
         }
         std::function<void()> last_words;
@@ -13488,8 +13692,11 @@ private:
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 
-#include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <functional>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13545,8 +13752,9 @@ public:
         return 0;
     }
 
-    // Opens the listening sockets and starts the threads; when it returns, clients can connect.
-    outcome<> start() { return start({}); }
+    // Opens the listening sockets and starts the threads; when it returns, clients can connect. Once only, unless it
+    // failed because of an address.
+    [[nodiscard]] outcome<> start() { return start({}); }
 
     // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a
     // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server, the
@@ -13573,7 +13781,7 @@ public:
     // Returns when the threads have ended, which they do after stop(). Not from a handler.
     void wait() { crew_.wait(); }
 
-    // Where clients can connect, after start(): "127.0.0.1:8443".
+    // Where clients can connect, once start() has returned and not while it runs: "127.0.0.1:8443".
     [[nodiscard]] std::vector<std::string> addresses() const { return texts_of(https_); }
     [[nodiscard]] std::vector<std::string> http_addresses() const { return texts_of(http_); }
 
@@ -13585,34 +13793,34 @@ public:
     [[nodiscard]] std::size_t connections() const noexcept { return state_->gate.open(); }
 
     // Certificates, at any time, running or not; see cert::registry. What fails changes nothing.
-    outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                        std::string_view passphrase = {})
     {
         return certificates().add_cert(domain, cert_pem, key_pem, passphrase);
     }
-    outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_certs(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                         std::string_view passphrase = {})
     {
         return certificates().add_certs(domain, cert_pem, key_pem, passphrase);
     }
-    outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                                   std::string_view passphrase = {})
     {
         return certificates().add_cert_from_files(domain, cert_file, key_file, passphrase);
     }
-    outcome<> add_self_signed_cert(std::string_view domain) { return certificates().add_self_signed_cert(domain); }
-    outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
+    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain) { return certificates().add_self_signed_cert(domain); }
+    [[nodiscard]] outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                           std::string_view passphrase = {})
     {
         return certificates().update_cert(domain, cert_pem, key_pem, passphrase);
     }
-    outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
                           std::string_view passphrase = {})
     {
         return certificates().reload_cert(domain, cert_file, key_file, passphrase);
     }
-    outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
-    outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
+    [[nodiscard]] outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
+    [[nodiscard]] outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
     [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const { return state_->certificates.list_certs(); }
 
     // All of the above, and credentials made elsewhere.
@@ -13627,7 +13835,17 @@ public:
 private:
     using member = typename crew<Policy>::member;
 
-    outcome<> start(std::function<void()> on_end)
+    [[nodiscard]] outcome<> start(std::function<void()> on_end)
+    {
+        if (started_.exchange(true))
+            return failure{errc::bad_configuration, "a server starts once; make a new one"};
+        auto done = start_once(std::move(on_end));
+        if (!done)
+            started_ = false;
+        return done;
+    }
+
+    outcome<> start_once(std::function<void()> on_end)
     {
         if (auto prepared = prepare(); !prepared)
             return prepared;
@@ -13649,13 +13867,20 @@ private:
     }
 
     // Routes and certificates, once.
-    outcome<> prepare()
+    [[nodiscard]] outcome<> prepare()
     {
         const std::lock_guard lock(preparing_);
-        if (std::exchange(prepared_, true))
-            return {};
+        if (!prepared_)
+            prepared_ = load();
+        return *prepared_;
+    }
+
+    [[nodiscard]] outcome<> load()
+    {
         if (auto built = state_->routes.build(); !built)
             return built;
+        if (auto good = tls13::check(state_->config.tls); !good)
+            return good;
         const auto& config = state_->config;
         std::vector<cert::file_settings> files = config.certs;
         if (!config.tls_cert_file.empty())
@@ -13670,7 +13895,7 @@ private:
         return certificates().add_files(files, config.default_domain);
     }
 
-    outcome<> open(std::size_t threads)
+    [[nodiscard]] outcome<> open(std::size_t threads)
     {
         for (inherited_socket& each : inherited_sockets()) {
             auto& list = each.name == "http" ? http_ : https_;
@@ -13770,7 +13995,8 @@ private:
     std::vector<listeners> https_;
     std::vector<listeners> http_;
     std::mutex preparing_;
-    bool prepared_ = false;
+    std::optional<outcome<>> prepared_;
+    std::atomic<bool> started_ = false;
 };
 
 // Compiled once, where <alos/src.hpp> is.

@@ -300,6 +300,16 @@ std::vector<Value> named(std::string_view list, const std::vector<Value>& known)
     return values;
 }
 
+unsigned short port_number(std::string_view text)
+{
+    unsigned short value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, value);
+    if (problem != std::errc{} || stop != end)
+        fail("a port is a number from 0 to 65535, not " + std::string(text));
+    return value;
+}
+
 options parse(int argc, char** argv)
 {
     const tls13::server_config all; // with everything that alos speaks
@@ -310,7 +320,7 @@ options parse(int argc, char** argv)
             fail(std::string(flag) + " needs a value");
         std::string_view value = argv[i + 1];
         if (flag == "--port")
-            chosen.port = static_cast<unsigned short>(number(value));
+            chosen.port = port_number(value);
         else if (flag == "--cert")
             chosen.certificate_files.emplace_back(value);
         else if (flag == "--key")
