@@ -4,7 +4,7 @@
     compile_budget.py <build folder> <source>
 
 Processor time is measured, and the best of up to three tries counts: a busy machine must not fail the test. A slow one
-gets more time: the 30 s are for one that reads the headers of Beast in 2.4 s.
+gets more time: the 30 s are for one that reads the headers of Beast in 2.9 s.
 """
 
 import json
@@ -16,7 +16,7 @@ import sys
 
 SECONDS = 30
 MEGABYTES = 1536
-REFERENCE_SECONDS = 2.4
+REFERENCE_SECONDS = 2.9
 
 build, source = pathlib.Path(sys.argv[1]), sys.argv[2]
 commands = json.loads((build / "compile_commands.json").read_text())
