@@ -35,9 +35,7 @@ enum class errc {
     broken_chain,          // a certificate is not issued by the next
     bad_name,              // not a host name that a certificate can be stored under
     unknown_name,          // no certificate is stored under that name
-    self_signed_not_saved, // a self-signed certificate serves from memory only
     bad_configuration,     // settings that contradict each other
-    limit_reached,         // a limit of this server's policy
     timed_out,             // a deadline passed
 };
 
@@ -60,9 +58,7 @@ public:
         case errc::broken_chain: return "certificate chain does not link";
         case errc::bad_name: return "not a name that a certificate can be stored under";
         case errc::unknown_name: return "no certificate under that name";
-        case errc::self_signed_not_saved: return "self-signed certificate could not be saved";
         case errc::bad_configuration: return "contradictory configuration";
-        case errc::limit_reached: return "limit reached";
         case errc::timed_out: return "deadline passed";
         }
         return "unknown error";

@@ -128,9 +128,7 @@ enum class errc {
     broken_chain,          // a certificate is not issued by the next
     bad_name,              // not a host name that a certificate can be stored under
     unknown_name,          // no certificate is stored under that name
-    self_signed_not_saved, // a self-signed certificate serves from memory only
     bad_configuration,     // settings that contradict each other
-    limit_reached,         // a limit of this server's policy
     timed_out,             // a deadline passed
 };
 
@@ -153,9 +151,7 @@ public:
         case errc::broken_chain: return "certificate chain does not link";
         case errc::bad_name: return "not a name that a certificate can be stored under";
         case errc::unknown_name: return "no certificate under that name";
-        case errc::self_signed_not_saved: return "self-signed certificate could not be saved";
         case errc::bad_configuration: return "contradictory configuration";
-        case errc::limit_reached: return "limit reached";
         case errc::timed_out: return "deadline passed";
         }
         return "unknown error";
@@ -247,6 +243,50 @@ inline void copy(byte_view from, byte_span to) noexcept
     if (!from.empty())
         std::memmove(to.data(), from.data(), from.size());
 }
+
+}
+
+#endif
+// ---- alos/unique_fd.hpp ----
+// A file descriptor and who closes it.
+#ifndef ALOS_UNIQUE_FD_HPP
+#define ALOS_UNIQUE_FD_HPP
+
+
+#include <utility>
+
+#include <unistd.h>
+
+namespace alos::inline v0 {
+
+// Owns a file descriptor, or none.
+class unique_fd {
+public:
+    unique_fd() noexcept = default;
+    explicit unique_fd(int fd) noexcept : fd_(fd) {} // negative: none
+    unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
+    unique_fd& operator=(unique_fd&& other) noexcept
+    {
+        unique_fd taken(std::move(other));
+        std::swap(fd_, taken.fd_);
+        return *this;
+    }
+    ~unique_fd() { close(); }
+
+    [[nodiscard]] int get() const noexcept { return fd_; }
+    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+
+    // False: the system says that what was written may be lost.
+    bool close() noexcept
+    {
+        const int fd = release();
+        return fd < 0 || ::close(fd) == 0;
+    }
+
+private:
+    int fd_ = -1;
+};
 
 }
 
@@ -4664,28 +4704,6 @@ namespace alos::inline v0::cert {
 
 namespace detail {
 
-// A file descriptor that is closed when it goes.
-class descriptor {
-public:
-    explicit descriptor(int number) noexcept : number_(number) {}
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    ~descriptor() { close(); }
-
-    [[nodiscard]] int number() const noexcept { return number_; }
-    [[nodiscard]] bool is_open() const noexcept { return number_ >= 0; }
-
-    bool close() noexcept
-    {
-        const int open = number_;
-        number_ = -1;
-        return open < 0 || ::close(open) == 0;
-    }
-
-private:
-    int number_;
-};
-
 inline error_code system_error_code(int number) { return {number, boost::system::system_category()}; }
 
 inline std::string_view cure_of(int number) noexcept
@@ -4738,15 +4756,15 @@ inline std::string directory_of(std::string_view path)
 {
     if (path.empty())
         return failure{errc::bad_configuration, "no file is named; give its path"};
-    const detail::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.is_open())
+    const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file)
         return detail::file_failure(path, "cannot be opened", errno);
     secret_text text;
     std::size_t size = 0;
     while (size <= max_pem_size) {
         if (size == text.size())
             text.resize(std::min(2 * size + 16384, max_pem_size + 1));
-        const ssize_t got = ::read(file.number(), text.data() + size, text.size() - size);
+        const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -4769,11 +4787,11 @@ inline std::string directory_of(std::string_view path)
     // Two threads, or two servers in one directory, must not write the same temporary file.
     static std::atomic<unsigned> count{0};
     const std::string temporary = path + ".new-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
-    detail::descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (!file.is_open())
+    unique_fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!file)
         return detail::file_failure(path, "cannot be written", errno);
-    const bool written = detail::write_all(file.number(), bytes) && ::fchmod(file.number(), mode) == 0
-                         && ::fsync(file.number()) == 0 && file.close()
+    const bool written = detail::write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0
+                         && ::fsync(file.get()) == 0 && file.close()
                          && ::rename(temporary.c_str(), path.c_str()) == 0;
     if (!written) {
         const int why = errno;
@@ -4782,9 +4800,9 @@ inline std::string directory_of(std::string_view path)
     }
     // The new name lasts once the directory is on disk. Some file systems cannot be asked to; the file is there.
     const std::string folder = detail::directory_of(path);
-    const detail::descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.is_open())
-        ::fsync(directory.number());
+    const unique_fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (bool(directory))
+        ::fsync(directory.get());
     return {};
 }
 
@@ -7967,8 +7985,10 @@ struct is_error_code_enum<alos::http::errc> : std::true_type {};
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <charconv>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace alos::inline v0::http {
@@ -8029,6 +8049,15 @@ constexpr std::string_view trim(std::string_view text) noexcept
     return text;
 }
 
+// RFC 9110 8.6: 1*DIGIT; nothing for anything else, and for more than 64 bits hold.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept
+{
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, number);
+    return problem == std::errc{} && stop == end ? std::optional(number) : std::nullopt;
+}
+
 // Takes the part of `rest` before the next `separator` and leaves the part behind it; trimmed.
 constexpr std::string_view next_part(std::string_view& rest, char separator) noexcept
 {
@@ -8036,16 +8065,6 @@ constexpr std::string_view next_part(std::string_view& rest, char separator) noe
     const std::string_view part = trim(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
     return part;
-}
-
-// RFC 9110 5.6.1: whether a comma-separated list has `member`, without regard to case.
-constexpr bool list_contains(std::string_view list, std::string_view member) noexcept
-{
-    while (!list.empty()) {
-        if (equal_ignoring_case(next_part(list, ','), member))
-            return true;
-    }
-    return false;
 }
 
 // RFC 9112 6, RFC 9110 7.6.1: fields that say how a message is cut out of the connection. They are ours to write, and
@@ -8110,7 +8129,7 @@ private:
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
+#include <chrono>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -8122,52 +8141,24 @@ inline constexpr std::array<std::string_view, 7> day_names = {"Sun", "Mon", "Tue
 inline constexpr std::array<std::string_view, 12> month_names = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-// Days from 1970-01-01 to a day of the Gregorian calendar, and back.
-struct civil_day {
-    int year;
-    unsigned month; // 1 to 12
-    unsigned day;   // 1 to 31
-};
-
-constexpr std::int64_t days_from_civil(civil_day d) noexcept
-{
-    const std::int64_t year = d.year - (d.month <= 2 ? 1 : 0); // the year begins in March: the leap day comes last
-    const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
-    const std::int64_t year_of_era = year - era * 400;
-    const std::int64_t day_of_year = (153 * ((d.month + 9) % 12) + 2) / 5 + d.day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
-
-constexpr civil_day civil_from_days(std::int64_t days) noexcept
-{
-    days += 719468;
-    const std::int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    const std::int64_t day_of_era = days - era * 146097;
-    const std::int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const std::int64_t month = (5 * day_of_year + 2) / 153;
-    return {static_cast<int>(year_of_era + era * 400 + (month >= 10 ? 1 : 0)),
-            static_cast<unsigned>(month < 10 ? month + 3 : month - 9),
-            static_cast<unsigned>(day_of_year - (153 * month + 2) / 5 + 1)};
-}
-
 // An IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT", without allocation.
 class date_text {
 public:
     explicit date_text(std::time_t when) noexcept
     {
-        const std::int64_t days = when >= 0 ? when / 86400 : (when - 86399) / 86400;
-        const auto second = static_cast<unsigned>(when - days * 86400);
-        const civil_day day = civil_from_days(days);
-        put(0, day_names[static_cast<std::size_t>(((days % 7) + 11) % 7)]);
+        const std::chrono::sys_seconds time{std::chrono::seconds(when)};
+        const auto days = std::chrono::floor<std::chrono::days>(time);
+        const auto second = static_cast<unsigned>((time - days).count());
+        const std::chrono::year_month_day day(days);
+        const auto year = static_cast<unsigned>(static_cast<int>(day.year()));
+        put(0, day_names[std::chrono::weekday(days).c_encoding()]);
         put(3, ", ");
-        number(5, day.day);
+        number(5, static_cast<unsigned>(day.day()));
         text_[7] = ' ';
-        put(8, month_names[day.month - 1]);
+        put(8, month_names[static_cast<unsigned>(day.month()) - 1]);
         text_[11] = ' ';
-        number(12, static_cast<unsigned>(day.year / 100) % 100);
-        number(14, static_cast<unsigned>(day.year % 100));
+        number(12, year / 100 % 100);
+        number(14, year % 100);
         text_[16] = ' ';
         number(17, second / 3600);
         text_[19] = ':';
@@ -8275,46 +8266,50 @@ private:
 [[nodiscard]] inline std::optional<std::time_t> parse_date(std::string_view text, std::time_t now = 0) noexcept
 {
     const std::size_t comma = text.find(',');
-    civil_day day{};
+    unsigned day = 0;
+    unsigned month = 0;
+    int year = 0;
     unsigned time = 0;
     detail::date_reader in(comma == std::string_view::npos ? text.substr(std::min<std::size_t>(4, text.size()))
                                                            : text.substr(comma + 1));
     if (comma == std::string_view::npos) { // "Sun Nov  6 08:49:37 1994"
-        day.month = in.month();
+        month = in.month();
         in.skip(" ");
-        day.day = in.number(2, true);
+        day = in.number(2, true);
         in.skip(" ");
         time = in.time();
         in.skip(" ");
-        day.year = static_cast<int>(in.number(4));
+        year = static_cast<int>(in.number(4));
     } else if (comma == 3) { // "Sun, 06 Nov 1994 08:49:37 GMT"
         in.skip(" ");
-        day.day = in.number(2);
+        day = in.number(2);
         in.skip(" ");
-        day.month = in.month();
+        month = in.month();
         in.skip(" ");
-        day.year = static_cast<int>(in.number(4));
+        year = static_cast<int>(in.number(4));
         in.skip(" ");
         time = in.time();
         in.skip(" GMT");
     } else { // "Sunday, 06-Nov-94 08:49:37 GMT"
         in.skip(" ");
-        day.day = in.number(2);
+        day = in.number(2);
         in.skip("-");
-        day.month = in.month();
+        month = in.month();
         in.skip("-");
-        const int year = static_cast<int>(in.number(2));
-        const int this_year = civil_from_days((now > 0 ? now : std::time(nullptr)) / 86400).year;
-        day.year = this_year - this_year % 100 + year;
-        if (day.year > this_year + 50)
-            day.year -= 100;
+        const std::chrono::sys_seconds today{std::chrono::seconds(now > 0 ? now : std::time(nullptr))};
+        const std::chrono::year_month_day here(std::chrono::floor<std::chrono::days>(today));
+        const int this_year = static_cast<int>(here.year());
+        year = this_year - this_year % 100 + static_cast<int>(in.number(2));
+        if (year > this_year + 50)
+            year -= 100;
         in.skip(" ");
         time = in.time();
         in.skip(" GMT");
     }
-    if (!in.complete() || day.day < 1 || day.day > 31)
+    const auto date = std::chrono::year(year) / static_cast<int>(month) / static_cast<int>(day);
+    if (!in.complete() || !date.ok())
         return std::nullopt;
-    return static_cast<std::time_t>(days_from_civil(day) * 86400 + time);
+    return (std::chrono::sys_days(date).time_since_epoch() + std::chrono::seconds(time)).count();
 }
 
 }
@@ -8793,28 +8788,12 @@ class file_body {
 public:
     file_body() = default;
 
-    // Takes over `descriptor`; the body is `length` bytes from `offset`.
-    file_body(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept
-        : descriptor_(descriptor), offset_(offset), left_(length)
-    {
-    }
+    // The body is `length` bytes of `file` from `offset`.
+    file_body(unique_fd file, std::uint64_t offset, std::uint64_t length) noexcept
+        : file_(std::move(file)), offset_(offset), left_(length)
+    {}
 
-    file_body(file_body&& other) noexcept
-        : descriptor_(std::exchange(other.descriptor_, -1)), offset_(other.offset_), left_(other.left_)
-    {
-    }
-
-    file_body& operator=(file_body&& other) noexcept
-    {
-        std::swap(descriptor_, other.descriptor_);
-        offset_ = other.offset_;
-        left_ = other.left_;
-        return *this;
-    }
-
-    ~file_body() { close(); }
-
-    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    [[nodiscard]] bool is_open() const noexcept { return bool(file_); }
 
     // How much is still to be read.
     [[nodiscard]] std::uint64_t left() const noexcept { return left_; }
@@ -8828,7 +8807,7 @@ public:
             return std::size_t{0};
         ssize_t taken = 0;
         do {
-            taken = ::pread(descriptor_, into.data(), wanted, static_cast<off_t>(offset_));
+            taken = ::pread(file_.get(), into.data(), wanted, static_cast<off_t>(offset_));
         } while (taken < 0 && errno == EINTR);
         if (taken < 0)
             return error_code(errno, boost::system::system_category());
@@ -8841,13 +8820,12 @@ public:
 
     void close() noexcept
     {
-        if (descriptor_ >= 0)
-            ::close(std::exchange(descriptor_, -1));
+        file_.close();
         left_ = 0;
     }
 
 private:
-    int descriptor_ = -1;
+    unique_fd file_;
     std::uint64_t offset_ = 0;
     std::uint64_t left_ = 0;
 };
@@ -9077,7 +9055,6 @@ private:
 #endif
 
 #include <algorithm>
-#include <charconv>
 
 namespace alos::inline v0::http {
 
@@ -9115,7 +9092,7 @@ constexpr bool list_has_etag(std::string_view list, std::string_view etag, bool 
 
 // RFC 9110 14.1.2: one range of bytes. Nothing for what is no such range, or more than one: it is ignored then, which
 // is always allowed. Of status 416 if nothing of the representation is in it.
-constexpr std::optional<selection> parse_range(std::string_view value, std::uint64_t size) noexcept
+inline std::optional<selection> parse_range(std::string_view value, std::uint64_t size) noexcept
 {
     const std::size_t equals = value.find('=');
     if (equals == std::string_view::npos || !equal_ignoring_case(trim(value.substr(0, equals)), "bytes"))
@@ -9124,27 +9101,23 @@ constexpr std::optional<selection> parse_range(std::string_view value, std::uint
     const std::size_t dash = range.find('-');
     if (dash == std::string_view::npos || range.size() == 1)
         return std::nullopt;
-    const auto number = [](std::string_view text, std::uint64_t& into) {
-        const auto [stop, problem] = std::from_chars(text.data(), text.data() + text.size(), into);
-        return problem == std::errc{} && stop == text.data() + text.size();
-    };
     const std::string_view from = range.substr(0, dash);
     const std::string_view to = range.substr(dash + 1);
     constexpr selection unsatisfiable{.status = 416};
     if (from.empty()) { // the last bytes
-        std::uint64_t count = 0;
-        if (!number(to, count))
+        const auto wanted = parse_decimal(to);
+        if (!wanted)
             return std::nullopt;
-        count = std::min(count, size);
+        const std::uint64_t count = std::min(*wanted, size);
         return count == 0 ? unsatisfiable : selection{206, size - count, count};
     }
-    std::uint64_t first = 0;
-    std::uint64_t last = ~std::uint64_t{0};
-    if (!number(from, first) || (!to.empty() && !number(to, last)) || last < first)
+    const auto first = parse_decimal(from);
+    const auto last = to.empty() ? std::optional(~std::uint64_t{0}) : parse_decimal(to);
+    if (!first || !last || *last < *first)
         return std::nullopt;
-    if (first >= size)
+    if (*first >= size)
         return unsatisfiable;
-    return selection{206, first, std::min(last, size - 1) - first + 1};
+    return selection{206, *first, std::min(*last, size - 1) - *first + 1};
 }
 
 // RFC 9110 13.2.2, the order of precedence; for GET and HEAD.
@@ -9442,10 +9415,8 @@ inline void response::set_framing(std::string_view name, std::string_view value)
         data_.close = true;
         return;
     }
-    std::uint64_t length = 0;
-    const char* const end = value.data() + value.size();
-    const auto [stop, problem] = std::from_chars(value.data(), end, length);
-    if (!http::equal_ignoring_case(name, "content-length") || value.empty() || problem != std::errc{} || stop != end)
+    const auto length = http::parse_decimal(value);
+    if (!http::equal_ignoring_case(name, "content-length") || !length)
         throw std::invalid_argument("alos: the framing of a response is not the handler's to set");
     data_.declared_length = length;
 }
@@ -9596,6 +9567,18 @@ struct access {
 };
 
 }
+namespace http {
+
+// The status and its phrase as text: "404 Not Found".
+inline void respond_with_status(response& res, unsigned status)
+{
+    std::string text = std::to_string(status);
+    text.append(" ").append(reason_phrase(status)).append("\n");
+    res.status(status).string(text);
+}
+
+}
+
 }
 
 #endif
@@ -9676,46 +9659,23 @@ constexpr std::string_view media_type(std::string_view name) noexcept
     return "application/octet-stream";
 }
 
-// An open file, closed with this object.
-class file_descriptor {
-public:
-    explicit file_descriptor(int number) noexcept : number_(number) {}
-    file_descriptor(const file_descriptor&) = delete;
-    file_descriptor& operator=(const file_descriptor&) = delete;
-    ~file_descriptor()
-    {
-        if (number_ >= 0)
-            ::close(number_);
-    }
-
-    [[nodiscard]] int get() const noexcept { return number_; }
-    [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
-
-private:
-    int number_;
-};
-
 // Answers with the file that `opened` is: a descriptor, which is taken over, or a negative errno. A status that was set
 // before is kept.
 inline void respond_with_file(response& res, const request* asked, int opened, std::string_view name)
 {
-    file_descriptor file(opened);
+    unique_fd file(opened);
     const int problem = opened < 0 ? -opened : 0;
     struct stat about {};
     if (file.get() >= 0 && ::fstat(file.get(), &about) != 0)
         throw boost::system::system_error(errno, boost::system::system_category(), "fstat");
-    if (file.get() < 0 && problem == EACCES) {
-        res.status(403).string("403 Forbidden\n");
-        return;
-    }
+    if (file.get() < 0 && problem == EACCES)
+        return respond_with_status(res, 403);
     const bool is_missing = problem == ENOENT || problem == ENOTDIR || problem == ELOOP || problem == EXDEV ||
                             problem == ENAMETOOLONG || problem == ENXIO;
     if (file.get() < 0 && !is_missing)
         throw boost::system::system_error(problem, boost::system::system_category(), std::string(name));
-    if (file.get() < 0 || !S_ISREG(about.st_mode)) {
-        res.status(404).string("404 Not Found\n");
-        return;
-    }
+    if (file.get() < 0 || !S_ISREG(about.st_mode))
+        return respond_with_status(res, 404);
 
     // Modification time to the nanosecond, and size: strong enough that a range of another version is never joined.
     std::array<char, 48> etag;
@@ -9734,15 +9694,10 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
     if (is_get && res.status() == 200)
         chosen = select(*asked, have, std::time(nullptr));
     res.status(chosen.status);
-    if (chosen.status == 412) {
-        res.string("412 Precondition Failed\n");
-        return;
-    }
-    if (chosen.status == 416) {
+    if (chosen.status == 416)
         res.set("Content-Range", "bytes */" + std::to_string(have.size));
-        res.string("416 Range Not Satisfiable\n");
-        return;
-    }
+    if (chosen.status == 412 || chosen.status == 416)
+        return respond_with_status(res, chosen.status);
     res.set("ETag", have.etag).set("Last-Modified", date_text(have.modified).view()).set("Accept-Ranges", "bytes");
     if (chosen.status == 304)
         return;
@@ -9753,7 +9708,7 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
     }
     if (!res.header("Content-Type"))
         res.set("Content-Type", media_type(name));
-    res.body(file_body(file.release(), chosen.first, chosen.length));
+    res.body(file_body(std::move(file), chosen.first, chosen.length));
 }
 
 inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; // does not wait for a FIFO
@@ -9768,7 +9723,7 @@ inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONB
         const std::string segment(path.substr(0, end));
         const bool last = end == path.size();
         path.remove_prefix(std::min(end + 1, path.size()));
-        const file_descriptor parent(at);
+        const unique_fd parent(at);
         at = ::openat(parent.get(), segment.c_str(),
                       O_NOFOLLOW | (last ? open_for_reading : O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (at < 0)
@@ -9781,7 +9736,7 @@ inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONB
 // it; where the kernel cannot promise that (before Linux 5.6), none is followed. A descriptor, or a negative errno.
 [[nodiscard]] inline int open_beneath(const std::filesystem::path& root, std::string_view path)
 {
-    const file_descriptor folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const unique_fd folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (folder.get() < 0)
         return -errno;
     struct open_how how {};
@@ -9812,13 +9767,11 @@ public:
     void operator()(request& req, response& res) const
     {
         std::string path(req.param("path"));
-        if (!is_allowed(path)) {
-            res.status(404).string("404 Not Found\n");
-            return;
-        }
+        if (!is_allowed(path))
+            return http::respond_with_status(res, 404);
         if (path.empty() || path.ends_with('/'))
             path += options_.index;
-        http::file_descriptor file(http::open_beneath(root_, path));
+        unique_fd file(http::open_beneath(root_, path));
         struct stat about {};
         if (file.get() >= 0 && ::fstat(file.get(), &about) == 0 && S_ISDIR(about.st_mode))
             return add_slash(req, res);
@@ -10169,12 +10122,8 @@ public:
     static void answer_failure(response& res, const std::exception_ptr& thrown) noexcept
     {
         try {
-            const unsigned status = status_of(thrown);
-            std::string text = std::to_string(status) + " ";
-            text += reason_phrase(status);
-            text += '\n';
             res.reset();
-            res.status(status).string(text);
+            respond_with_status(res, status_of(thrown));
         } catch (...) { // out of memory
             access::data(res).aborted = true;
         }
@@ -10378,17 +10327,13 @@ constexpr std::optional<errc> check_framing_field(const field& each, framing_fie
             !equal_ignoring_case(each.value, "100-continue"))
             return errc::bad_expectation;
         break;
-    case 14: { // RFC 9112 6.3: Content-Length is one number, once
+    case 14: // RFC 9112 6.3: Content-Length is one number, once
         if (!equal_ignoring_case(each.name, "content-length"))
             break;
-        std::uint64_t length = 0;
-        const char* const end = each.value.data() + each.value.size();
-        const auto [stop, problem] = std::from_chars(each.value.data(), end, length);
-        if (seen.has_length || each.value.empty() || problem != std::errc{} || stop != end)
+        if (seen.has_length || !parse_decimal(each.value))
             return errc::bad_content_length;
         seen.has_length = true;
         break;
-    }
     case 17: // RFC 9112 6.1: "chunked" and nothing else, once; HTTP/1.0 does not know it
         if (!equal_ignoring_case(each.name, "transfer-encoding"))
             break;
@@ -11276,7 +11221,7 @@ private:
     [[nodiscard]] const http::endpoint* answer_of(const node& at, search& state) const noexcept;
 
     http::detail::route_table table_;
-    http::handler not_found_handler_{[](request&, response& res) { res.string("404 Not Found\n"); }};
+    http::handler not_found_handler_{[](request&, response& res) { http::respond_with_status(res, 404); }};
 
     std::vector<node> nodes_;
     std::deque<http::endpoint> endpoints_;
@@ -11323,10 +11268,10 @@ inline outcome<> router::build()
     // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
     not_allowed_ = special([allow](request& req, response& res) {
         allow(req, res, 405);
-        res.string("405 Method Not Allowed\n");
+        http::respond_with_status(res, 405);
     });
     options_ = special([allow](request& req, response& res) { allow(req, res, 204); });
-    not_implemented_ = special([](request&, response& res) { res.status(501).string("501 Not Implemented\n"); });
+    not_implemented_ = special([](request&, response& res) { http::respond_with_status(res, 501); });
     return outcome<>();
 }
 
@@ -12705,31 +12650,6 @@ private:
 
 namespace alos::inline v0 {
 
-// Owns a file descriptor.
-class unique_fd {
-public:
-    unique_fd() noexcept = default;
-    explicit unique_fd(int fd) noexcept : fd_(fd) {}
-    unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
-    unique_fd& operator=(unique_fd&& other) noexcept
-    {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~unique_fd()
-    {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-    explicit operator bool() const noexcept { return fd_ >= 0; }
-
-private:
-    int fd_ = -1;
-};
-
 // The file of a Unix socket, which goes when nobody listens on it any more.
 class socket_file {
 public:
@@ -13045,7 +12965,7 @@ private:
             if (const auto found = challenges_.find(req.path().substr(challenge_path.size())))
                 res.set("Content-Type", "application/octet-stream").string(*found);
             else
-                res.status(404).string("404 Not Found\n");
+                http::respond_with_status(res, 404);
             return;
         }
         const std::string_view host = host_of_authority(req.host());

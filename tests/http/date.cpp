@@ -52,3 +52,11 @@ TEST_CASE("date: the cache follows the clock")
     CHECK(cache.at(784111778) == "Sun, 06 Nov 1994 08:49:38 GMT");
     CHECK(cache.at(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
 }
+
+TEST_CASE("a day that the month does not have is no date")
+{
+    CHECK(parse_date("Tue, 29 Feb 2000 00:00:00 GMT") == 951782400);
+    CHECK_FALSE(parse_date("Mon, 29 Feb 1999 00:00:00 GMT"));
+    CHECK_FALSE(parse_date("Sun, 31 Apr 1994 08:49:37 GMT"));
+    CHECK_FALSE(parse_date("Sun, 00 Nov 1994 08:49:37 GMT"));
+}

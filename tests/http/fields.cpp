@@ -31,10 +31,12 @@ TEST_CASE("fields: what a token is (RFC 9110 5.6.2)")
 
 TEST_CASE("fields: members of a list (RFC 9110 5.6.1)")
 {
-    static_assert(list_contains("a, b ,C", "c"));
-    static_assert(list_contains(",,a", "a"));
-    static_assert(!list_contains("ab", "a"));
-    static_assert(!list_contains("", "a"));
+    std::string_view list = "a, b ,,C";
+    CHECK(next_part(list, ',') == "a");
+    CHECK(next_part(list, ',') == "b");
+    CHECK(next_part(list, ',') == "");
+    CHECK(next_part(list, ',') == "C");
+    CHECK(list.empty());
 }
 
 TEST_CASE("fields: white space around a value is not part of it (RFC 9110 5.5)")

@@ -203,8 +203,8 @@ TEST_CASE("file: on an old kernel no link is followed")
     root.write("sub/a.txt", "a");
     fs::create_symlink("sub", root.path / "link");
     fs::create_symlink("a.txt", root.path / "sub/link.txt");
-    const alos::http::file_descriptor top(::open(root.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const alos::http::file_descriptor good(alos::http::open_without_links(top.get(), "sub/a.txt"));
+    const alos::unique_fd top(::open(root.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const alos::unique_fd good(alos::http::open_without_links(top.get(), "sub/a.txt"));
     CHECK(good.get() >= 0);
     CHECK(alos::http::open_without_links(top.get(), "link/a.txt") == -ENOTDIR);
     CHECK(alos::http::open_without_links(top.get(), "sub/link.txt") == -ELOOP);

@@ -4,6 +4,7 @@
 
 #include <alos/crypto/pem.hpp>
 #include <alos/error.hpp>
+#include <alos/unique_fd.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,28 +20,6 @@
 namespace alos::inline v0::cert {
 
 namespace detail {
-
-// A file descriptor that is closed when it goes.
-class descriptor {
-public:
-    explicit descriptor(int number) noexcept : number_(number) {}
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    ~descriptor() { close(); }
-
-    [[nodiscard]] int number() const noexcept { return number_; }
-    [[nodiscard]] bool is_open() const noexcept { return number_ >= 0; }
-
-    bool close() noexcept
-    {
-        const int open = number_;
-        number_ = -1;
-        return open < 0 || ::close(open) == 0;
-    }
-
-private:
-    int number_;
-};
 
 inline error_code system_error_code(int number) { return {number, boost::system::system_category()}; }
 
@@ -94,15 +73,15 @@ inline std::string directory_of(std::string_view path)
 {
     if (path.empty())
         return failure{errc::bad_configuration, "no file is named; give its path"};
-    const detail::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.is_open())
+    const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file)
         return detail::file_failure(path, "cannot be opened", errno);
     secret_text text;
     std::size_t size = 0;
     while (size <= max_pem_size) {
         if (size == text.size())
             text.resize(std::min(2 * size + 16384, max_pem_size + 1));
-        const ssize_t got = ::read(file.number(), text.data() + size, text.size() - size);
+        const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -125,11 +104,11 @@ inline std::string directory_of(std::string_view path)
     // Two threads, or two servers in one directory, must not write the same temporary file.
     static std::atomic<unsigned> count{0};
     const std::string temporary = path + ".new-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
-    detail::descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (!file.is_open())
+    unique_fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!file)
         return detail::file_failure(path, "cannot be written", errno);
-    const bool written = detail::write_all(file.number(), bytes) && ::fchmod(file.number(), mode) == 0
-                         && ::fsync(file.number()) == 0 && file.close()
+    const bool written = detail::write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0
+                         && ::fsync(file.get()) == 0 && file.close()
                          && ::rename(temporary.c_str(), path.c_str()) == 0;
     if (!written) {
         const int why = errno;
@@ -138,9 +117,9 @@ inline std::string directory_of(std::string_view path)
     }
     // The new name lasts once the directory is on disk. Some file systems cannot be asked to; the file is there.
     const std::string folder = detail::directory_of(path);
-    const detail::descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.is_open())
-        ::fsync(directory.number());
+    const unique_fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (bool(directory))
+        ::fsync(directory.get());
     return {};
 }
 

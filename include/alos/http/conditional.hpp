@@ -6,7 +6,6 @@
 #include <alos/http/request.hpp>
 
 #include <algorithm>
-#include <charconv>
 
 namespace alos::inline v0::http {
 
@@ -44,7 +43,7 @@ constexpr bool list_has_etag(std::string_view list, std::string_view etag, bool 
 
 // RFC 9110 14.1.2: one range of bytes. Nothing for what is no such range, or more than one: it is ignored then, which
 // is always allowed. Of status 416 if nothing of the representation is in it.
-constexpr std::optional<selection> parse_range(std::string_view value, std::uint64_t size) noexcept
+inline std::optional<selection> parse_range(std::string_view value, std::uint64_t size) noexcept
 {
     const std::size_t equals = value.find('=');
     if (equals == std::string_view::npos || !equal_ignoring_case(trim(value.substr(0, equals)), "bytes"))
@@ -53,27 +52,23 @@ constexpr std::optional<selection> parse_range(std::string_view value, std::uint
     const std::size_t dash = range.find('-');
     if (dash == std::string_view::npos || range.size() == 1)
         return std::nullopt;
-    const auto number = [](std::string_view text, std::uint64_t& into) {
-        const auto [stop, problem] = std::from_chars(text.data(), text.data() + text.size(), into);
-        return problem == std::errc{} && stop == text.data() + text.size();
-    };
     const std::string_view from = range.substr(0, dash);
     const std::string_view to = range.substr(dash + 1);
     constexpr selection unsatisfiable{.status = 416};
     if (from.empty()) { // the last bytes
-        std::uint64_t count = 0;
-        if (!number(to, count))
+        const auto wanted = parse_decimal(to);
+        if (!wanted)
             return std::nullopt;
-        count = std::min(count, size);
+        const std::uint64_t count = std::min(*wanted, size);
         return count == 0 ? unsatisfiable : selection{206, size - count, count};
     }
-    std::uint64_t first = 0;
-    std::uint64_t last = ~std::uint64_t{0};
-    if (!number(from, first) || (!to.empty() && !number(to, last)) || last < first)
+    const auto first = parse_decimal(from);
+    const auto last = to.empty() ? std::optional(~std::uint64_t{0}) : parse_decimal(to);
+    if (!first || !last || *last < *first)
         return std::nullopt;
-    if (first >= size)
+    if (*first >= size)
         return unsatisfiable;
-    return selection{206, first, std::min(last, size - 1) - first + 1};
+    return selection{206, *first, std::min(*last, size - 1) - *first + 1};
 }
 
 // RFC 9110 13.2.2, the order of precedence; for GET and HEAD.

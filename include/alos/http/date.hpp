@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
+#include <chrono>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -18,52 +18,24 @@ inline constexpr std::array<std::string_view, 7> day_names = {"Sun", "Mon", "Tue
 inline constexpr std::array<std::string_view, 12> month_names = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-// Days from 1970-01-01 to a day of the Gregorian calendar, and back.
-struct civil_day {
-    int year;
-    unsigned month; // 1 to 12
-    unsigned day;   // 1 to 31
-};
-
-constexpr std::int64_t days_from_civil(civil_day d) noexcept
-{
-    const std::int64_t year = d.year - (d.month <= 2 ? 1 : 0); // the year begins in March: the leap day comes last
-    const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
-    const std::int64_t year_of_era = year - era * 400;
-    const std::int64_t day_of_year = (153 * ((d.month + 9) % 12) + 2) / 5 + d.day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
-
-constexpr civil_day civil_from_days(std::int64_t days) noexcept
-{
-    days += 719468;
-    const std::int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    const std::int64_t day_of_era = days - era * 146097;
-    const std::int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const std::int64_t month = (5 * day_of_year + 2) / 153;
-    return {static_cast<int>(year_of_era + era * 400 + (month >= 10 ? 1 : 0)),
-            static_cast<unsigned>(month < 10 ? month + 3 : month - 9),
-            static_cast<unsigned>(day_of_year - (153 * month + 2) / 5 + 1)};
-}
-
 // An IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT", without allocation.
 class date_text {
 public:
     explicit date_text(std::time_t when) noexcept
     {
-        const std::int64_t days = when >= 0 ? when / 86400 : (when - 86399) / 86400;
-        const auto second = static_cast<unsigned>(when - days * 86400);
-        const civil_day day = civil_from_days(days);
-        put(0, day_names[static_cast<std::size_t>(((days % 7) + 11) % 7)]);
+        const std::chrono::sys_seconds time{std::chrono::seconds(when)};
+        const auto days = std::chrono::floor<std::chrono::days>(time);
+        const auto second = static_cast<unsigned>((time - days).count());
+        const std::chrono::year_month_day day(days);
+        const auto year = static_cast<unsigned>(static_cast<int>(day.year()));
+        put(0, day_names[std::chrono::weekday(days).c_encoding()]);
         put(3, ", ");
-        number(5, day.day);
+        number(5, static_cast<unsigned>(day.day()));
         text_[7] = ' ';
-        put(8, month_names[day.month - 1]);
+        put(8, month_names[static_cast<unsigned>(day.month()) - 1]);
         text_[11] = ' ';
-        number(12, static_cast<unsigned>(day.year / 100) % 100);
-        number(14, static_cast<unsigned>(day.year % 100));
+        number(12, year / 100 % 100);
+        number(14, year % 100);
         text_[16] = ' ';
         number(17, second / 3600);
         text_[19] = ':';
@@ -171,46 +143,50 @@ private:
 [[nodiscard]] inline std::optional<std::time_t> parse_date(std::string_view text, std::time_t now = 0) noexcept
 {
     const std::size_t comma = text.find(',');
-    civil_day day{};
+    unsigned day = 0;
+    unsigned month = 0;
+    int year = 0;
     unsigned time = 0;
     detail::date_reader in(comma == std::string_view::npos ? text.substr(std::min<std::size_t>(4, text.size()))
                                                            : text.substr(comma + 1));
     if (comma == std::string_view::npos) { // "Sun Nov  6 08:49:37 1994"
-        day.month = in.month();
+        month = in.month();
         in.skip(" ");
-        day.day = in.number(2, true);
+        day = in.number(2, true);
         in.skip(" ");
         time = in.time();
         in.skip(" ");
-        day.year = static_cast<int>(in.number(4));
+        year = static_cast<int>(in.number(4));
     } else if (comma == 3) { // "Sun, 06 Nov 1994 08:49:37 GMT"
         in.skip(" ");
-        day.day = in.number(2);
+        day = in.number(2);
         in.skip(" ");
-        day.month = in.month();
+        month = in.month();
         in.skip(" ");
-        day.year = static_cast<int>(in.number(4));
+        year = static_cast<int>(in.number(4));
         in.skip(" ");
         time = in.time();
         in.skip(" GMT");
     } else { // "Sunday, 06-Nov-94 08:49:37 GMT"
         in.skip(" ");
-        day.day = in.number(2);
+        day = in.number(2);
         in.skip("-");
-        day.month = in.month();
+        month = in.month();
         in.skip("-");
-        const int year = static_cast<int>(in.number(2));
-        const int this_year = civil_from_days((now > 0 ? now : std::time(nullptr)) / 86400).year;
-        day.year = this_year - this_year % 100 + year;
-        if (day.year > this_year + 50)
-            day.year -= 100;
+        const std::chrono::sys_seconds today{std::chrono::seconds(now > 0 ? now : std::time(nullptr))};
+        const std::chrono::year_month_day here(std::chrono::floor<std::chrono::days>(today));
+        const int this_year = static_cast<int>(here.year());
+        year = this_year - this_year % 100 + static_cast<int>(in.number(2));
+        if (year > this_year + 50)
+            year -= 100;
         in.skip(" ");
         time = in.time();
         in.skip(" GMT");
     }
-    if (!in.complete() || day.day < 1 || day.day > 31)
+    const auto date = std::chrono::year(year) / static_cast<int>(month) / static_cast<int>(day);
+    if (!in.complete() || !date.ok())
         return std::nullopt;
-    return static_cast<std::time_t>(days_from_civil(day) * 86400 + time);
+    return (std::chrono::sys_days(date).time_since_epoch() + std::chrono::seconds(time)).count();
 }
 
 }

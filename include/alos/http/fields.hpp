@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <charconv>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace alos::inline v0::http {
@@ -67,6 +69,15 @@ constexpr std::string_view trim(std::string_view text) noexcept
     return text;
 }
 
+// RFC 9110 8.6: 1*DIGIT; nothing for anything else, and for more than 64 bits hold.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept
+{
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, number);
+    return problem == std::errc{} && stop == end ? std::optional(number) : std::nullopt;
+}
+
 // Takes the part of `rest` before the next `separator` and leaves the part behind it; trimmed.
 constexpr std::string_view next_part(std::string_view& rest, char separator) noexcept
 {
@@ -74,16 +85,6 @@ constexpr std::string_view next_part(std::string_view& rest, char separator) noe
     const std::string_view part = trim(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
     return part;
-}
-
-// RFC 9110 5.6.1: whether a comma-separated list has `member`, without regard to case.
-constexpr bool list_contains(std::string_view list, std::string_view member) noexcept
-{
-    while (!list.empty()) {
-        if (equal_ignoring_case(next_part(list, ','), member))
-            return true;
-    }
-    return false;
 }
 
 // RFC 9112 6, RFC 9110 7.6.1: fields that say how a message is cut out of the connection. They are ours to write, and

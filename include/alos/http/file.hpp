@@ -6,6 +6,7 @@
 
 #include <alos/http/conditional.hpp>
 #include <alos/http/message.hpp>
+#include <alos/unique_fd.hpp>
 
 #include <algorithm>
 #include <array>
@@ -81,46 +82,23 @@ constexpr std::string_view media_type(std::string_view name) noexcept
     return "application/octet-stream";
 }
 
-// An open file, closed with this object.
-class file_descriptor {
-public:
-    explicit file_descriptor(int number) noexcept : number_(number) {}
-    file_descriptor(const file_descriptor&) = delete;
-    file_descriptor& operator=(const file_descriptor&) = delete;
-    ~file_descriptor()
-    {
-        if (number_ >= 0)
-            ::close(number_);
-    }
-
-    [[nodiscard]] int get() const noexcept { return number_; }
-    [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
-
-private:
-    int number_;
-};
-
 // Answers with the file that `opened` is: a descriptor, which is taken over, or a negative errno. A status that was set
 // before is kept.
 inline void respond_with_file(response& res, const request* asked, int opened, std::string_view name)
 {
-    file_descriptor file(opened);
+    unique_fd file(opened);
     const int problem = opened < 0 ? -opened : 0;
     struct stat about {};
     if (file.get() >= 0 && ::fstat(file.get(), &about) != 0)
         throw boost::system::system_error(errno, boost::system::system_category(), "fstat");
-    if (file.get() < 0 && problem == EACCES) {
-        res.status(403).string("403 Forbidden\n");
-        return;
-    }
+    if (file.get() < 0 && problem == EACCES)
+        return respond_with_status(res, 403);
     const bool is_missing = problem == ENOENT || problem == ENOTDIR || problem == ELOOP || problem == EXDEV ||
                             problem == ENAMETOOLONG || problem == ENXIO;
     if (file.get() < 0 && !is_missing)
         throw boost::system::system_error(problem, boost::system::system_category(), std::string(name));
-    if (file.get() < 0 || !S_ISREG(about.st_mode)) {
-        res.status(404).string("404 Not Found\n");
-        return;
-    }
+    if (file.get() < 0 || !S_ISREG(about.st_mode))
+        return respond_with_status(res, 404);
 
     // Modification time to the nanosecond, and size: strong enough that a range of another version is never joined.
     std::array<char, 48> etag;
@@ -139,15 +117,10 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
     if (is_get && res.status() == 200)
         chosen = select(*asked, have, std::time(nullptr));
     res.status(chosen.status);
-    if (chosen.status == 412) {
-        res.string("412 Precondition Failed\n");
-        return;
-    }
-    if (chosen.status == 416) {
+    if (chosen.status == 416)
         res.set("Content-Range", "bytes */" + std::to_string(have.size));
-        res.string("416 Range Not Satisfiable\n");
-        return;
-    }
+    if (chosen.status == 412 || chosen.status == 416)
+        return respond_with_status(res, chosen.status);
     res.set("ETag", have.etag).set("Last-Modified", date_text(have.modified).view()).set("Accept-Ranges", "bytes");
     if (chosen.status == 304)
         return;
@@ -158,7 +131,7 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
     }
     if (!res.header("Content-Type"))
         res.set("Content-Type", media_type(name));
-    res.body(file_body(file.release(), chosen.first, chosen.length));
+    res.body(file_body(std::move(file), chosen.first, chosen.length));
 }
 
 inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; // does not wait for a FIFO
@@ -173,7 +146,7 @@ inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONB
         const std::string segment(path.substr(0, end));
         const bool last = end == path.size();
         path.remove_prefix(std::min(end + 1, path.size()));
-        const file_descriptor parent(at);
+        const unique_fd parent(at);
         at = ::openat(parent.get(), segment.c_str(),
                       O_NOFOLLOW | (last ? open_for_reading : O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (at < 0)
@@ -186,7 +159,7 @@ inline constexpr int open_for_reading = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONB
 // it; where the kernel cannot promise that (before Linux 5.6), none is followed. A descriptor, or a negative errno.
 [[nodiscard]] inline int open_beneath(const std::filesystem::path& root, std::string_view path)
 {
-    const file_descriptor folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const unique_fd folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (folder.get() < 0)
         return -errno;
     struct open_how how {};
@@ -217,13 +190,11 @@ public:
     void operator()(request& req, response& res) const
     {
         std::string path(req.param("path"));
-        if (!is_allowed(path)) {
-            res.status(404).string("404 Not Found\n");
-            return;
-        }
+        if (!is_allowed(path))
+            return http::respond_with_status(res, 404);
         if (path.empty() || path.ends_with('/'))
             path += options_.index;
-        http::file_descriptor file(http::open_beneath(root_, path));
+        unique_fd file(http::open_beneath(root_, path));
         struct stat about {};
         if (file.get() >= 0 && ::fstat(file.get(), &about) == 0 && S_ISDIR(about.st_mode))
             return add_slash(req, res);

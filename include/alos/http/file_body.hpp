@@ -4,6 +4,7 @@
 
 #include <alos/bytes.hpp>
 #include <alos/http/error.hpp>
+#include <alos/unique_fd.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,28 +19,12 @@ class file_body {
 public:
     file_body() = default;
 
-    // Takes over `descriptor`; the body is `length` bytes from `offset`.
-    file_body(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept
-        : descriptor_(descriptor), offset_(offset), left_(length)
-    {
-    }
+    // The body is `length` bytes of `file` from `offset`.
+    file_body(unique_fd file, std::uint64_t offset, std::uint64_t length) noexcept
+        : file_(std::move(file)), offset_(offset), left_(length)
+    {}
 
-    file_body(file_body&& other) noexcept
-        : descriptor_(std::exchange(other.descriptor_, -1)), offset_(other.offset_), left_(other.left_)
-    {
-    }
-
-    file_body& operator=(file_body&& other) noexcept
-    {
-        std::swap(descriptor_, other.descriptor_);
-        offset_ = other.offset_;
-        left_ = other.left_;
-        return *this;
-    }
-
-    ~file_body() { close(); }
-
-    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    [[nodiscard]] bool is_open() const noexcept { return bool(file_); }
 
     // How much is still to be read.
     [[nodiscard]] std::uint64_t left() const noexcept { return left_; }
@@ -53,7 +38,7 @@ public:
             return std::size_t{0};
         ssize_t taken = 0;
         do {
-            taken = ::pread(descriptor_, into.data(), wanted, static_cast<off_t>(offset_));
+            taken = ::pread(file_.get(), into.data(), wanted, static_cast<off_t>(offset_));
         } while (taken < 0 && errno == EINTR);
         if (taken < 0)
             return error_code(errno, boost::system::system_category());
@@ -66,13 +51,12 @@ public:
 
     void close() noexcept
     {
-        if (descriptor_ >= 0)
-            ::close(std::exchange(descriptor_, -1));
+        file_.close();
         left_ = 0;
     }
 
 private:
-    int descriptor_ = -1;
+    unique_fd file_;
     std::uint64_t offset_ = 0;
     std::uint64_t left_ = 0;
 };

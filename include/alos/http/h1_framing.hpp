@@ -57,17 +57,13 @@ constexpr std::optional<errc> check_framing_field(const field& each, framing_fie
             !equal_ignoring_case(each.value, "100-continue"))
             return errc::bad_expectation;
         break;
-    case 14: { // RFC 9112 6.3: Content-Length is one number, once
+    case 14: // RFC 9112 6.3: Content-Length is one number, once
         if (!equal_ignoring_case(each.name, "content-length"))
             break;
-        std::uint64_t length = 0;
-        const char* const end = each.value.data() + each.value.size();
-        const auto [stop, problem] = std::from_chars(each.value.data(), end, length);
-        if (seen.has_length || each.value.empty() || problem != std::errc{} || stop != end)
+        if (seen.has_length || !parse_decimal(each.value))
             return errc::bad_content_length;
         seen.has_length = true;
         break;
-    }
     case 17: // RFC 9112 6.1: "chunked" and nothing else, once; HTTP/1.0 does not know it
         if (!equal_ignoring_case(each.name, "transfer-encoding"))
             break;

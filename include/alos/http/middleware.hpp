@@ -225,12 +225,8 @@ public:
     static void answer_failure(response& res, const std::exception_ptr& thrown) noexcept
     {
         try {
-            const unsigned status = status_of(thrown);
-            std::string text = std::to_string(status) + " ";
-            text += reason_phrase(status);
-            text += '\n';
             res.reset();
-            res.status(status).string(text);
+            respond_with_status(res, status_of(thrown));
         } catch (...) { // out of memory
             access::data(res).aborted = true;
         }

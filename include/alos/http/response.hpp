@@ -4,6 +4,7 @@
 #define ALOS_HTTP_RESPONSE_HPP
 
 #include <alos/bytes.hpp>
+#include <alos/http/error.hpp>
 #include <alos/http/field_text.hpp>
 #include <alos/http/file_body.hpp>
 #include <alos/http/request.hpp>
@@ -241,10 +242,8 @@ inline void response::set_framing(std::string_view name, std::string_view value)
         data_.close = true;
         return;
     }
-    std::uint64_t length = 0;
-    const char* const end = value.data() + value.size();
-    const auto [stop, problem] = std::from_chars(value.data(), end, length);
-    if (!http::equal_ignoring_case(name, "content-length") || value.empty() || problem != std::errc{} || stop != end)
+    const auto length = http::parse_decimal(value);
+    if (!http::equal_ignoring_case(name, "content-length") || !length)
         throw std::invalid_argument("alos: the framing of a response is not the handler's to set");
     data_.declared_length = length;
 }
@@ -395,6 +394,18 @@ struct access {
 };
 
 }
+namespace http {
+
+// The status and its phrase as text: "404 Not Found".
+inline void respond_with_status(response& res, unsigned status)
+{
+    std::string text = std::to_string(status);
+    text.append(" ").append(reason_phrase(status)).append("\n");
+    res.status(status).string(text);
+}
+
+}
+
 }
 
 #endif

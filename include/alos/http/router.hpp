@@ -236,7 +236,7 @@ private:
     [[nodiscard]] const http::endpoint* answer_of(const node& at, search& state) const noexcept;
 
     http::detail::route_table table_;
-    http::handler not_found_handler_{[](request&, response& res) { res.string("404 Not Found\n"); }};
+    http::handler not_found_handler_{[](request&, response& res) { http::respond_with_status(res, 404); }};
 
     std::vector<node> nodes_;
     std::deque<http::endpoint> endpoints_;
@@ -283,10 +283,10 @@ inline outcome<> router::build()
     // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
     not_allowed_ = special([allow](request& req, response& res) {
         allow(req, res, 405);
-        res.string("405 Method Not Allowed\n");
+        http::respond_with_status(res, 405);
     });
     options_ = special([allow](request& req, response& res) { allow(req, res, 204); });
-    not_implemented_ = special([](request&, response& res) { res.status(501).string("501 Not Implemented\n"); });
+    not_implemented_ = special([](request&, response& res) { http::respond_with_status(res, 501); });
     return outcome<>();
 }
 

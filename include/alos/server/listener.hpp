@@ -3,6 +3,7 @@
 #define ALOS_SERVER_LISTENER_HPP
 
 #include <alos/server/address.hpp>
+#include <alos/unique_fd.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,31 +19,6 @@
 #include <unistd.h>
 
 namespace alos::inline v0 {
-
-// Owns a file descriptor.
-class unique_fd {
-public:
-    unique_fd() noexcept = default;
-    explicit unique_fd(int fd) noexcept : fd_(fd) {}
-    unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
-    unique_fd& operator=(unique_fd&& other) noexcept
-    {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~unique_fd()
-    {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-    explicit operator bool() const noexcept { return fd_ >= 0; }
-
-private:
-    int fd_ = -1;
-};
 
 // The file of a Unix socket, which goes when nobody listens on it any more.
 class socket_file {

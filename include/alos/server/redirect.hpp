@@ -110,7 +110,7 @@ private:
             if (const auto found = challenges_.find(req.path().substr(challenge_path.size())))
                 res.set("Content-Type", "application/octet-stream").string(*found);
             else
-                res.status(404).string("404 Not Found\n");
+                http::respond_with_status(res, 404);
             return;
         }
         const std::string_view host = host_of_authority(req.host());
