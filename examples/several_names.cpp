@@ -13,7 +13,7 @@ int main(int argc, char** argv)
     // From files it would be app.add_cert_from_files("one.example", "one.pem", "one-key.pem").
     for (const auto* name : {"one.example", "*.two.example", "localhost"}) {
         if (const auto added = app.add_self_signed_cert(name); !added) {
-            say(app.log(), alos::log_level::error, "example", {{"reason", added.error().what}});
+            log_event(app.log(), alos::log_level::error, "example", {{"reason", added.error().what}});
             return 1;
         }
     }

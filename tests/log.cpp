@@ -46,8 +46,8 @@ TEST_CASE("a log takes what is important enough, and gives it to its hook")
     std::vector<std::string> events;
     const logger log(
         {.level = log_level::warning, .hook = [&](const log_record& record) { events.emplace_back(record.event); }});
-    say(log, log_level::info, "a.b", {});
-    say(log, log_level::error, "c.d", {{"x", 1}});
+    log_event(log, log_level::info, "a.b", {});
+    log_event(log, log_level::error, "c.d", {{"x", 1}});
     CHECK(events == std::vector<std::string>{"c.d"});
     CHECK_FALSE(logger({.level = log_level::off}).takes(log_level::error));
 }

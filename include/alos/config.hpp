@@ -17,7 +17,7 @@
 #error "alos needs Botan 3.7 or newer (tools/setup.sh brings it on Debian 12)"
 #endif
 
-// Two versions of the library in one program are a link error, not a riddle.
+// Everything is in a namespace of this version, so that two incompatible ones can be in a program.
 namespace alos::inline v0 {
 }
 

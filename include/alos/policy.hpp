@@ -20,7 +20,7 @@
 
 namespace alos::inline v0 {
 
-// How many and how much. Zero is no limit.
+// How many and how much. Zero is no limit, but for h1.
 struct limits {
     std::size_t connections = 10'000;            // at once
     std::size_t connections_per_address = 2'000; // at once, from an IPv4 address or an IPv6 /64

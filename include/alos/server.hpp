@@ -67,7 +67,7 @@ public:
             });
         });
         if (const auto started = start([&control] { control.stop(); }); !started) {
-            say(state_->log, log_level::error, "server.start", {{"reason", started.error().what}});
+            log_event(state_->log, log_level::error, "server.start", {{"reason", started.error().what}});
             return 1;
         }
         control.run();
@@ -185,7 +185,7 @@ private:
             for (listeners& each : http_)
                 members.back()->work->listen(std::move(each.sockets[i]), traffic::http);
         }
-        tell_where(threads);
+        log_start(threads);
         return crew_.start(std::move(members), std::move(on_end));
     }
 
@@ -261,7 +261,7 @@ private:
     }
 
     // Four lines: where, for whom, what, with how many.
-    void tell_where(std::size_t threads) const
+    void log_start(std::size_t threads) const
     {
         if (!state_->log.takes(log_level::info))
             return;
@@ -274,7 +274,7 @@ private:
         const std::string https = join(addresses());
         const std::string http = join(http_addresses());
         const std::string url = port() == 0 ? std::string() : "https://localhost:" + std::to_string(port()) + "/";
-        say(state_->log, log_level::info, "server.listen", {{"https", https}, {"http", http}, {"url", url}});
+        log_event(state_->log, log_level::info, "server.listen", {{"https", https}, {"http", http}, {"url", url}});
 
         std::vector<std::string> names;
         const auto now = std::chrono::system_clock::now();
@@ -285,15 +285,15 @@ private:
                             + (days < 0 ? std::string("expired") : std::to_string(days) + " days left") + ")");
         }
         const std::string certificates = join(names);
-        say(state_->log, log_level::info, "server.names", {{"certificates", certificates}});
+        log_event(state_->log, log_level::info, "server.names", {{"certificates", certificates}});
 
         const std::string alpn = join(state_->config.tls.alpn);
         std::vector<std::string> suites;
         for (const cipher_suite each : state_->config.tls.suites)
             suites.emplace_back(name_of(each));
         const std::string spoken = join(suites);
-        say(state_->log, log_level::info, "server.protocols", {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
-        say(state_->log, log_level::info, "server.threads",
+        log_event(state_->log, log_level::info, "server.protocols", {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
+        log_event(state_->log, log_level::info, "server.threads",
             {{"threads", threads}, {"connections", state_->config.limits.connections}});
     }
 

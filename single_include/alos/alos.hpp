@@ -45,7 +45,7 @@
 #error "alos needs Botan 3.7 or newer (tools/setup.sh brings it on Debian 12)"
 #endif
 
-// Two versions of the library in one program are a link error, not a riddle.
+// Everything is in a namespace of this version, so that two incompatible ones can be in a program.
 namespace alos::inline v0 {
 }
 
@@ -890,7 +890,7 @@ private:
 
 // Gives `log` an event with its fields, if it wants to know. What a log or its hook throws is ignored: serving goes on.
 template <class Log>
-void say(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields) noexcept
+void log_event(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields) noexcept
 {
     try {
         if (log.takes(level))
@@ -3964,7 +3964,7 @@ struct description {
 // Immutable once it is made; shared by snapshots and by the handshakes that use it.
 struct credential {
     std::vector<byte_vector> chain;              // DER, leaf first
-    std::vector<signature_scheme> chain_schemes; // what each is signed with, 0 if unnamed; self-signed ones left out
+    std::vector<signature_scheme> chain_schemes; // what each is signed with but self-signed ones; 0: a scheme without a name in TLS
     std::shared_ptr<const signing_key> key;
     byte_vector certificate_message; // the body of the Certificate message (RFC 8446 4.4.2), encoded once
     description about;
@@ -5531,6 +5531,8 @@ struct server_config {
     }
     if (config.max_fragment == 0 || config.max_fragment > max_plaintext_size)
         return wrong("tls.max_fragment: a record holds 1 to 16384 bytes (RFC 8446 5.1)");
+    if (config.max_handshake_message < 1024)
+        return wrong("tls.max_handshake_message: a ClientHello needs 1024 bytes or more");
     if (config.records_per_key == 0)
         return wrong("tls.records_per_key: a key is good for one record at least");
     return {};
@@ -5721,10 +5723,11 @@ namespace alos::inline v0::tls13 {
 template <crypto_provider Crypto>
 class record_writer {
 public:
-    // Application data that may wait to be sent.
+    // Application data that may wait to be sent, in bytes.
     static constexpr std::size_t max_pending = 256 * 1024;
 
-    // After a pause the first bytes go in records that fit a TCP segment, so that the peer can use them at once.
+    // After a pause the first bytes, up to the second number, go in records of the first: each fits a TCP segment, so
+    // that the peer can use it at once.
     static constexpr std::size_t small_fragment = 1300;
     static constexpr std::size_t small_fragments_until = 16 * 1024;
 
@@ -6400,27 +6403,34 @@ enum class want {
     fallback,  // somebody who speaks the older version that received() offers
 };
 
-// Anything that a stream can drive. Input: prepare() gives the room for the next read, commit() says how much came,
-// end_of_input() that no more will. plaintext() is what was decrypted, valid until the next call of any member but
-// output(), write() and consume_output(); consume() forgets its first bytes. write() copies plaintext in and says how
-// much it took. output() is what to send: stable until consume_output() has taken all of it, also while write() and
-// the input side go on. close() queues a goodbye; discard_input() throws away what came after
-// the end; release() gives idle memory back; pause() says that time passed.
+// Anything that a stream can drive.
 template <class E>
 concept engine = requires(E e, const E c, byte_view in, std::size_t size) {
+    // Input: room for the next read, how many of its bytes came, and that no more will.
     { e.prepare(size) } -> std::same_as<byte_span>;
     e.commit(size);
     e.end_of_input();
+
+    // What was decrypted, valid until the next call of any member but output(), write() and consume_output(). Its first
+    // bytes are forgotten by consume().
     { e.plaintext() } -> std::same_as<byte_view>;
     e.consume(size);
+
+    // Copies plaintext in; how much of it, zero when there is no room or it is over.
     { e.write(in) } -> std::same_as<std::size_t>;
+
+    // What is to be sent: stays where it is until consume_output() has taken all of it, whatever else goes on.
     { c.has_output() } -> std::same_as<bool>;
     { e.output() } -> std::same_as<byte_view>;
     e.consume_output(size);
+
+    // How far it is, and why it ended.
     { c.wants() } -> std::same_as<want>;
     { c.error() } -> std::same_as<error_code>;
     { c.is_connected() } -> std::same_as<bool>;
     { c.is_failed() } -> std::same_as<bool>;
+
+    // Queues a goodbye; throws away what came after the end; gives idle memory back; time has passed.
     e.close();
     { e.discard_input() } -> std::same_as<std::size_t>;
     e.release();
@@ -7600,24 +7610,24 @@ namespace alos::inline v0 {
 struct deadlines {
     std::chrono::milliseconds handshake = std::chrono::seconds(10); // from the connection to the end of the handshake
     std::chrono::milliseconds header = std::chrono::seconds(10);    // from a request's first byte to its header's end
-    std::chrono::milliseconds body = std::chrono::seconds(30);   // without `slowest` in this time while sending a body
-    std::chrono::milliseconds write = std::chrono::seconds(30);  // without `slowest` in this time while receiving
+    std::chrono::milliseconds body = std::chrono::seconds(30);   // without `min_rate` in this time while sending a body
+    std::chrono::milliseconds write = std::chrono::seconds(30);  // without `min_rate` in this time while receiving
     std::chrono::milliseconds handler{};                         // for a coroutine, but for its reads and writes
     std::chrono::milliseconds idle = std::chrono::seconds(120);  // between requests
-    std::chrono::milliseconds goodbye = std::chrono::seconds(3); // to take the last bytes of a connection
+    std::chrono::milliseconds closing = std::chrono::seconds(3); // to take the last bytes of a connection
     std::chrono::milliseconds stop = std::chrono::seconds(30);   // for requests in flight when the server stops
-    std::size_t slowest = 256; // bytes a second; a body or a response that moves more slowly has stalled
+    std::size_t min_rate = 256; // bytes a second; a body or a response that moves more slowly has stalled
 };
 
 // What a connection is doing, for its deadline.
-enum class phase : std::uint8_t { handshake, idle, header, body, handler, write, goodbye };
+enum class phase : std::uint8_t { handshake, idle, header, body, handler, write, closing };
 
 inline constexpr std::size_t phase_count = 7;
 
 constexpr const char* to_text(phase each) noexcept
 {
     constexpr std::array<const char*, phase_count> names{"handshake", "idle",  "header", "body",
-                                                         "handler",   "write", "goodbye"};
+                                                         "handler",   "write", "closing"};
     return names[static_cast<std::size_t>(each)];
 }
 
@@ -7664,7 +7674,7 @@ private:
 
 class watch {
 public:
-    explicit watch(const deadlines& limits) : tick_(coarse(limits)), slowest_(limits.slowest)
+    explicit watch(const deadlines& limits) : tick_(coarse(limits)), min_rate_(limits.min_rate)
     {
         const auto set = [&](phase each, std::chrono::milliseconds limit) {
             limits_[static_cast<std::size_t>(each)] = limit;
@@ -7675,7 +7685,7 @@ public:
         set(phase::body, limits.body);
         set(phase::handler, limits.handler);
         set(phase::write, limits.write);
-        set(phase::goodbye, limits.goodbye);
+        set(phase::closing, limits.closing);
     }
 
     watch(const watch&) = delete;
@@ -7749,7 +7759,7 @@ private:
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
         for (const auto limit :
-             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.goodbye}) {
+             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.closing}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -7776,7 +7786,7 @@ private:
             each.mark_ = position;
         const std::uint64_t moved = std::max(position, each.mark_) - std::min(position, each.mark_);
         const auto limit = limits_[static_cast<std::size_t>(each.phase_)].count();
-        if (moved * 1000 < slowest_ * static_cast<std::uint64_t>(limit) || moved == 0)
+        if (moved * 1000 < min_rate_ * static_cast<std::uint64_t>(limit) || moved == 0)
             return;
         each.mark_ = position;
         start(each);
@@ -7795,7 +7805,7 @@ private:
 
     std::array<std::chrono::milliseconds, phase_count> limits_{};
     std::chrono::milliseconds tick_;
-    std::size_t slowest_;
+    std::size_t min_rate_;
     watched* first_ = nullptr;
     watched* cursor_ = nullptr; // the next one to be visited
     std::size_t size_ = 0;
@@ -10208,7 +10218,7 @@ public:
     bool on_exception(request& req, response& res, const std::exception_ptr& thrown) const
     {
         const std::string what = text_of_exception(thrown);
-        say(*log_, is_of_the_client(thrown) ? log_level::debug : log_level::error, "http.exception",
+        log_event(*log_, is_of_the_client(thrown) ? log_level::debug : log_level::error, "http.exception",
             {{"method", req.method_text()}, {"path", req.path()}, {"what", what}});
         if (!res.head_sent())
             call::answer_failure(res, thrown);
@@ -10237,7 +10247,7 @@ private:
             return;
         const auto address = req.client().address();
         const std::string client = req.client().port() == 0 ? "unix" : address.to_string();
-        say(*log_, log_level::info, "http.request",
+        log_event(*log_, log_level::info, "http.request",
             {{"client", client},
              {"method", req.method_text()},
              {"path", req.path()},
@@ -10283,6 +10293,7 @@ template <class Log = logger>
 
 namespace alos::inline v0::http {
 
+// In bytes but for `fields`; beside each the status for what is more. Zero is no exception.
 struct h1_limits {
     std::size_t header = 16 * 1024;       // request line and fields, with their line ends: 431
     std::size_t fields = 100;             // 431; trailers count for themselves
@@ -11637,7 +11648,7 @@ void log_handshake(const Log& log, const boost::asio::ip::tcp::endpoint& client,
     if (!log.takes(log_level::debug))
         return;
     const std::string peer = text_of_client(client);
-    say(log, log_level::debug, "tls.handshake",
+    log_event(log, log_level::debug, "tls.handshake",
         {{"peer", peer},
          {"sni", agreed.server_name},
          {"suite", name_of(agreed.suite)},
@@ -11654,7 +11665,7 @@ void log_failure(const Log& log, log_level level, std::string_view event, const 
         return;
     const std::string peer = text_of_client(client);
     const std::string reason = ec.message();
-    say(log, level, event,
+    log_event(log, level, event,
         {{"peer", peer},
          {"sni", server_name},
          {"phase", to_text(now)},
@@ -11669,7 +11680,7 @@ void log_refusal(const Log& log, const boost::asio::ip::tcp::endpoint& client, u
     if (!log.takes(log_level::debug))
         return;
     const std::string peer = text_of_client(client);
-    say(log, log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", reason}});
+    log_event(log, log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", reason}});
 }
 
 }
@@ -11864,7 +11875,7 @@ public:
     // Whether a proper end is still to be sent, or an alert; its deadline starts.
     [[nodiscard]] bool says_goodbye()
     {
-        enter(phase::goodbye);
+        enter(phase::closing);
         return !silent_ && (stream_.engine().has_output() || stream_.engine().is_failed());
     }
 
@@ -11929,7 +11940,7 @@ public:
         open_ = false;
         silent_ = true;
         error_code ignored;                                         // it may be closed already
-        if (now_in() == phase::write || now_in() == phase::goodbye) // what was not taken so far is thrown away
+        if (now_in() == phase::write || now_in() == phase::closing) // what was not taken so far is thrown away
             socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
         socket().close(ignored);
         if (exchange_)
@@ -12245,7 +12256,7 @@ private:
         const std::string what = text_of_exception(thrown);
         const log_level level = !open_ || timed_out_ || is_of_the_client(thrown) ? log_level::debug : log_level::error;
         const std::string peer = text_of_client(presence_.client);
-        say(host().log(), level, "http.exception",
+        log_event(host().log(), level, "http.exception",
             {{"peer", peer},
              {"method", exchange_->h1.request.method_text()},
              {"path", exchange_->h1.request.path()},
@@ -12431,7 +12442,7 @@ static_assert(tls13::engine<plain_engine>);
 
 namespace alos::inline v0 {
 
-// How many and how much. Zero is no limit.
+// How many and how much. Zero is no limit, but for h1.
 struct limits {
     std::size_t connections = 10'000;            // at once
     std::size_t connections_per_address = 2'000; // at once, from an IPv4 address or an IPv6 /64
@@ -13041,7 +13052,7 @@ struct server_state {
         : config(std::move(settings))
         , log(config.log)
         , certificates([this](std::string_view what) {
-            say(log, log_level::warning, "server.certificate", {{"reason", what}});
+            log_event(log, log_level::warning, "server.certificate", {{"reason", what}});
         })
         , gate(config.limits.connections, config.limits.connections_per_address)
         , redirect(challenges)
@@ -13285,7 +13296,7 @@ private:
                 ::accept4(listener, reinterpret_cast<::sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
             if (socket) {
                 out_of_room_ = false;
-                if (!greet(std::move(socket), any_endpoint(&address, size), kind))
+                if (!admit(std::move(socket), any_endpoint(&address, size), kind))
                     return accepted::no_room;
                 continue;
             }
@@ -13304,11 +13315,11 @@ private:
     }
 
     // False: there is no room for it.
-    bool greet(unique_fd socket, const any_endpoint& from, traffic kind)
+    bool admit(unique_fd socket, const any_endpoint& from, traffic kind)
     {
         const endpoint client = to_tcp(from).value_or(endpoint());
         if (!state_->gate.enter(key_of(client))) {
-            say(log(), log_level::info, "server.refused",
+            log_event(log(), log_level::info, "server.refused",
                 {{"peer", to_text(from)}, {"reason", "limit of connections"}});
             return true;
         }
@@ -13386,7 +13397,7 @@ private:
     {
         if (std::exchange(out_of_room_, true))
             return;
-        say(log(), log_level::error, "server.accept",
+        log_event(log(), log_level::error, "server.accept",
             {{"reason", std::strerror(error)},
              {"hint", error == EMFILE ? "raise the limit of open files, see `ulimit -n`" : ""}});
     }
@@ -13570,7 +13581,7 @@ private:
                 break;
             } catch (...) { // of a handler that the user has posted, say: the connections live on
                 const std::string reason = text_of_exception(std::current_exception());
-                say(state_->log, log_level::error, "server.exception", {{"reason", reason}});
+                log_event(state_->log, log_level::error, "server.exception", {{"reason", reason}});
             }
         }
         std::function<void()> last_words;
@@ -13664,7 +13675,7 @@ public:
             });
         });
         if (const auto started = start([&control] { control.stop(); }); !started) {
-            say(state_->log, log_level::error, "server.start", {{"reason", started.error().what}});
+            log_event(state_->log, log_level::error, "server.start", {{"reason", started.error().what}});
             return 1;
         }
         control.run();
@@ -13782,7 +13793,7 @@ private:
             for (listeners& each : http_)
                 members.back()->work->listen(std::move(each.sockets[i]), traffic::http);
         }
-        tell_where(threads);
+        log_start(threads);
         return crew_.start(std::move(members), std::move(on_end));
     }
 
@@ -13858,7 +13869,7 @@ private:
     }
 
     // Four lines: where, for whom, what, with how many.
-    void tell_where(std::size_t threads) const
+    void log_start(std::size_t threads) const
     {
         if (!state_->log.takes(log_level::info))
             return;
@@ -13871,7 +13882,7 @@ private:
         const std::string https = join(addresses());
         const std::string http = join(http_addresses());
         const std::string url = port() == 0 ? std::string() : "https://localhost:" + std::to_string(port()) + "/";
-        say(state_->log, log_level::info, "server.listen", {{"https", https}, {"http", http}, {"url", url}});
+        log_event(state_->log, log_level::info, "server.listen", {{"https", https}, {"http", http}, {"url", url}});
 
         std::vector<std::string> names;
         const auto now = std::chrono::system_clock::now();
@@ -13882,15 +13893,15 @@ private:
                             + (days < 0 ? std::string("expired") : std::to_string(days) + " days left") + ")");
         }
         const std::string certificates = join(names);
-        say(state_->log, log_level::info, "server.names", {{"certificates", certificates}});
+        log_event(state_->log, log_level::info, "server.names", {{"certificates", certificates}});
 
         const std::string alpn = join(state_->config.tls.alpn);
         std::vector<std::string> suites;
         for (const cipher_suite each : state_->config.tls.suites)
             suites.emplace_back(name_of(each));
         const std::string spoken = join(suites);
-        say(state_->log, log_level::info, "server.protocols", {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
-        say(state_->log, log_level::info, "server.threads",
+        log_event(state_->log, log_level::info, "server.protocols", {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
+        log_event(state_->log, log_level::info, "server.threads",
             {{"threads", threads}, {"connections", state_->config.limits.connections}});
     }
 

@@ -347,7 +347,7 @@ TEST_CASE("deadlines: who says nothing, or dribbles, is gone")
     limits.idle = 200ms;
     limits.header = 200ms;
     limits.body = 200ms;
-    limits.slowest = 1000;
+    limits.min_rate = 1000;
     running app(hello, with(limits));
 
     SUBCASE("says nothing")
@@ -409,7 +409,7 @@ TEST_CASE("deadlines: who never reads is gone")
 {
     deadlines limits;
     limits.write = 200ms;
-    limits.slowest = 1000;
+    limits.min_rate = 1000;
     running app(
         [](plain_server& server) {
             server.router.get("/large", [](request&, response& res) { res.borrow(large); });

@@ -40,8 +40,8 @@ deadlines seconds_only()
     limits.handshake = 4s;
     limits.idle = 8s;
     limits.body = limits.write = 4s;
-    limits.goodbye = 4s;
-    limits.slowest = 100;
+    limits.closing = 4s;
+    limits.min_rate = 100;
     return limits;
 }
 

@@ -22,5 +22,6 @@ TEST_CASE("settings that no server can work by are named")
     CHECK(wrong([](server_config& c) { c.alpn = {std::string(256, 'a')}; }) == "tls.alpn");
     CHECK(wrong([](server_config& c) { c.max_fragment = 0; }) == "tls.max_fragment");
     CHECK(wrong([](server_config& c) { c.max_fragment = 16385; }) == "tls.max_fragment");
+    CHECK(wrong([](server_config& c) { c.max_handshake_message = 1023; }) == "tls.max_handshake_message");
     CHECK(wrong([](server_config& c) { c.records_per_key = 0; }) == "tls.records_per_key");
 }

@@ -49,7 +49,7 @@ void log_handshake(const Log& log, const boost::asio::ip::tcp::endpoint& client,
     if (!log.takes(log_level::debug))
         return;
     const std::string peer = text_of_client(client);
-    say(log, log_level::debug, "tls.handshake",
+    log_event(log, log_level::debug, "tls.handshake",
         {{"peer", peer},
          {"sni", agreed.server_name},
          {"suite", name_of(agreed.suite)},
@@ -66,7 +66,7 @@ void log_failure(const Log& log, log_level level, std::string_view event, const 
         return;
     const std::string peer = text_of_client(client);
     const std::string reason = ec.message();
-    say(log, level, event,
+    log_event(log, level, event,
         {{"peer", peer},
          {"sni", server_name},
          {"phase", to_text(now)},
@@ -81,7 +81,7 @@ void log_refusal(const Log& log, const boost::asio::ip::tcp::endpoint& client, u
     if (!log.takes(log_level::debug))
         return;
     const std::string peer = text_of_client(client);
-    say(log, log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", reason}});
+    log_event(log, log_level::debug, "http.refused", {{"peer", peer}, {"status", status}, {"reason", reason}});
 }
 
 }

@@ -13,6 +13,7 @@
 
 namespace alos::inline v0::http {
 
+// In bytes but for `fields`; beside each the status for what is more. Zero is no exception.
 struct h1_limits {
     std::size_t header = 16 * 1024;       // request line and fields, with their line ends: 431
     std::size_t fields = 100;             // 431; trailers count for themselves

@@ -23,7 +23,7 @@ public:
     bool on_exception(request& req, response& res, const std::exception_ptr& thrown) const
     {
         const std::string what = text_of_exception(thrown);
-        say(*log_, is_of_the_client(thrown) ? log_level::debug : log_level::error, "http.exception",
+        log_event(*log_, is_of_the_client(thrown) ? log_level::debug : log_level::error, "http.exception",
             {{"method", req.method_text()}, {"path", req.path()}, {"what", what}});
         if (!res.head_sent())
             call::answer_failure(res, thrown);
@@ -52,7 +52,7 @@ private:
             return;
         const auto address = req.client().address();
         const std::string client = req.client().port() == 0 ? "unix" : address.to_string();
-        say(*log_, log_level::info, "http.request",
+        log_event(*log_, log_level::info, "http.request",
             {{"client", client},
              {"method", req.method_text()},
              {"path", req.path()},

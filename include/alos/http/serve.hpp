@@ -193,7 +193,7 @@ public:
     // Whether a proper end is still to be sent, or an alert; its deadline starts.
     [[nodiscard]] bool says_goodbye()
     {
-        enter(phase::goodbye);
+        enter(phase::closing);
         return !silent_ && (stream_.engine().has_output() || stream_.engine().is_failed());
     }
 
@@ -258,7 +258,7 @@ public:
         open_ = false;
         silent_ = true;
         error_code ignored;                                         // it may be closed already
-        if (now_in() == phase::write || now_in() == phase::goodbye) // what was not taken so far is thrown away
+        if (now_in() == phase::write || now_in() == phase::closing) // what was not taken so far is thrown away
             socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
         socket().close(ignored);
         if (exchange_)
@@ -574,7 +574,7 @@ private:
         const std::string what = text_of_exception(thrown);
         const log_level level = !open_ || timed_out_ || is_of_the_client(thrown) ? log_level::debug : log_level::error;
         const std::string peer = text_of_client(presence_.client);
-        say(host().log(), level, "http.exception",
+        log_event(host().log(), level, "http.exception",
             {{"peer", peer},
              {"method", exchange_->h1.request.method_text()},
              {"path", exchange_->h1.request.path()},

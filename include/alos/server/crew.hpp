@@ -128,7 +128,7 @@ private:
                 break;
             } catch (...) { // of a handler that the user has posted, say: the connections live on
                 const std::string reason = text_of_exception(std::current_exception());
-                say(state_->log, log_level::error, "server.exception", {{"reason", reason}});
+                log_event(state_->log, log_level::error, "server.exception", {{"reason", reason}});
             }
         }
         std::function<void()> last_words;

@@ -20,7 +20,7 @@ struct server_state {
         : config(std::move(settings))
         , log(config.log)
         , certificates([this](std::string_view what) {
-            say(log, log_level::warning, "server.certificate", {{"reason", what}});
+            log_event(log, log_level::warning, "server.certificate", {{"reason", what}});
         })
         , gate(config.limits.connections, config.limits.connections_per_address)
         , redirect(challenges)

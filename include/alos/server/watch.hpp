@@ -19,24 +19,24 @@ namespace alos::inline v0 {
 struct deadlines {
     std::chrono::milliseconds handshake = std::chrono::seconds(10); // from the connection to the end of the handshake
     std::chrono::milliseconds header = std::chrono::seconds(10);    // from a request's first byte to its header's end
-    std::chrono::milliseconds body = std::chrono::seconds(30);   // without `slowest` in this time while sending a body
-    std::chrono::milliseconds write = std::chrono::seconds(30);  // without `slowest` in this time while receiving
+    std::chrono::milliseconds body = std::chrono::seconds(30);   // without `min_rate` in this time while sending a body
+    std::chrono::milliseconds write = std::chrono::seconds(30);  // without `min_rate` in this time while receiving
     std::chrono::milliseconds handler{};                         // for a coroutine, but for its reads and writes
     std::chrono::milliseconds idle = std::chrono::seconds(120);  // between requests
-    std::chrono::milliseconds goodbye = std::chrono::seconds(3); // to take the last bytes of a connection
+    std::chrono::milliseconds closing = std::chrono::seconds(3); // to take the last bytes of a connection
     std::chrono::milliseconds stop = std::chrono::seconds(30);   // for requests in flight when the server stops
-    std::size_t slowest = 256; // bytes a second; a body or a response that moves more slowly has stalled
+    std::size_t min_rate = 256; // bytes a second; a body or a response that moves more slowly has stalled
 };
 
 // What a connection is doing, for its deadline.
-enum class phase : std::uint8_t { handshake, idle, header, body, handler, write, goodbye };
+enum class phase : std::uint8_t { handshake, idle, header, body, handler, write, closing };
 
 inline constexpr std::size_t phase_count = 7;
 
 constexpr const char* to_text(phase each) noexcept
 {
     constexpr std::array<const char*, phase_count> names{"handshake", "idle",  "header", "body",
-                                                         "handler",   "write", "goodbye"};
+                                                         "handler",   "write", "closing"};
     return names[static_cast<std::size_t>(each)];
 }
 
@@ -83,7 +83,7 @@ private:
 
 class watch {
 public:
-    explicit watch(const deadlines& limits) : tick_(coarse(limits)), slowest_(limits.slowest)
+    explicit watch(const deadlines& limits) : tick_(coarse(limits)), min_rate_(limits.min_rate)
     {
         const auto set = [&](phase each, std::chrono::milliseconds limit) {
             limits_[static_cast<std::size_t>(each)] = limit;
@@ -94,7 +94,7 @@ public:
         set(phase::body, limits.body);
         set(phase::handler, limits.handler);
         set(phase::write, limits.write);
-        set(phase::goodbye, limits.goodbye);
+        set(phase::closing, limits.closing);
     }
 
     watch(const watch&) = delete;
@@ -168,7 +168,7 @@ private:
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
         for (const auto limit :
-             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.goodbye}) {
+             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.closing}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -195,7 +195,7 @@ private:
             each.mark_ = position;
         const std::uint64_t moved = std::max(position, each.mark_) - std::min(position, each.mark_);
         const auto limit = limits_[static_cast<std::size_t>(each.phase_)].count();
-        if (moved * 1000 < slowest_ * static_cast<std::uint64_t>(limit) || moved == 0)
+        if (moved * 1000 < min_rate_ * static_cast<std::uint64_t>(limit) || moved == 0)
             return;
         each.mark_ = position;
         start(each);
@@ -214,7 +214,7 @@ private:
 
     std::array<std::chrono::milliseconds, phase_count> limits_{};
     std::chrono::milliseconds tick_;
-    std::size_t slowest_;
+    std::size_t min_rate_;
     watched* first_ = nullptr;
     watched* cursor_ = nullptr; // the next one to be visited
     std::size_t size_ = 0;

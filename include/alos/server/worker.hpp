@@ -209,7 +209,7 @@ private:
                 ::accept4(listener, reinterpret_cast<::sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
             if (socket) {
                 out_of_room_ = false;
-                if (!greet(std::move(socket), any_endpoint(&address, size), kind))
+                if (!admit(std::move(socket), any_endpoint(&address, size), kind))
                     return accepted::no_room;
                 continue;
             }
@@ -228,11 +228,11 @@ private:
     }
 
     // False: there is no room for it.
-    bool greet(unique_fd socket, const any_endpoint& from, traffic kind)
+    bool admit(unique_fd socket, const any_endpoint& from, traffic kind)
     {
         const endpoint client = to_tcp(from).value_or(endpoint());
         if (!state_->gate.enter(key_of(client))) {
-            say(log(), log_level::info, "server.refused",
+            log_event(log(), log_level::info, "server.refused",
                 {{"peer", to_text(from)}, {"reason", "limit of connections"}});
             return true;
         }
@@ -310,7 +310,7 @@ private:
     {
         if (std::exchange(out_of_room_, true))
             return;
-        say(log(), log_level::error, "server.accept",
+        log_event(log(), log_level::error, "server.accept",
             {{"reason", std::strerror(error)},
              {"hint", error == EMFILE ? "raise the limit of open files, see `ulimit -n`" : ""}});
     }

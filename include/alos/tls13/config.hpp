@@ -72,6 +72,8 @@ struct server_config {
     }
     if (config.max_fragment == 0 || config.max_fragment > max_plaintext_size)
         return wrong("tls.max_fragment: a record holds 1 to 16384 bytes (RFC 8446 5.1)");
+    if (config.max_handshake_message < 1024)
+        return wrong("tls.max_handshake_message: a ClientHello needs 1024 bytes or more");
     if (config.records_per_key == 0)
         return wrong("tls.records_per_key: a key is good for one record at least");
     return {};

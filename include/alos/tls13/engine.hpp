@@ -19,27 +19,34 @@ enum class want {
     fallback,  // somebody who speaks the older version that received() offers
 };
 
-// Anything that a stream can drive. Input: prepare() gives the room for the next read, commit() says how much came,
-// end_of_input() that no more will. plaintext() is what was decrypted, valid until the next call of any member but
-// output(), write() and consume_output(); consume() forgets its first bytes. write() copies plaintext in and says how
-// much it took. output() is what to send: stable until consume_output() has taken all of it, also while write() and
-// the input side go on. close() queues a goodbye; discard_input() throws away what came after
-// the end; release() gives idle memory back; pause() says that time passed.
+// Anything that a stream can drive.
 template <class E>
 concept engine = requires(E e, const E c, byte_view in, std::size_t size) {
+    // Input: room for the next read, how many of its bytes came, and that no more will.
     { e.prepare(size) } -> std::same_as<byte_span>;
     e.commit(size);
     e.end_of_input();
+
+    // What was decrypted, valid until the next call of any member but output(), write() and consume_output(). Its first
+    // bytes are forgotten by consume().
     { e.plaintext() } -> std::same_as<byte_view>;
     e.consume(size);
+
+    // Copies plaintext in; how much of it, zero when there is no room or it is over.
     { e.write(in) } -> std::same_as<std::size_t>;
+
+    // What is to be sent: stays where it is until consume_output() has taken all of it, whatever else goes on.
     { c.has_output() } -> std::same_as<bool>;
     { e.output() } -> std::same_as<byte_view>;
     e.consume_output(size);
+
+    // How far it is, and why it ended.
     { c.wants() } -> std::same_as<want>;
     { c.error() } -> std::same_as<error_code>;
     { c.is_connected() } -> std::same_as<bool>;
     { c.is_failed() } -> std::same_as<bool>;
+
+    // Queues a goodbye; throws away what came after the end; gives idle memory back; time has passed.
     e.close();
     { e.discard_input() } -> std::same_as<std::size_t>;
     e.release();

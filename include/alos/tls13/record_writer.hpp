@@ -17,10 +17,11 @@ namespace alos::inline v0::tls13 {
 template <crypto_provider Crypto>
 class record_writer {
 public:
-    // Application data that may wait to be sent.
+    // Application data that may wait to be sent, in bytes.
     static constexpr std::size_t max_pending = 256 * 1024;
 
-    // After a pause the first bytes go in records that fit a TCP segment, so that the peer can use them at once.
+    // After a pause the first bytes, up to the second number, go in records of the first: each fits a TCP segment, so
+    // that the peer can use it at once.
     static constexpr std::size_t small_fragment = 1300;
     static constexpr std::size_t small_fragments_until = 16 * 1024;
 
