@@ -14,7 +14,7 @@ certificate read(const std::string& name)
 {
     const std::string text = pem(name);
     const auto der = decode_pem(parse_pem(text).value().at(0)).value();
-    return std::move(parse_certificate({der.begin(), der.end()}).value());
+    return parse_certificate({der.begin(), der.end()}).value();
 }
 
 std::int64_t seconds(system_time time)
