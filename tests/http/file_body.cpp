@@ -12,12 +12,12 @@ using alos::http::file_body;
 namespace {
 
 // A file without a name that holds "0123456789".
-int ten_bytes()
+alos::unique_fd ten_bytes()
 {
     std::FILE* const file = std::tmpfile();
     std::fputs("0123456789", file);
     std::fflush(file);
-    const int copy = ::fcntl(::fileno(file), F_DUPFD_CLOEXEC, 0);
+    alos::unique_fd copy(::fcntl(::fileno(file), F_DUPFD_CLOEXEC, 0));
     std::fclose(file);
     return copy;
 }
@@ -47,9 +47,10 @@ TEST_CASE("file body: a file that shrank is an error, not a short body")
 
 TEST_CASE("file body: is closed when it goes, and moves")
 {
-    const int descriptor = ten_bytes();
+    alos::unique_fd opened = ten_bytes();
+    const int descriptor = opened.get();
     {
-        file_body first(descriptor, 0, 10);
+        file_body first(std::move(opened), 0, 10);
         file_body second(std::move(first));
         CHECK_FALSE(first.is_open());
         CHECK(second.is_open());
