@@ -48,7 +48,7 @@ struct fixture {
 // A certificate and a key for one name.
 pem_pair for_name(const std::string& name, key_kind kind = key_kind::ecdsa_p256, system_time when = now)
 {
-    return std::move(make_self_signed({name}, when, kind).value());
+    return make_self_signed({name}, when, kind).value();
 }
 
 bool says(const failure& why, std::string_view words) { return why.what.find(words) != std::string::npos; }
