@@ -21,7 +21,7 @@ root = pathlib.Path(__file__).resolve().parent.parent
 # Little optimisation and few debug symbols: most of the time goes into compiling. Sanitizers confuse GCC's warnings
 # about the flow of values, so only the plain build takes warnings for errors.
 common = ["-Doptimization=1", "-Ddebug=false", "-Dbench=disabled"]
-sanitized = [*common, "-Dcpp_args=-g1,-Wno-maybe-uninitialized", "-Dexamples=disabled", "-Db_lundef=false"]
+sanitized = [*common, "-Dcpp_args=-g1 -Wno-maybe-uninitialized", "-Dexamples=disabled", "-Db_lundef=false"]
 builds = {
     "plain": ([*common, "-Dwerror=true"], ["unit", "threads", "hygiene", "fuzz", "e2e", "example"]),
     "asan": ([*sanitized, "-Db_sanitize=address,undefined"], ["unit", "fuzz"]),
