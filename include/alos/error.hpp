@@ -37,6 +37,8 @@ enum class errc {
     unknown_name,          // no certificate is stored under that name
     bad_configuration,     // settings that contradict each other
     timed_out,             // a deadline passed
+    conflict,              // somebody else changed it first
+    lock_lost,             // a lock is no longer held
 };
 
 class error_category final : public boost::system::error_category {
@@ -60,6 +62,8 @@ public:
         case errc::unknown_name: return "no certificate under that name";
         case errc::bad_configuration: return "contradictory configuration";
         case errc::timed_out: return "deadline passed";
+        case errc::conflict: return "changed by somebody else meanwhile";
+        case errc::lock_lost: return "the lock is no longer held";
         }
         return "unknown error";
     }

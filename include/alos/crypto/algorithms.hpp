@@ -139,6 +139,9 @@ enum class signature_scheme : std::uint16_t {
     return "unknown";
 }
 
+// Kinds of keys that alos makes.
+enum class key_kind : std::uint8_t { ecdsa_p256, ecdsa_p384, ed25519, rsa_2048 };
+
 }
 
 #endif

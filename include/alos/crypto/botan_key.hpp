@@ -44,9 +44,6 @@ namespace alos::inline v0 {
     return key.algo_name() == "ECDSA" ? Botan::Signature_Format::DerSequence : Botan::Signature_Format::Standard;
 }
 
-// Kinds of keys that alos makes.
-enum class key_kind { ecdsa_p256, ecdsa_p384, ed25519, rsa_2048 };
-
 // A private key that any number of threads may sign with.
 class private_key {
 public:

@@ -1,0 +1,92 @@
+// What an operator says about certificates: for which names, from whom, how, and where they are kept.
+#ifndef ALOS_ACME_CONFIG_HPP
+#define ALOS_ACME_CONFIG_HPP
+
+#include <alos/acme/solver.hpp>
+#include <alos/crypto/algorithms.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+inline constexpr const char* lets_encrypt = "https://acme-v02.api.letsencrypt.org/directory";
+inline constexpr const char* lets_encrypt_staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+// How much is asked of one CA, so that its own limits are never met (token buckets: `burst` at once, then one more every
+// `refill`). Zero as `burst` is no limit.
+struct rate {
+    unsigned burst = 0;
+    std::chrono::seconds refill{0};
+};
+
+struct certificate_authority {
+    std::string directory = lets_encrypt; // RFC 8555 7.1.1
+    std::string eab_kid{};                // RFC 8555 7.3.4, both or none
+    std::string eab_hmac_key{};           // base64url, as the CA gives it
+    std::string roots_file{};             // PEM; authorities for its HTTPS beside the system's
+    std::string profile{};                // "tlsserver", "shortlived"; empty: the CA's default
+    std::string preferred_chain{};        // common name of the topmost issuer; empty: the CA's default
+    bool allow_http = false;              // directory by plain http; for tests only
+
+    // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours.
+    rate orders{250, std::chrono::seconds(45)};
+    rate accounts{5, std::chrono::seconds(2160)};
+};
+
+// The names of one certificate: "example.com", or {"example.com", "*.example.com"}. The first one names it in files
+// and logs. Addresses are names, too (RFC 8738).
+struct certificate_names {
+    certificate_names(const char* name) : names{name} {}
+    certificate_names(std::string name) : names{std::move(name)} {}
+    certificate_names(std::initializer_list<std::string> several) : names(several) {}
+    explicit certificate_names(std::vector<std::string> several) : names(std::move(several)) {}
+
+    std::vector<std::string> names;
+    std::string email{}; // of the account for this one; empty: that of the configuration
+};
+
+// What answers for a name until its first certificate is there.
+enum class before_issuance {
+    self_signed,       // a self-signed certificate for it
+    unrecognized_name, // that alert (RFC 6066 3)
+};
+
+struct config {
+    std::string email{};                     // of the account; may be empty
+    std::vector<certificate_names> domains{}; // each entry is one certificate
+    std::string cache_dir = ".alos-certs";   // a folder of certbot's is read, never written
+
+    // In the order in which they are tried.
+    std::vector<certificate_authority> cas = {certificate_authority{}};
+
+    // One certificate for each of them.
+    std::vector<key_kind> key_types = {key_kind::ecdsa_p256};
+
+    // Those that fit a name, in this order; dns-01 takes part if there is a `dns`.
+    std::vector<challenge_type> challenges = {challenge_type::http_01, challenge_type::tls_alpn_01,
+                                              challenge_type::dns_01};
+    std::shared_ptr<dns_solver> dns{};
+
+    // "host:port": plain HTTP there answers the http-01 challenges that are not our own.
+    std::string acme_node{};
+
+    // Where the CA connects to, for the check from here before it does.
+    std::uint16_t http01_port = 80;
+    std::uint16_t tls_alpn01_port = 443;
+    bool self_check = true;
+
+    std::string resolver{}; // "address" or "address:port"; empty: those of /etc/resolv.conf
+    before_issuance until_then = before_issuance::self_signed;
+    unsigned orders_at_once = 16;
+    unsigned generations_kept = 5;
+};
+
+}
+
+#endif

@@ -1,0 +1,56 @@
+// The world as acme/ sees it. Nothing else there knows a clock, a timer, a network, a file or a source of randomness,
+// so that years of a certificate's life can be lived through in a test.
+#ifndef ALOS_ACME_ENVIRONMENT_HPP
+#define ALOS_ACME_ENVIRONMENT_HPP
+
+#include <alos/bytes.hpp>
+#include <alos/dns/message.hpp>
+#include <alos/error.hpp>
+#include <alos/http/outbound.hpp>
+#include <alos/os/file_system.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace alos::inline v0::acme {
+
+template <class T = void>
+using awaitable = boost::asio::awaitable<T>;
+
+using time_point = std::chrono::system_clock::time_point;
+
+// A TLS handshake that is made only to see the certificate; it is not verified.
+struct tls_probe {
+    std::string address; // of the server, an IP address
+    std::uint16_t port = 443;
+    std::string server_name;
+    std::string alpn; // the one protocol that is offered
+};
+
+// All members are called on one thread. What they return is awaited there. They end by being cancelled, then with an
+// exception of code boost::asio::error::operation_aborted, as Asio's own do.
+class environment {
+public:
+    virtual ~environment() = default;
+
+    [[nodiscard]] virtual time_point now() = 0;
+    virtual void random(byte_span out) = 0;
+
+    // Returns when now() is `when` or later, however the clock jumps meanwhile.
+    [[nodiscard]] virtual awaitable<> sleep_until(time_point when) = 0;
+
+    [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;
+    [[nodiscard]] virtual awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) = 0;
+
+    // The leaf in DER that a server shows (RFC 8737 3).
+    [[nodiscard]] virtual awaitable<outcome<byte_vector>> probe(tls_probe what) = 0;
+
+    [[nodiscard]] virtual os::file_system& files() = 0;
+};
+
+}
+
+#endif

@@ -1,0 +1,83 @@
+// What outlives the process: certificates by generation, accounts, orders under way, answers to challenges. A back end
+// has these operations; acme/file_storage.hpp is the one that comes with alos.
+#ifndef ALOS_ACME_STORAGE_HPP
+#define ALOS_ACME_STORAGE_HPP
+
+#include <alos/acme/environment.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// A certificate with its key and what is known of both, kept and replaced as one. It belongs to `id`, which the
+// configuration gives it: what a path may contain, without '/', and not "." or "..".
+struct bundle {
+    std::string chain_pem; // leaf first
+    secret_text key_pem;
+    std::string meta_json; // who issued it, when, by which profile
+    std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
+};
+
+// A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
+// text does; 0 is that of one that is not there.
+struct document {
+    secret_text text;
+    std::uint64_t version = 0;
+};
+
+// The right to change what belongs to one name, for one attempt. Whoever gets it after somebody else has a higher
+// fence, and commits under an older one are refused.
+struct storage_lock {
+    std::string name;
+    std::string owner; // for people: host and process
+    std::uint64_t fence = 0;
+    std::shared_ptr<void> held; // the lock goes when the last copy of this does, at the latest
+};
+
+// Fails with errc::conflict when somebody else was faster, with errc::lock_lost when the lock is no longer held, and
+// with the operating system's errors. What fails leaves the old state; a crash at any moment leaves the old or the new.
+class storage {
+public:
+    virtual ~storage() = default;
+
+    // The ids of all certificates.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> certificates() = 0;
+
+    // The current generation, or the highest whose key and chain fit when that one is missing or broken; none at all
+    // is success without a value.
+    [[nodiscard]] virtual awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) = 0;
+
+    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
+    store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
+
+    // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
+    [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
+
+    // Replaces the version `expected`; without one, whatever is there. Returns the new version.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
+                                                                  std::optional<std::uint64_t> expected) = 0;
+
+    // One that is not there is erased already.
+    [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key) = 0;
+
+    // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
+    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
+
+    // Nothing when somebody else has it. Never waits.
+    [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
+    [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
+
+    // Waits until certificates or documents may have changed, by this process or another: "certificates", or the first
+    // part of a key. Never completes where that cannot be told.
+    [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
+};
+
+}
+
+#endif
