@@ -229,10 +229,11 @@ def negotiates_alpn():
 
 
 def checks_expectations():
-    exchange("-expect-server-name", "test", "-expect-version", 772, "-expect-no-hrr", "-expect-curve-id", 29)
+    exchange("-expect-server-name", "test", "-expect-version", 772, "-expect-no-hrr", "-curves", 29, "-expect-curve-id",
+             29)
     refuses("-expect-server-name", "other", text="server name: test")
     refuses("-expect-hrr", text="there was no HelloRetryRequest")
-    refuses("-expect-curve-id", 23, text="group: x25519")
+    refuses("-curves", 29, "-expect-curve-id", 23, text="group: x25519")
     refuses("-handshake-never-done", text="the handshake was completed")
 
 

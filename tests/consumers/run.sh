@@ -31,7 +31,7 @@ install_alos()
     meson setup "$work/alos" "$source" $native --prefix "$work/installed" --libdir lib \
         -Dtests=disabled -Dexamples=disabled -Dbench=disabled
     meson install -C "$work/alos"
-    PKG_CONFIG_PATH=$work/installed/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+    export PKG_CONFIG_PATH="$work/installed/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
 }
 
 case $kind in

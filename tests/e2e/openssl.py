@@ -23,8 +23,8 @@ def takes(server, suite, group, key):
     def case():
         said = say(*command(server, "-ign_eof", "-ciphersuites", suite, "-groups", group, "-sigalgs", schemes[key]),
                    given=request)
-        contains(said, f"TLSv1.3, Cipher is {suite}", f"Server Temp Key: {groups[group]}", "return code: 0 (ok)",
-                 f"subject=CN = {key}", page)
+        contains(said.replace("CN = ", "CN="), f"TLSv1.3, Cipher is {suite}", f" Temp Key: {groups[group]}",
+                 "return code: 0 (ok)", f"subject=CN={key}", page)
         holds("unexpected eof" not in said, said)
     return f"{suite} {group} {key}", case
 
@@ -34,7 +34,7 @@ def is_asked_again():
     with Server("--groups", "secp384r1") as server:
         said = say(*command(server, "-ign_eof", "-msg", "-groups", "X25519:P-384"), given=request)
         equal(said.count("], ClientHello"), 2)
-        contains(said, "Server Temp Key: ECDH, secp384r1", page)
+        contains(said, " Temp Key: ECDH, secp384r1", page)
 
 
 @contextlib.contextmanager
