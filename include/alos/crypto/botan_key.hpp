@@ -187,14 +187,15 @@ inline bool is_usable_algorithm(byte_view algorithm) noexcept
 
 inline outcome<private_key_ptr> load_private_key(byte_view algorithm, byte_view key)
 {
+    // Whatever else this build of Botan can read.
+    if (!is_usable_algorithm(algorithm))
+        return failure{errc::unsupported_key, "TLS 1.3 cannot be served here with a private key of this type; use "
+                                              "ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more"};
     try {
         return std::make_shared<const private_key>(
             Botan::PKCS8::load_key(std::span<const std::uint8_t>(private_key_info(algorithm, key))));
     } catch (const std::exception&) {
-        if (is_usable_algorithm(algorithm))
-            return unreadable_key();
-        return failure{errc::unsupported_key, "TLS 1.3 cannot be served here with a private key of this type; use "
-                                              "ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more"};
+        return unreadable_key();
     }
 }
 
