@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 
@@ -101,16 +102,11 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
         return respond_with_status(res, 404);
 
     // Modification time to the nanosecond, and size: strong enough that a range of another version is never joined.
-    std::array<char, 48> etag;
-    char* end = etag.data();
-    *end++ = '"';
-    end = std::to_chars(end, etag.data() + etag.size(), about.st_mtim.tv_sec, 16).ptr;
-    *end++ = '.';
-    end = std::to_chars(end, etag.data() + etag.size(), about.st_mtim.tv_nsec, 16).ptr;
-    *end++ = '-';
-    end = std::to_chars(end, etag.data() + etag.size(), about.st_size, 16).ptr;
-    *end++ = '"';
-    const representation have{{etag.data(), end}, about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
+    std::array<char, 64> etag;
+    const int length = std::snprintf(etag.data(), etag.size(), "\"%llx.%lx-%llx\"",
+                                     static_cast<long long>(about.st_mtim.tv_sec), about.st_mtim.tv_nsec,
+                                     static_cast<long long>(about.st_size));
+    const representation have{{etag.data(), static_cast<std::size_t>(length)}, about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
 
     selection chosen{res.status(), 0, have.size};
     const bool is_get = asked != nullptr && (asked->method() == verb::get || asked->method() == verb::head);

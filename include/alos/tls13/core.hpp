@@ -122,10 +122,9 @@ public:
     // Sends a handshake message and adds it to the transcript.
     void send(handshake_type type, byte_view body)
     {
-        byte_vector message;
+        byte_vector message{static_cast<std::uint8_t>(type)};
         message.reserve(4 + body.size());
         writer out(message);
-        out.u8(static_cast<std::uint8_t>(type));
         out.vector24([&] { out.bytes(body); });
         handshake_->messages.add(message);
         writer_.append(content_type::handshake, message);
