@@ -307,3 +307,97 @@ TEST_CASE_FIXTURE(fixture, "challenge certificates come and go without touching 
     CHECK(certs.served().load()->challenge("b.test") == nullptr);
     CHECK(certs.list_certs().size() == 2);
 }
+
+TEST_CASE_FIXTURE(fixture, "set_challenges: several at one moment, the reverse names of addresses too (RFC 8738 6)")
+{
+    const std::string v4 = "1.2.0.192.in-addr.arpa";
+    const std::string v6 = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+    REQUIRE(certs.add_self_signed_cert("a.test").has_value());
+    const credential_ptr one = certs.served().load()->find("a.test")[0];
+    REQUIRE(certs.set_challenges({{v4, one}, {v6, one}, {"B.test", one}}).has_value());
+    for (const std::string& name : {v4, v6, std::string("b.test")})
+        CHECK(certs.served().load()->challenge(name) == one.get());
+    const auto before = certs.served().load();
+    CHECK(certs.set_challenges({{v4, nullptr}, {"not a name", one}}).error().code == errc::bad_name);
+    CHECK(certs.served().load() == before);
+    REQUIRE(certs.set_challenges({{v4, nullptr}, {v6, nullptr}}).has_value());
+    CHECK(certs.served().load()->challenge(v4) == nullptr);
+    CHECK(certs.served().load()->challenge("b.test") == one.get());
+}
+
+namespace {
+
+credential_ptr from_acme(const std::string& name, key_kind kind = key_kind::ecdsa_p256)
+{
+    const pem_pair made = for_name(name, kind);
+    return make_credential(made.certificate, as_text(made.key), {.from = source::acme}).value();
+}
+
+}
+
+TEST_CASE_FIXTURE(fixture, "add_credentials: all at one moment, or none")
+{
+    const credential_ptr a = from_acme("a.test");
+    REQUIRE(certs.add_credentials({{"A.test", a}, {"b.test", from_acme("b.test")}, {"a.test", from_acme("a.test")}})
+                .has_value());
+    CHECK(certs.list_certs().size() == 2);
+    CHECK(certs.served().load()->find("a.test")[0] != a); // the later one of the same key type
+    const auto before = certs.served().load();
+    CHECK(certs.add_credentials({{"c.test", a}, {"not a name", a}}).error().code == errc::bad_name);
+    CHECK(certs.add_credentials({{"c.test", a}, {"d.test", nullptr}}).error().code == errc::bad_configuration);
+    CHECK(certs.served().load() == before);
+}
+
+TEST_CASE_FIXTURE(fixture, "add_credentials: a thousand are published once")
+{
+    const credential_ptr one = from_acme("a.test");
+    named_credentials many;
+    for (int i = 0; i < 1000; ++i)
+        many.emplace_back("n" + std::to_string(i) + ".test", one);
+    REQUIRE(certs.add_credentials(many).has_value());
+    REQUIRE(certs.add_credentials(many).has_value());
+    CHECK(certs.list_certs().size() == 1000);
+    CHECK(certs.served().load()->knows("n999.test"));
+}
+
+TEST_CASE_FIXTURE(fixture, "a certificate from ACME takes the place of the self-signed one, whatever its key")
+{
+    REQUIRE(certs.add_self_signed_cert("a.test").has_value());
+    REQUIRE(certs.add_credential("a.test", from_acme("a.test", key_kind::rsa_2048)).has_value());
+    CHECK(served("a.test") == "RSA 2048");
+    REQUIRE(certs.add_credential("a.test", from_acme("a.test")).has_value());
+    CHECK(served("a.test") == "RSA 2048+ECDSA P-256");
+}
+
+TEST_CASE_FIXTURE(fixture, "remove_credential takes one away and leaves the others")
+{
+    const credential_ptr mine = from_acme("a.test");
+    REQUIRE(certs.add_credential("a.test", mine).has_value());
+    REQUIRE(certs.add_cert("a.test", pem("rsa.crt"), pem("rsa.key")).has_value());
+    REQUIRE(certs.remove_credential("A.test", mine).has_value());
+    CHECK(served("a.test") == "RSA 2048");
+    REQUIRE(certs.remove_credential("a.test", mine).has_value());
+    REQUIRE(certs.remove_credential("unknown.test", mine).has_value());
+    REQUIRE(certs.add_credential("b.test", mine).has_value());
+    REQUIRE(certs.remove_credential("b.test", mine).has_value());
+    CHECK_FALSE(certs.served().load()->knows("b.test"));
+    CHECK(certs.list_certs().size() == 1);
+    CHECK(certs.remove_credential("not a name", mine).error().code == errc::bad_name);
+}
+
+TEST_CASE_FIXTURE(fixture, "refuse: unrecognized_name until there is a certificate (RFC 6066 3)")
+{
+    REQUIRE(certs.refuse("Soon.test", true).has_value());
+    REQUIRE(certs.refuse(std::vector<std::string>{"x.test", "*.x.test"}, true).has_value());
+    const auto refuses = [&](std::string_view name) { return certs.served().load()->refuses(name); };
+    CHECK(refuses("soon.test"));
+    CHECK(refuses("a.x.test"));
+    CHECK_FALSE(refuses("other.test"));
+    REQUIRE(certs.add_credential("soon.test", from_acme("soon.test")).has_value());
+    CHECK_FALSE(refuses("soon.test"));
+    REQUIRE(certs.remove_cert("soon.test").has_value());
+    CHECK(refuses("soon.test"));
+    REQUIRE(certs.refuse("soon.test", false).has_value());
+    CHECK_FALSE(refuses("soon.test"));
+    CHECK(certs.refuse("not a name", true).error().code == errc::bad_name);
+}

@@ -199,3 +199,18 @@ TEST_CASE("1,000 certificates: built and looked up without a thought about time"
     CHECK(built - start < std::chrono::seconds(5));
     CHECK(looked_up - built < std::chrono::seconds(5));
 }
+
+TEST_CASE("refused names: exact and one label below a wildcard, as long as nothing is stored for them (RFC 6066 3)")
+{
+    const snapshot map({{"default.test", {made("D")}}, {"www.a.test", {made("W")}}}, "", {},
+                       {"a.test", "*.a.test", "test", "192.0.2.1"});
+    for (const std::string_view name : {"a.test", "A.TEST.", "b.a.test", "test"}) {
+        CAPTURE(name);
+        CHECK(map.refuses(name));
+    }
+    for (const std::string_view name : {"", "www.a.test", "c.b.a.test", "b.test", "default.test", ".a.test", "a..test"}) {
+        CAPTURE(name);
+        CHECK_FALSE(map.refuses(name));
+    }
+    CHECK_FALSE(snapshot().refuses("a.test"));
+}

@@ -31,7 +31,7 @@ const snapshot& names()
             {"*.api.example.com", {with_names({"*.api.example.com", "*.test"})}},
             {"xn--bcher-kva.example", {with_names({"*.com"})}},
         },
-        {}, {{"example.com", {with_names({})}}});
+        {}, {{"example.com", {with_names({})}}}, {"soon.test", "*.soon.test", "example.com"});
     return map;
 }
 
@@ -49,6 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (canonical.empty()) {
         require(!names().knows(name));
         require(names().challenge(name) == nullptr);
+        require(!names().refuses(name));
     } else {
         const std::string again(canonical.text());
         require(host_name(again).text() == again);
@@ -56,6 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(again.size() == max_name_size || names().find(again + ".").data() == found.data());
         require(names().knows(again) == names().knows(name));
         require((names().challenge(name) != nullptr) == (again == "example.com"));
+        require(names().refuses(again) == names().refuses(name));
+        require(!names().refuses(name) || (!names().knows(name) && again.ends_with("soon.test")));
         if (!names().knows(name))
             require(found.data() == names().find({}).data());
     }

@@ -23,6 +23,7 @@ WITHOUT_TEST = {
 TESTED_IN = {
     "error.hpp": "cert/registry.cpp",
     "bytes.hpp": "codec.cpp",
+    "cert/listed.hpp": "cert/registry.cpp",
     "tls13/extensions.hpp": "tls13/must_4_2.cpp",
     "tls13/client_hello.hpp": "tls13/must_4_1.cpp",
     "tls13/server_hello.hpp": "tls13/must_4_1.cpp",

@@ -2,32 +2,21 @@
 #ifndef ALOS_CERT_REGISTRY_HPP
 #define ALOS_CERT_REGISTRY_HPP
 
+#include <alos/cert/listed.hpp>
 #include <alos/cert/self_signed.hpp>
 #include <alos/cert/store.hpp>
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 namespace alos::inline v0::cert {
 
-// One line of list_certs().
-struct listed_certificate {
-    std::string domain;             // what it is stored under
-    std::vector<std::string> names; // that it contains: DNS names, then IP addresses
-    source from = source::manual;
-    std::string subject;
-    std::string issuer;
-    system_time not_before;
-    system_time not_after;
-    std::string key_type;
-    std::string fingerprint; // SHA-256 in hex
-    bool is_default = false;
-    bool is_expired = false;
-    bool is_not_yet_valid = false;
-    bool names_its_domain = true; // false: clients that check refuse it for `domain`
-};
+// Credentials that were made elsewhere, each with the domain it is to be stored under.
+using named_credentials = std::vector<std::pair<std::string, credential_ptr>>;
 
 // One certificate in a server's settings.
 struct file_settings {
@@ -136,26 +125,84 @@ public:
     // Adds or replaces a credential that was made elsewhere: by ACME, or with a key in an HSM.
     [[nodiscard]] outcome<> add_credential(std::string_view domain, credential_ptr made)
     {
-        if (!made)
-            return failure{errc::bad_configuration, "there is no credential to be added for " + std::string(domain)};
-        return put(domain, std::move(made), action::add);
+        return add_credentials({{std::string(domain), std::move(made)}});
     }
 
-    // A certificate for one tls-alpn-01 challenge (RFC 8737 3); null takes it away.
-    [[nodiscard]] outcome<> set_challenge(std::string_view domain, credential_ptr made)
+    // The same for many: all of them at one moment, or none.
+    [[nodiscard]] outcome<> add_credentials(named_credentials made)
+    {
+        const std::lock_guard lock(mutex_);
+        state next = state_;
+        if (auto done = place_all(next, std::move(made)); !done)
+            return done;
+        publish(std::move(next));
+        return {};
+    }
+
+    // Removes this one; what else is stored under the domain stays. One that is not there is removed already.
+    [[nodiscard]] outcome<> remove_credential(std::string_view domain, const credential_ptr& made)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
-            std::erase_if(next.challenges, [&](const entry& one) { return one.domain == spelled; });
-            if (made)
-                next.challenges.push_back({spelled, {std::move(made)}});
+            if (entry* home = find(next.entries, spelled))
+                std::erase(home->credentials, made);
+            std::erase_if(next.entries, [](const entry& one) { return one.credentials.empty(); });
             return {};
         });
+    }
+
+    // A certificate for one tls-alpn-01 challenge (RFC 8737 3); null takes it away. That for an address has the name
+    // that clients send for it: 1.2.0.192.in-addr.arpa (RFC 8738 6).
+    [[nodiscard]] outcome<> set_challenge(std::string_view domain, credential_ptr made)
+    {
+        return set_challenges({{std::string(domain), std::move(made)}});
+    }
+
+    // The same for several, at one moment.
+    [[nodiscard]] outcome<> set_challenges(named_credentials made)
+    {
+        const std::lock_guard lock(mutex_);
+        state next = state_;
+        for (auto& [domain, each] : made) {
+            const auto spelled = parse_domain(domain);
+            if (!spelled)
+                return bad_name(domain);
+            std::erase_if(next.challenges, [&](const entry& one) { return one.domain == *spelled; });
+            if (each)
+                next.challenges.push_back({*spelled, {std::move(each)}});
+        }
+        publish(std::move(next));
+        return {};
+    }
+
+    // Whether clients that ask for this domain get the alert unrecognized_name (RFC 6066 3) instead of the default
+    // certificate, as long as there is none for it.
+    [[nodiscard]] outcome<> refuse(std::string_view domain, bool refused)
+    {
+        return refuse(std::vector{std::string(domain)}, refused);
+    }
+
+    // The same for several, at one moment.
+    [[nodiscard]] outcome<> refuse(const std::vector<std::string>& domains, bool refused)
+    {
+        const std::lock_guard lock(mutex_);
+        state next = state_;
+        for (const std::string& domain : domains) {
+            const auto spelled = parse_domain(domain);
+            if (!spelled)
+                return bad_name(domain);
+            if (refused)
+                next.refused.insert(*spelled);
+            else
+                next.refused.erase(*spelled);
+        }
+        publish(std::move(next));
+        return {};
     }
 
     // Loads what settings name, all of it or nothing, and makes `default_domain` the default unless it is empty.
     [[nodiscard]] outcome<> add_files(const std::vector<file_settings>& files, std::string_view default_domain = {})
     {
-        std::vector<std::pair<std::string, credential_ptr>> loaded;
+        named_credentials loaded;
         for (const file_settings& one : files) {
             auto made = load_files(one.domain, one.cert_file, one.key_file, one.passphrase);
             if (!made)
@@ -165,13 +212,8 @@ public:
         }
         const std::lock_guard lock(mutex_);
         state next = state_;
-        for (auto& [domain, made] : loaded) {
-            const auto spelled = parse_domain(domain);
-            if (!spelled)
-                return bad_name(domain);
-            warn_about(*spelled, *made);
-            place(next, *spelled, std::move(made), action::add);
-        }
+        if (auto done = place_all(next, std::move(loaded)); !done)
+            return done;
         if (!default_domain.empty()) {
             const auto spelled = parse_domain(default_domain);
             if (!spelled || !find(next.entries, *spelled))
@@ -201,6 +243,7 @@ private:
     struct state {
         std::vector<entry> entries;
         std::vector<entry> challenges;
+        std::set<std::string> refused;
         std::string default_domain;
     };
 
@@ -248,31 +291,6 @@ private:
         return one.about.addresses.empty() ? "default" : one.about.addresses.front();
     }
 
-    static listed_certificate describe(const std::string& domain, const credential& one, system_time now,
-                                       bool is_default)
-    {
-        listed_certificate line;
-        line.domain = domain;
-        line.names = one.about.names;
-        line.names.insert(line.names.end(), one.about.addresses.begin(), one.about.addresses.end());
-        line.from = one.from;
-        line.subject = one.about.subject;
-        line.issuer = one.about.issuer;
-        line.not_before = one.about.not_before;
-        line.not_after = one.about.not_after;
-        line.key_type = one.about.key_type;
-        for (const std::uint8_t byte : one.about.fingerprint) {
-            constexpr std::string_view digits = "0123456789abcdef";
-            line.fingerprint += digits[byte >> 4];
-            line.fingerprint += digits[byte & 0x0f];
-        }
-        line.is_default = is_default;
-        line.is_expired = now >= one.about.not_after;
-        line.is_not_yet_valid = now < one.about.not_before;
-        line.names_its_domain = names_domain(one.about, domain);
-        return line;
-    }
-
     [[nodiscard]] outcome<credential_ptr> load_files(std::string_view domain, const std::string& cert_file,
                                        const std::string& key_file, std::string_view passphrase) const
     {
@@ -313,29 +331,51 @@ private:
     [[nodiscard]] outcome<> put(std::string_view domain, credential_ptr made, action how)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
-            if (how == action::update && !find(next.entries, spelled))
+            entry* home = find(next.entries, spelled);
+            if (!home && how == action::update)
                 return unknown(spelled);
             warn_about(spelled, *made);
-            place(next, spelled, std::move(made), how);
+            place(home ? *home : next.entries.emplace_back(entry{spelled, {}}), std::move(made), how);
             return {};
         });
     }
 
-    static void place(state& next, const std::string& domain, credential_ptr made, action how)
+    // Many at once, without looking through all domains for each of them.
+    [[nodiscard]] outcome<> place_all(state& next, named_credentials made) const
     {
-        entry* home = find(next.entries, domain);
-        if (!home)
-            home = &next.entries.emplace_back(entry{domain, {}});
-        const auto same = std::ranges::find_if(home->credentials, [&](const credential_ptr& one) {
+        std::map<std::string, std::size_t, std::less<>> homes;
+        for (std::size_t i = 0; i < next.entries.size(); ++i)
+            homes.try_emplace(next.entries[i].domain, i);
+        for (auto& [domain, each] : made) {
+            const auto spelled = parse_domain(domain);
+            if (!spelled)
+                return bad_name(domain);
+            if (!each)
+                return failure{errc::bad_configuration, "there is no credential to be added for " + domain};
+            warn_about(*spelled, *each);
+            const auto [home, is_new] = homes.try_emplace(*spelled, next.entries.size());
+            if (is_new)
+                next.entries.push_back({*spelled, {}});
+            place(next.entries[home->second], std::move(each), action::add);
+        }
+        return {};
+    }
+
+    static void place(entry& home, credential_ptr made, action how)
+    {
+        // What only stood in for the certificate that has come now would be chosen by who likes its key better.
+        if (made->from == source::acme)
+            std::erase_if(home.credentials, [](const credential_ptr& one) { return one->from == source::self_signed; });
+        const auto same = std::ranges::find_if(home.credentials, [&](const credential_ptr& one) {
             return key_family(*one) == key_family(*made);
         });
-        if (same != home->credentials.end()) {
+        if (same != home.credentials.end()) {
             *same = std::move(made);
             return;
         }
         if (how == action::update)
-            home->credentials.clear();
-        home->credentials.push_back(std::move(made));
+            home.credentials.clear();
+        home.credentials.push_back(std::move(made));
     }
 
     // Applies `edit` to a copy of the state and serves that, unless it fails.
@@ -355,7 +395,8 @@ private:
 
     void publish(state next)
     {
-        store_.publish(std::make_shared<const snapshot>(next.entries, next.default_domain, next.challenges));
+        store_.publish(
+            std::make_shared<const snapshot>(next.entries, next.default_domain, next.challenges, next.refused));
         state_ = std::move(next);
     }
 

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace alos::inline v0::cert {
@@ -81,17 +83,20 @@ private:
 //   1. a host name finds the credentials stored under exactly that domain, else those that name it exactly,
 //   2. else those stored under its wildcard, else those that name its wildcard,
 //   3. without a host name (none was sent, or not a valid one) the local address finds its certificate,
-//   4. else the default domain answers, or the first one stored when there is no default.
+//   4. else the default domain answers, or the first one stored when there is no default, unless the name is refused.
 // A domain that was given wins over the names inside other certificates; of those the first stored wins.
 class snapshot {
 public:
     snapshot() = default;
 
-    // `challenges` have exact names and one credential each (RFC 8737), and are found by challenge() only.
+    // `challenges` have exact names and one credential each (RFC 8737), and are found by challenge() only. `refused`
+    // are domains that get no other's certificate.
     explicit snapshot(std::vector<entry> entries, std::string_view default_domain = {},
-                      std::vector<entry> challenges = {})
+                      std::vector<entry> challenges = {}, const std::set<std::string>& refused = {})
         : entries_(std::move(entries)), challenge_entries_(std::move(challenges))
     {
+        for (const std::string& domain : refused)
+            refused_.insert(domain.starts_with("*.") ? domain.substr(1) : domain);
         std::erase_if(entries_, [](const entry& one) { return one.credentials.empty(); });
         std::erase_if(challenge_entries_, [](const entry& one) { return one.credentials.empty(); });
         for (const entry& one : entries_)
@@ -125,6 +130,19 @@ public:
     {
         const host_name name(server_name);
         return !name.empty() && !find_name(name.text()).empty();
+    }
+
+    // Whether clients that ask for this name are to be sent away (RFC 6066 3): no certificate is stored for it, and
+    // the default is not to answer.
+    [[nodiscard]] bool refuses(std::string_view server_name) const noexcept
+    {
+        if (refused_.empty())
+            return false;
+        const host_name name(server_name);
+        const std::string_view text = name.text();
+        const std::size_t dot = std::min(text.find('.'), text.size());
+        return !text.empty() && (refused_.contains(text) || refused_.contains(text.substr(dot)))
+               && find_name(text).empty();
     }
 
     // The certificate that answers a tls-alpn-01 challenge for this name (RFC 8737 3), or null.
@@ -204,6 +222,7 @@ private:
     name_map names_;
     name_map addresses_; // by their bytes
     name_map challenges_;
+    std::unordered_set<std::string, text_hash, std::equal_to<>> refused_; // wildcards as ".example.com"
     suffix_tree wildcards_;
     std::size_t default_ = 0;
 };
