@@ -77,8 +77,11 @@ public:
     void shook_hands(error_code ec)
     {
         if (!ec) {
-            if constexpr (has_tls)
+            if constexpr (has_tls) {
                 log_handshake(host().log(), presence_.client, stream_.engine().negotiated());
+                // RFC 8737 4: the handshake was all of it.
+                open_ = open_ && stream_.engine().negotiated().alpn != tls13::acme_tls_protocol;
+            }
             return;
         }
         open_ = false;

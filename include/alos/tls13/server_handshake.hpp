@@ -67,12 +67,14 @@ flow server_handshake(Core& io, const server_config& config)
     }
 
     const std::shared_ptr<const cert::snapshot> certificates = config.certificates->load();
-    const auto protocol = choose_protocol(hello, config); // RFC 7301
+    const bool is_validation = is_acme_validation(hello); // RFC 8737 3
+    const auto protocol = is_validation ? acme_tls_protocol : choose_protocol(hello, config); // RFC 7301
     if (!protocol)
         co_return protocol.error();
     io.agreed().server_name = hello.server_name;
     io.agreed().alpn = *protocol;
-    const auto signer = choose_credential(hello, certificates->find(hello.server_name, io.local_address())); // 4.4.2.2
+    const auto signer = is_validation ? choose_challenge(hello, *certificates)
+                                      : choose_credential(hello, *certificates, io.local_address()); // 4.4.2.2
     if (!signer)
         co_return signer.error();
     io.agreed().scheme = signer->scheme;
