@@ -85,14 +85,14 @@ enum class record_type : std::uint16_t { a = 1, ns = 2, cname = 5, soa = 6, txt 
 // Names are in lower case, without the final dot; the root is empty. Bytes that no host name has are written as
 // \DDD (RFC 4343 2.1).
 struct record {
-    std::string name;
+    std::string name{};
     record_type type{};
     std::uint32_t ttl = 0; // seconds
-    std::string text;      // A, AAAA: the address in canonical form (RFC 5952)
-                           // CNAME, NS: the name; SOA: name server, mailbox, serial and the four times
-                           // TXT: its strings joined, any bytes; CAA: the value, any bytes
+    // A, AAAA: the address in canonical form (RFC 5952). CNAME, NS: the name. SOA: name server, mailbox, serial and the
+    // four times. TXT: its strings joined, any bytes. CAA: the value, any bytes.
+    std::string text{};
     std::uint8_t caa_flags = 0;
-    std::string caa_tag; // in lower case: "issue", "issuewild", "iodef", ...
+    std::string caa_tag{}; // in lower case: "issue", "issuewild", "iodef", ...
 
     friend bool operator==(const record&, const record&) = default;
 };
@@ -109,9 +109,9 @@ enum class response_code : std::uint16_t {
 
 struct answer {
     response_code code = response_code::no_error;
-    std::vector<record> records;   // the answer section: what was asked for, and the CNAMEs on the way
-    std::vector<record> authority; // NS and SOA: who is asked about the name, whose zone it is in
-    bool truncated = false;        // there is more by TCP; records are empty
+    std::vector<record> records{};   // the answer section: what was asked for, and the CNAMEs on the way
+    std::vector<record> authority{}; // NS and SOA: who is asked about the name, whose zone it is in
+    bool truncated = false;          // there is more by TCP; records are empty
     bool authoritative = false;
 };
 
