@@ -150,7 +150,7 @@ public:
     [[nodiscard]] cert::registry& certificates() noexcept { return state_->certificates; }
 
     // What plain HTTP answers below /.well-known/acme-challenge/.
-    [[nodiscard]] challenge_table& challenges() noexcept { return state_->challenges; }
+    [[nodiscard]] acme::answers& challenges() noexcept { return state_->challenges; }
 
     // For middleware: app.router.use(alos::access_log(app.log())).
     [[nodiscard]] const typename Policy::log& log() const noexcept { return state_->log; }

@@ -1,5 +1,8 @@
 #include <alos/server/redirect.hpp>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
 #include <doctest/doctest.h>
 
 using namespace alos;
@@ -27,48 +30,63 @@ TEST_CASE("RFC 9112 3.2: path_and_query drops what stands before the path")
     CHECK(path_and_query("*") == "/");
 }
 
-TEST_CASE("challenges come and go")
-{
-    challenge_table table;
-    CHECK_FALSE(table.find("token"));
-    table.put("token", "token.thumbprint");
-    table.put("token", "token.thumbprint2");
-    CHECK(table.find("token") == "token.thumbprint2");
-    table.remove("token");
-    table.remove("token");
-    CHECK_FALSE(table.find("token"));
-}
-
 namespace {
 
 struct answer {
-    unsigned status;
+    unsigned status = 0;
     std::string location;
     std::string body;
+    std::string type;
+    bool is_plain = true; // no coroutine was needed
 };
 
-answer ask(const challenge_table& table, verb method, std::string_view host, std::string_view target,
+struct question {
+    verb method = verb::get;
+    std::string_view target = "/";
+    std::string_view host = "example.com";
+    bool has_hopped = false;
+};
+
+answer ask(const redirect_routes& routes, question what)
+{
+    request req;
+    response res;
+    http::request_data& asked = http::access::data(req);
+    asked.method = what.method;
+    asked.target = what.target;
+    asked.parts.authority = what.host;
+    asked.parts.path = what.target.substr(0, what.target.find('?'));
+    if (what.has_hopped)
+        asked.headers.add("alos-acme-hop", "1");
+    http::access::data(res).request = &req;
+    const http::handler& run = routes.find(asked).run.inner;
+    const bool is_plain = run.is_plain();
+    if (is_plain) {
+        run.run(req, res);
+    } else {
+        boost::asio::io_context io;
+        boost::asio::co_spawn(io, run.start(req, res), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+        io.run();
+    }
+    const auto field = [&](std::string_view name) { return std::string(res.header(name).value_or("")); };
+    return {res.status(), field("Location"), http::access::data(res).body, field("Content-Type"), is_plain};
+}
+
+answer ask(const acme::answers& table, verb method, std::string_view host, std::string_view target,
            std::uint16_t port = 8443)
 {
     redirect_routes routes(table);
     routes.port(port);
-    request req;
-    response res;
-    http::request_data& asked = http::access::data(req);
-    asked.method = method;
-    asked.target = target;
-    asked.parts.authority = host;
-    asked.parts.path = target.substr(0, target.find('?'));
-    http::access::data(res).request = &req;
-    routes.find(asked).run.inner.run(req, res);
-    return {res.status(), std::string(res.header("Location").value_or("")), http::access::data(res).body};
+    return ask(routes, {.method = method, .target = target, .host = host});
 }
+
+const std::string challenge = "/.well-known/acme-challenge/";
 
 }
 
 TEST_CASE("plain HTTP is redirected: 301, and 308 for other methods than GET and HEAD")
 {
-    const challenge_table none;
+    const acme::answers none;
     CHECK(ask(none, verb::get, "example.com", "/a?b=c").location == "https://example.com:8443/a?b=c");
     CHECK(ask(none, verb::get, "example.com", "/").status == 301);
     CHECK(ask(none, verb::head, "example.com", "/").status == 301);
@@ -83,11 +101,136 @@ TEST_CASE("plain HTTP is redirected: 301, and 308 for other methods than GET and
 
 TEST_CASE("RFC 8555 8.3: challenges are answered over plain HTTP")
 {
-    challenge_table table;
+    acme::answers table;
     table.put("abc", "abc.thumbprint");
-    CHECK(ask(table, verb::get, "example.com", "/.well-known/acme-challenge/abc").body == "abc.thumbprint");
-    CHECK(ask(table, verb::get, "example.com", "/.well-known/acme-challenge/abc").status == 200);
-    CHECK(ask(table, verb::get, "example.com", "/.well-known/acme-challenge/other").status == 404);
-    CHECK(ask(table, verb::get, "example.com", "/.well-known/acme-challenge/").status == 404);
-    CHECK(ask(table, verb::post, "example.com", "/.well-known/acme-challenge/abc").status == 308);
+    const answer found = ask(table, verb::get, "example.com", challenge + "abc");
+    CHECK(found.body == "abc.thumbprint");
+    CHECK(found.status == 200);
+    CHECK(found.type == "application/octet-stream");
+    CHECK(ask(table, verb::head, "example.com", challenge + "abc").status == 200);
+    CHECK(ask(table, verb::get, "example.com", challenge + "other").status == 404);
+    CHECK(ask(table, verb::get, "example.com", challenge).status == 404);
+    CHECK(ask(table, verb::post, "example.com", challenge + "abc").status == 308);
+}
+
+TEST_CASE("RFC 8555 8.3: what is no token is not looked for")
+{
+    acme::answers table;
+    std::vector<std::string> asked;
+    table.also_look_in([&](std::string_view token) {
+        asked.emplace_back(token);
+        return std::optional<std::string>("elsewhere");
+    });
+    for (const std::string& bad : {std::string("a.b"), std::string("../a"), std::string("a/b"), std::string("a b"),
+                                   std::string("a="), std::string(513, 'a'), std::string("a\0", 2)}) {
+        CAPTURE(bad);
+        CHECK(ask(table, verb::get, "example.com", challenge + bad).status == 404);
+    }
+    CHECK(asked.empty());
+    CHECK(ask(table, verb::get, "example.com", challenge + std::string(512, 'a')).body == "elsewhere");
+    CHECK(ask(table, verb::get, "example.com", challenge + "aZ09_-").status == 200);
+    CHECK(asked.size() == 2);
+}
+
+namespace {
+
+// Another node, and what it was asked.
+struct node {
+    acme::answers table;
+    redirect_routes routes{table};
+    std::vector<http::outbound_request> asked;
+    outcome<http::outbound_response> says =
+        http::outbound_response{.status = 200, .fields = {}, .body = "theirs", .url = {}};
+
+    node()
+    {
+        const auto fetch = [this](http::outbound_request what) -> awaitable<outcome<http::outbound_response>> {
+            asked.push_back(std::move(what));
+            co_return says;
+        };
+        REQUIRE(routes.forward_to({"node.example:8080", fetch}).has_value());
+    }
+
+    answer get(std::string_view token, bool has_hopped = false, verb method = verb::get)
+    {
+        const std::string target = challenge + std::string(token);
+        return ask(routes, {.method = method, .target = target, .has_hopped = has_hopped});
+    }
+};
+
+}
+
+TEST_CASE_FIXTURE(node, "the other node is asked for challenges that are not ours, and only for them")
+{
+    table.put("mine", "mine.thumbprint");
+    table.also_look_in([](std::string_view token) {
+        return token == "shared" ? std::optional<std::string>("shared.thumbprint") : std::nullopt;
+    });
+    CHECK(get("mine").body == "mine.thumbprint");
+    CHECK(get("shared").body == "shared.thumbprint");
+    CHECK(get("a.b").status == 404);
+    CHECK(get("").status == 404);
+    CHECK(get("token", false, verb::post).status == 308);
+    CHECK(ask(routes, {.target = "/"}).status == 301);
+    CHECK(ask(routes, {.target = "/"}).is_plain);
+    CHECK(asked.empty());
+
+    const answer theirs = get("token");
+    CHECK(theirs.status == 200);
+    CHECK(theirs.body == "theirs");
+    CHECK(theirs.type == "application/octet-stream");
+    REQUIRE(asked.size() == 1);
+    CHECK(asked[0].method == "GET");
+    CHECK(asked[0].url == "http://node.example:8080/.well-known/acme-challenge/token");
+    CHECK(asked[0].fields == http::outbound_fields{{"Alos-Acme-Hop", "1"}});
+    CHECK(asked[0].max_body == 4096);
+    CHECK(asked[0].timeout == std::chrono::seconds(5));
+    CHECK(asked[0].max_redirects == 0);
+    CHECK(get("token", false, verb::head).status == 200);
+}
+
+TEST_CASE_FIXTURE(node, "a request that has come from another node goes no further")
+{
+    table.put("mine", "mine.thumbprint");
+    CHECK(get("mine", true).body == "mine.thumbprint");
+    CHECK(get("token", true).status == 404);
+    CHECK(asked.empty());
+}
+
+TEST_CASE_FIXTURE(node, "the node's 200 and 404 are passed on; all else is 502")
+{
+    says = http::outbound_response{.status = 404, .fields = {}, .body = "not here", .url = {}};
+    CHECK(get("token").status == 404);
+    CHECK(get("token").body == "not here");
+    for (const unsigned status : {204u, 301u, 403u, 500u}) {
+        says = http::outbound_response{.status = status, .fields = {{"Location", "http://a/"}}, .body = "x", .url = {}};
+        CHECK(get("token").status == 502);
+        CHECK(get("token").location.empty());
+    }
+    says = http::outbound_response{.status = 200, .fields = {}, .body = std::string(4096, 'x'), .url = {}};
+    CHECK(get("token").status == 200);
+    says->body += 'x';
+    CHECK(get("token").status == 502);
+    says = failure{errc::timed_out, "node.example:8080 did not answer in 5 s"};
+    CHECK(get("token").status == 502);
+}
+
+TEST_CASE_FIXTURE(node, "the node's address is host:port, and an empty one is no node")
+{
+    for (const char* bad : {"node.example", ":80", "node.example:0", "http://node.example:80", "a/b:80", "a b:80"}) {
+        CAPTURE(bad);
+        const auto refused = routes.forward_to({bad, {}});
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().code == errc::bad_configuration);
+        CHECK(refused.error().what.find(bad) != std::string::npos);
+    }
+    CHECK(get("token").body == "theirs");
+    const auto echo = [](http::outbound_request what) -> awaitable<outcome<http::outbound_response>> {
+        co_return http::outbound_response{.status = 200, .fields = {}, .body = what.url, .url = {}};
+    };
+    CHECK(routes.forward_to({"[2001:db8::1]:80", echo}).has_value());
+    CHECK(get("token").body == "http://[2001:db8::1]:80/.well-known/acme-challenge/token");
+    REQUIRE(routes.forward_to({}).has_value());
+    CHECK(get("token").status == 404);
+    CHECK(get("token").is_plain);
 }

@@ -2,11 +2,14 @@
 #ifndef ALOS_ACME_ANSWERS_HPP
 #define ALOS_ACME_ANSWERS_HPP
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace alos::inline v0::acme {
 
@@ -27,16 +30,32 @@ public:
             answers_.erase(found);
     }
 
+    // Where else find() looks: for answers that other processes have left in a storage they share. It is called from
+    // every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
+    using lookup = std::function<std::optional<std::string>(std::string_view token)>;
+    void also_look_in(lookup elsewhere)
+    {
+        auto next = elsewhere ? std::make_shared<const lookup>(std::move(elsewhere)) : nullptr;
+        const std::lock_guard lock(mutex_);
+        elsewhere_.swap(next);
+    }
+
     [[nodiscard]] std::optional<std::string> find(std::string_view token) const
     {
-        const std::lock_guard lock(mutex_);
-        const auto found = answers_.find(token);
-        return found == answers_.end() ? std::nullopt : std::optional(found->second);
+        std::shared_ptr<const lookup> elsewhere;
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto found = answers_.find(token); found != answers_.end())
+                return found->second;
+            elsewhere = elsewhere_;
+        }
+        return elsewhere ? (*elsewhere)(token) : std::nullopt;
     }
 
 private:
     mutable std::mutex mutex_;
     std::map<std::string, std::string, std::less<>> answers_;
+    std::shared_ptr<const lookup> elsewhere_;
 };
 
 }

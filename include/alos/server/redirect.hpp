@@ -1,48 +1,23 @@
 // What is spoken on the port of plain HTTP: redirects to HTTPS, and the answers to ACME's http-01 challenges
-// (RFC 8555 8.3).
+// (RFC 8555 8.3), ours or those of another node that is asked for them.
 #ifndef ALOS_SERVER_REDIRECT_HPP
 #define ALOS_SERVER_REDIRECT_HPP
 
+#include <alos/acme/answers.hpp>
+#include <alos/http/outbound.hpp>
 #include <alos/http/router.hpp>
 #include <alos/server/address.hpp>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace alos::inline v0 {
-
-// The challenges that are to be answered, by token. All members may be called from any thread.
-class challenge_table {
-public:
-    // RFC 8555 8.1: `key_authorization` is the whole answer.
-    void put(std::string_view token, std::string_view key_authorization)
-    {
-        const std::lock_guard lock(mutex_);
-        answers_.insert_or_assign(std::string(token), std::string(key_authorization));
-    }
-
-    void remove(std::string_view token)
-    {
-        const std::lock_guard lock(mutex_);
-        if (const auto found = answers_.find(token); found != answers_.end())
-            answers_.erase(found);
-    }
-
-    [[nodiscard]] std::optional<std::string> find(std::string_view token) const
-    {
-        const std::lock_guard lock(mutex_);
-        const auto found = answers_.find(token);
-        return found == answers_.end() ? std::nullopt : std::optional(found->second);
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::map<std::string, std::string, std::less<>> answers_;
-};
 
 // RFC 9110 7.2: the host of a Host field without its port; empty if it is not a host name or address that a browser
 // would have sent. A redirect must not carry anything else on.
@@ -82,13 +57,19 @@ private:
     return target.starts_with('?') ? "/" + std::string(target) : "/";
 }
 
-// The one route of plain HTTP.
+// Who knows the answers to challenges that are not ours.
+struct challenge_node {
+    std::string address; // "host:port", plain HTTP
+    // Asks it, on the executor that awaits.
+    std::function<awaitable<outcome<http::outbound_response>>(http::outbound_request)> fetch;
+};
+
+// The routes of plain HTTP.
 class redirect_routes {
 public:
-    explicit redirect_routes(const challenge_table& challenges)
-        : endpoint_{.run = {http::handler([this](request& req, response& res) { answer(req, res); }), {}},
-                    .options = streamed, // bodies are not read
-                    .names = {}}
+    explicit redirect_routes(const acme::answers& challenges)
+        : here_(route(http::handler([this](request& req, response& res) { answer(req, res); })))
+        , elsewhere_(route(http::handler([this](request& req, response& res) { return ask_node(req, res); })))
         , challenges_(challenges)
     {}
 
@@ -98,19 +79,77 @@ public:
     // The port of HTTPS; before anything is served.
     void port(std::uint16_t number) { port_ = number == 443 ? std::string() : ":" + std::to_string(number); }
 
-    [[nodiscard]] const http::endpoint& find(http::request_data&) const noexcept { return endpoint_; }
+    // Who is asked for challenges that are not ours; at any time. An empty address: nobody.
+    [[nodiscard]] outcome<> forward_to(challenge_node node)
+    {
+        if (node.address.empty()) {
+            node_.store(nullptr);
+            return {};
+        }
+        const auto parts = split_host_and_port(node.address);
+        if (!parts || parts->host.empty() || parts->port == 0 || host_of_authority(node.address).empty())
+            return failure{errc::bad_configuration,
+                           "acme_node is \"" + node.address + "\"; write \"host:port\" or \"[address]:port\""};
+        node_.store(std::make_shared<const challenge_node>(std::move(node)));
+        return {};
+    }
+
+    // Only a challenge that somebody else may know is worth a coroutine.
+    [[nodiscard]] const http::endpoint& find(http::request_data& asked) const noexcept
+    {
+        const bool somewhere = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method) && node_.load();
+        return somewhere ? elsewhere_ : here_;
+    }
 
 private:
     static constexpr std::string_view challenge_path = "/.well-known/acme-challenge/";
+    static constexpr std::size_t most_token = 512;
+    static constexpr std::size_t most_answer = 4096;
+    static constexpr std::chrono::seconds patience{5};
+
+    // Requests that one node sends to another have it, so that two that know each other end it.
+    static constexpr std::string_view hop_field = "Alos-Acme-Hop";
+
+    static http::endpoint route(http::handler run)
+    {
+        return {.run = {std::move(run), {}}, .options = streamed, .names = {}}; // bodies are not read
+    }
+
+    static bool is_safe(verb method) noexcept { return method == verb::get || method == verb::head; }
+
+    // RFC 8555 8.3: base64url and nothing else; empty if it is not.
+    static std::string_view token_of(const request& req) noexcept
+    {
+        const std::string_view token = req.path().substr(challenge_path.size());
+        const bool good = token.size() <= most_token && std::ranges::all_of(token, [](char c) {
+            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+        });
+        return good ? token : std::string_view();
+    }
+
+    // True: the answer is ours, or nobody's.
+    bool answer_challenge(std::string_view token, response& res, bool is_last) const
+    {
+        const auto found = token.empty() ? std::nullopt : challenges_.find(token);
+        if (found)
+            give(res, 200, *found);
+        else if (is_last || token.empty())
+            http::respond_with_status(res, 404);
+        else
+            return false;
+        return true;
+    }
+
+    static void give(response& res, unsigned status, std::string_view text)
+    {
+        res.status(status).set("Content-Type", "application/octet-stream").string(text);
+    }
 
     void answer(const request& req, response& res) const
     {
-        const bool safe = req.method() == verb::get || req.method() == verb::head;
+        const bool safe = is_safe(req.method());
         if (safe && req.path().starts_with(challenge_path)) {
-            if (const auto found = challenges_.find(req.path().substr(challenge_path.size())))
-                res.set("Content-Type", "application/octet-stream").string(*found);
-            else
-                http::respond_with_status(res, 404);
+            answer_challenge(token_of(req), res, true);
             return;
         }
         const std::string_view host = host_of_authority(req.host());
@@ -124,9 +163,30 @@ private:
         res.redirect(location, safe ? 301 : 308);
     }
 
-    const http::endpoint endpoint_;
-    const challenge_table& challenges_;
+    awaitable<> ask_node(const request& req, response& res) const
+    {
+        const std::shared_ptr<const challenge_node> node = node_.load();
+        const std::string_view token = token_of(req);
+        if (answer_challenge(token, res, !node || req.header(hop_field)))
+            co_return;
+        http::outbound_request ask;
+        ask.url.append("http://").append(node->address).append(challenge_path).append(token);
+        ask.fields.emplace_back(hop_field, "1");
+        ask.max_body = most_answer;
+        ask.timeout = patience;
+        auto asking = node->fetch(std::move(ask));
+        const auto said = co_await std::move(asking);
+        if (said && (said->status == 200 || said->status == 404) && said->body.size() <= most_answer)
+            give(res, said->status, said->body);
+        else
+            http::respond_with_status(res, 502);
+    }
+
+    const http::endpoint here_;
+    const http::endpoint elsewhere_;
+    const acme::answers& challenges_;
     std::string port_;
+    std::atomic<std::shared_ptr<const challenge_node>> node_;
 };
 
 }

@@ -47,7 +47,7 @@ struct server_state {
     cert::registry certificates;
     alos::router routes;
     admission gate;
-    challenge_table challenges;
+    acme::answers challenges;
     redirect_routes redirect;
     signing_pool signers;
 };
