@@ -9,6 +9,7 @@
 #include <alos/fwd.hpp>
 #include <alos/http/file.hpp>
 #include <alos/http/hooks.hpp>
+#include <alos/server/acme_link.hpp>
 #include <alos/server/crew.hpp>
 #include <alos/server/process.hpp>
 
@@ -18,6 +19,7 @@
 #include <atomic>
 #include <csignal>
 #include <functional>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -34,7 +36,10 @@ public:
     using config_type = basic_server_config<Policy>;
 
     explicit basic_server(config_type config = {})
-        : state_(std::make_shared<server_state<Policy>>(std::move(config))), router(state_->routes), crew_(state_)
+        : state_(std::make_shared<server_state<Policy>>(std::move(config)))
+        , router(state_->routes)
+        , acme_({state_->certificates, state_->challenges, log_of(*state_)}, state_->redirect, state_->config.acme)
+        , crew_(state_)
     {}
 
     basic_server(const basic_server&) = delete;
@@ -86,6 +91,7 @@ public:
     awaitable<> serve(Acceptor& acceptor)
     {
         prepare().value();
+        start_acme();
         auto work = std::make_shared<worker<Policy, typename Acceptor::executor_type>>(state_, acceptor.get_executor());
         if (!crew_.enlist(work))
             co_return;
@@ -96,13 +102,25 @@ public:
     }
 
     // Accepts no more, lets requests in flight finish until the deadline, then cuts the rest. Does not wait for that.
-    void stop() { crew_.tell(order::drain); }
+    void stop()
+    {
+        acme_.stop();
+        crew_.tell(order::drain);
+    }
 
     // Ends everything now.
-    void cut() { crew_.tell(order::cut); }
+    void cut()
+    {
+        acme_.stop();
+        crew_.tell(order::cut);
+    }
 
     // Returns when the threads have ended, which they do after stop(). Not from a handler.
-    void wait() { crew_.wait(); }
+    void wait()
+    {
+        crew_.wait();
+        acme_.wait();
+    }
 
     // Where clients can connect, once start() has returned and not while it runs: "127.0.0.1:8443".
     [[nodiscard]] std::vector<std::string> addresses() const { return texts_of(https_); }
@@ -144,10 +162,91 @@ public:
     }
     [[nodiscard]] outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
     [[nodiscard]] outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
-    [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const { return state_->certificates.list_certs(); }
+    [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const
+    {
+        auto lines = state_->certificates.list_certs();
+        acme_.annotate(lines);
+        return lines;
+    }
 
     // All of the above, and credentials made elsewhere.
     [[nodiscard]] cert::registry& certificates() noexcept { return state_->certificates; }
+
+    // Certificates by ACME (RFC 8555), at any time until stop(). All of it needs <alos/acme.hpp> in one .cpp of the
+    // program, and fails with that advice without. What is obtained is served when it is there and renewed in time.
+
+    // Adds these domains to those of the configuration; the rest takes the place of its settings.
+    [[nodiscard]] outcome<> enable_acme(acme::config settings) { return acme_.enable(std::move(settings)); }
+
+    // One more certificate, by the settings that there are. Empty email: theirs.
+    [[nodiscard]] outcome<> add_acme_domain(std::string_view domain, std::string_view email = {})
+    {
+        acme::certificate_names names{std::string(domain)};
+        names.email = email;
+        return acme_.add(std::move(names));
+    }
+
+    // A domain whose certificate comes from elsewhere: the same as add_cert().
+    [[nodiscard]] outcome<> add_domain_cert(std::string_view domain, std::string_view cert_pem,
+                                            std::string_view key_pem)
+    {
+        return add_cert(domain, cert_pem, key_pem);
+    }
+
+    // Its certificate is no longer served nor renewed, but kept in the storage.
+    [[nodiscard]] outcome<> remove_acme_domain(std::string_view domain)
+    {
+        const auto manager = acme_.require();
+        return manager ? (*manager)->remove_domain(domain) : outcome<>(manager.error());
+    }
+
+    // These three may be awaited on any executor; see acme::service.
+
+    // A new certificate with a new key, now.
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
+                                                   std::function<void(const acme::event&)> told = {})
+    {
+        const auto manager = acme_.require();
+        if (!manager)
+            co_return manager.error();
+        auto renewal = (*manager)->force_renew(std::move(domain), std::move(told));
+        co_return co_await std::move(renewal);
+    }
+
+    // The certificate for a name, ordered if there is none.
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
+    {
+        const auto manager = acme_.require();
+        if (!manager)
+            co_return manager.error();
+        auto order = (*manager)->obtain(std::move(name));
+        co_return co_await std::move(order);
+    }
+
+    // Revokes the current certificate for a reason of RFC 5280 5.3.1, and replaces it.
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason = 0)
+    {
+        const auto manager = acme_.require();
+        if (!manager)
+            co_return manager.error();
+        auto revocation = (*manager)->revoke(std::move(domain), reason);
+        co_return co_await std::move(revocation);
+    }
+
+    // Where each of them stands, as values and as JSON.
+    [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const
+    {
+        const acme::service* manager = acme_.get();
+        return manager ? manager->certificates() : std::vector<acme::certificate_status>();
+    }
+    [[nodiscard]] std::string acme_certificates_json() const
+    {
+        const acme::service* manager = acme_.get();
+        return manager ? manager->certificates_json() : "[]";
+    }
+
+    // Called with everything that happens to them, on the manager's thread.
+    void on_acme_event(std::function<void(const acme::event&)> told) { acme_.on_event(std::move(told)); }
 
     // What plain HTTP answers below /.well-known/acme-challenge/.
     [[nodiscard]] acme::answers& challenges() noexcept { return state_->challenges; }
@@ -185,8 +284,12 @@ private:
             for (listeners& each : http_)
                 members.back()->work->listen(std::move(each.sockets[i]), traffic::http);
         }
+        start_acme();
         log_start(threads);
-        return crew_.start(std::move(members), std::move(on_end));
+        auto running = crew_.start(std::move(members), std::move(on_end));
+        if (!running)
+            acme_.stop();
+        return running;
     }
 
     // Routes and certificates, once.
@@ -204,18 +307,49 @@ private:
             return built;
         if (auto good = tls13::check(state_->config.tls); !good)
             return good;
+        if (auto able = acme_.check(); !able)
+            return able;
         const auto& config = state_->config;
         std::vector<cert::file_settings> files = config.certs;
         if (!config.tls_cert_file.empty())
             files.insert(
                 files.begin(),
                 {.domain = {}, .cert_file = config.tls_cert_file, .key_file = config.tls_key_file, .passphrase = {}});
+        if (acme_.is_in_charge())
+            return certificates().add_files(files);
         if (files.empty() && list_certs().empty()) {
-            if (auto kept = certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, config.self_signed);
-                !kept)
+            if (auto kept = add_default_cert(); !kept)
                 return kept;
         }
         return certificates().add_files(files, config.default_domain);
+    }
+
+    [[nodiscard]] outcome<> add_default_cert()
+    {
+        return certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, state_->config.self_signed);
+    }
+
+    // Challenges can be answered: the manager may begin. What fails keeps nobody from being served.
+    void start_acme()
+    {
+        const auto report = [&](const outcome<>& done) {
+            if (!done)
+                log_event(state_->log, log_level::error, "acme.start", {{"reason", done.error().what}});
+        };
+        report(acme_.open(!http_.empty()));
+        if (!acme_.is_in_charge())
+            return;
+        if (!acme_.sends_alerts() && state_->certificates.list_certs().empty())
+            report(add_default_cert());
+        if (const std::string& domain = state_->config.default_domain; !domain.empty())
+            report(set_default_cert(domain));
+    }
+
+    static auto log_of(const server_state<Policy>& state)
+    {
+        return [&state](log_level level, std::string_view event, std::initializer_list<log_field> fields) {
+            log_event(state.log, level, event, fields);
+        };
     }
 
     [[nodiscard]] outcome<> open(std::size_t threads)
@@ -314,6 +448,7 @@ private:
         return 0;
     }
 
+    acme_link acme_;
     crew<Policy> crew_;
     std::vector<listeners> https_;
     std::vector<listeners> http_;

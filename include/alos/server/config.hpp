@@ -2,6 +2,7 @@
 #ifndef ALOS_SERVER_CONFIG_HPP
 #define ALOS_SERVER_CONFIG_HPP
 
+#include <alos/acme/config.hpp>
 #include <alos/cert/registry.hpp>
 #include <alos/log.hpp>
 #include <alos/policy.hpp>
@@ -34,6 +35,10 @@ struct basic_server_config {
 
     // Where a self-signed certificate is kept when no other is given.
     cert::self_signed_files self_signed{};
+
+    // Certificates by ACME: .acme = {.email = "admin@example.com", .domains = {"example.com", "www.example.com"}}.
+    // Needs <alos/acme.hpp> in one .cpp of the program. Used when there are domains here or when one is added later.
+    alos::acme::config acme{};
 
     // Threads that serve, each with its own listening socket; 0: one per core.
     unsigned threads = 0;
