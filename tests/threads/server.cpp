@@ -30,7 +30,8 @@ using boost::asio::ip::tcp;
 // A blocking client of another implementation. Throws when the connection breaks.
 class https_client final : public Botan::TLS::Callbacks, public std::enable_shared_from_this<https_client> {
 public:
-    static std::shared_ptr<https_client> connect(std::uint16_t port, const std::string& name)
+    static std::shared_ptr<https_client> connect(std::uint16_t port, const std::string& name,
+                                                 const std::vector<std::string>& protocols = {})
     {
         auto made = std::make_shared<https_client>();
         made->socket_.connect({boost::asio::ip::address_v4::loopback(), port});
@@ -39,9 +40,14 @@ public:
             std::make_shared<Botan::TLS::Text_Policy>(
                 "allow_tls12 = false\nallow_tls13 = true\nkey_exchange_groups = x25519\n"),
             std::make_shared<Botan::System_RNG>(), Botan::TLS::Server_Information(name),
-            Botan::TLS::Protocol_Version::TLS_V13);
-        while (!made->client_->is_active())
-            made->receive();
+            Botan::TLS::Protocol_Version::TLS_V13, protocols);
+        try {
+            while (!made->client_->is_active())
+                made->receive();
+        } catch (...) {
+            made->close();
+            throw;
+        }
         return made;
     }
 
@@ -56,6 +62,19 @@ public:
         while (answer_.size() < end + 4 + length)
             receive();
         return answer_.substr(end + 4);
+    }
+
+    [[nodiscard]] std::string protocol() const { return client_->application_protocol(); }
+
+    // Whether the server says goodbye, and nothing else.
+    [[nodiscard]] bool is_ended()
+    {
+        try {
+            while (answer_.empty())
+                receive();
+        } catch (const std::runtime_error&) {
+        }
+        return answer_.empty() && client_->is_closed_for_reading();
     }
 
     // The owner has to do this, as Botan's client holds what calls it back.
@@ -160,6 +179,29 @@ TEST_CASE("certificates are swapped under load, and nothing is dropped")
     test.app.stop();
     test.app.wait();
     CHECK(test.app.connections() == 0);
+}
+
+TEST_CASE("RFC 8737 4: a validation is a handshake and a goodbye; others never see its certificate")
+{
+    fixture test;
+    const auto made = cert::make_self_signed({"challenge.test"}, std::chrono::system_clock::now()).value();
+    const auto challenge = cert::make_credential(made.certificate, as_text(made.key), {}).value();
+    test.app.certificates().set_challenge("a.test", challenge).value();
+
+    const auto validation = https_client::connect(test.app.port(), "a.test", {"acme-tls/1"});
+    CHECK(validation->name == "challenge.test");
+    CHECK(validation->protocol() == "acme-tls/1");
+    CHECK(validation->is_ended());
+    validation->close();
+
+    const auto browser = https_client::connect(test.app.port(), "a.test", {"acme-tls/1", "http/1.1"});
+    CHECK(browser->name == "a.test");
+    CHECK(browser->protocol() == "http/1.1");
+    CHECK(browser->get("/") == "a.test");
+    browser->close();
+
+    test.app.certificates().set_challenge("a.test", nullptr).value();
+    CHECK_THROWS(https_client::connect(test.app.port(), "a.test", {"acme-tls/1"}));
 }
 
 TEST_CASE("stop under load: every answer that came is whole, and nothing leaks")
