@@ -95,7 +95,8 @@ TEST_CASE("RFC 8737 3: EncryptedExtensions say acme-tls/1, and nothing else")
     tls.client.hello.set(alpn, protocols({"acme-tls/1"}));
     tls.client.hello.set(extension_type::server_name, server_name(reverse_v4));
     tls.feed(tls.client.client_hello());
-    const byte_vector expected = joined({{{0x00, 0x11, 0x00, 0x10, 0x00, 0x0d, 0x00, 0x0b, 0x0a}}, as_bytes("acme-tls/1")});
+    const byte_vector frame{0x00, 0x11, 0x00, 0x10, 0x00, 0x0d, 0x00, 0x0b, 0x0a};
+    const byte_vector expected = joined({frame, as_bytes("acme-tls/1")});
     CHECK(tls.client.message(handshake_type::encrypted_extensions)->body == expected);
 }
 
