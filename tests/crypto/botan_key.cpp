@@ -2,6 +2,8 @@
 
 #include "support/pem_files.hpp"
 
+#include <botan/x509_key.h>
+
 #include <doctest/doctest.h>
 
 using namespace alos;
@@ -157,4 +159,38 @@ TEST_CASE("a private key signs again and again, and refuses schemes that sign no
         REQUIRE(again.has_value());
         CHECK((*again)->public_key_info() == key->public_key_info());
     }
+}
+
+TEST_CASE("sign_document: RSA by PKCS#1 v1.5, ECDSA as DER or as r and s in fixed width (RFC 7518 3.4)")
+{
+    using enum signature_scheme;
+    struct row {
+        const char* file;
+        signature_scheme scheme;
+        const char* padding;
+        std::size_t raw_size;
+    };
+    const byte_vector content(130, 0x20);
+    for (const row& one : {row{"p256.key", ecdsa_secp256r1_sha256, "SHA-256", 64},
+                           row{"p384.key", ecdsa_secp384r1_sha384, "SHA-384", 96},
+                           row{"ed25519.key", ed25519, "Pure", 64},
+                           row{"rsa.key", rsa_pkcs1_sha256, "PKCS1v15(SHA-256)", 256}}) {
+        CAPTURE(one.file);
+        const private_key_ptr key = key_of(pem(one.file)).value();
+        const auto public_key = Botan::X509::load_key(key->public_key_info());
+        for (const ecdsa_form form : {ecdsa_form::der, ecdsa_form::raw}) {
+            const auto signature = key->sign_document(one.scheme, content, form);
+            REQUIRE(signature.has_value());
+            const bool raw = form == ecdsa_form::raw;
+            if (raw)
+                CHECK(signature->size() == one.raw_size);
+            const auto format = raw ? Botan::Signature_Format::Standard : signature_format(*public_key);
+            Botan::PK_Verifier verifier(*public_key, one.padding, format);
+            CHECK(verifier.verify_message(content, *signature));
+        }
+        for (const signature_scheme other : {rsa_pkcs1_sha1, ecdsa_sha1, ecdsa_secp521r1_sha512, rsa_pkcs1_sha512})
+            CHECK(key->sign_document(other, content, ecdsa_form::der).error() == errc::unsupported_key);
+    }
+    const private_key_ptr ecdsa = key_of(pem("p256.key")).value();
+    CHECK(ecdsa->sign_document(rsa_pkcs1_sha256, content, ecdsa_form::raw).error() == errc::bad_private_key);
 }

@@ -1,5 +1,6 @@
 #include <alos/crypto/botan_x509.hpp>
 
+#include "support/hex.hpp"
 #include "support/pem_files.hpp"
 
 #include <doctest/doctest.h>
@@ -142,6 +143,64 @@ TEST_CASE("two certificates of one name are not self-signed when another key of 
     CHECK(is_signed_by(read("same_name_leaf.crt"), read("same_name_ca.crt")));
 }
 
+TEST_CASE("serial number and authority key are read as their octets stand there (RFC 5280 4.1.2.2, 4.2.1.1)")
+{
+    const certificate leaf = read("p256.crt");
+    CHECK(alos_tests::to_hex(leaf.serial) == "042a08d95c716a35eae855fef5ee9c395e4c7cb0");
+    CHECK(alos_tests::to_hex(authority_key_identifier(leaf)) == "3bd71f8c9681d25689ee39865e533c41f280b2be");
+    CHECK(authority_key_identifier(read("expired.crt")).empty());
+}
+
+TEST_CASE("find_extension finds the value of an extension, and whether it is critical (RFC 5280 4.2)")
+{
+    const certificate root = read("root.crt");
+    const auto basic_constraints = find_extension(root, detail::oid(0x55, 0x1d, 0x13));
+    REQUIRE(basic_constraints.has_value());
+    CHECK(basic_constraints->critical);
+    CHECK(alos_tests::to_hex(basic_constraints->value) == "30030101ff");
+    const auto names = find_extension(read("p256.crt"), detail::oid_subject_alt_name);
+    REQUIRE(names.has_value());
+    CHECK_FALSE(names->critical);
+    CHECK_FALSE(find_extension(root, detail::oid_subject_alt_name).has_value());
+    CHECK_FALSE(find_extension(root, {}).has_value());
+    CHECK_FALSE(find_extension(certificate{}, detail::oid_subject_alt_name).has_value());
+}
+
+TEST_CASE("common_name_of is the most specific common name, fit for a log line")
+{
+    CHECK(common_name_of(read("p256.crt").issuer) == "Intermediate");
+    CHECK(common_name_of(read("root.crt").subject) == "Root");
+    CHECK(common_name_of({}).empty());
+    byte_vector name;
+    der::writer out(name);
+    const auto attribute = [&](byte_view oid, der::tag type, std::string_view value) {
+        out.nested(der::set, [&] {
+            out.nested(der::sequence, [&] {
+                out.value(der::object_identifier, oid);
+                out.value(type, as_bytes(value));
+            });
+        });
+    };
+    out.nested(der::sequence, [&] {
+        attribute(detail::oid(0x55, 0x04, 0x03), der::utf8_string, "general");
+        attribute(detail::oid(0x55, 0x04, 0x03), der::utf8_string, "a\nb" + std::string(1000, 'x'));
+        attribute(detail::oid(0x55, 0x04, 0x0a), der::utf8_string, "organisation");
+        attribute(detail::oid(0x55, 0x04, 0x03), der::bmp_string, "wide");
+    });
+    CHECK(common_name_of(name) == "a?b" + std::string(97, 'x'));
+}
+
+TEST_CASE("document_scheme_of: RSA by PKCS#1, and nothing for keys that CAs do not take (RFC 7518 3.1)")
+{
+    using enum signature_scheme;
+    CHECK(document_scheme_of(read("p256.crt").key) == ecdsa_secp256r1_sha256);
+    CHECK(document_scheme_of(read("p384.crt").key) == ecdsa_secp384r1_sha384);
+    CHECK(document_scheme_of(read("ed25519.crt").key) == ed25519);
+    CHECK(document_scheme_of(read("rsa.crt").key) == rsa_pkcs1_sha256);
+    for (const char* name : {"pss.crt", "p521.crt", "k1.crt", "ed448.crt"})
+        CHECK_FALSE(document_scheme_of(read(name).key).has_value());
+}
+
 TEST_CASE("parse_certificate refuses every truncation and every longer text, and survives every changed byte")
 {
     for (const char* name : {"p256.crt", "pss384.crt", "forever.crt"}) {
@@ -160,6 +219,8 @@ TEST_CASE("parse_certificate refuses every truncation and every longer text, and
                 if (const auto one = parse_certificate(changed)) {
                     (void)name_text(one->subject);
                     (void)schemes_of(one->key);
+                    (void)authority_key_identifier(*one);
+                    (void)common_name_of(one->issuer);
                     (void)is_signed_by(*one, *one);
                 }
             }

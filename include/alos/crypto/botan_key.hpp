@@ -44,6 +44,10 @@ namespace alos::inline v0 {
     return key.algo_name() == "ECDSA" ? Botan::Signature_Format::DerSequence : Botan::Signature_Format::Standard;
 }
 
+// How an ECDSA signature is written: as a DER SEQUENCE (RFC 3279 2.2.3), or as r and s side by side, each as wide as
+// the curve's order (RFC 7518 3.4). Other signatures have one form only.
+enum class ecdsa_form : std::uint8_t { der, raw };
+
 // A private key that any number of threads may sign with.
 class private_key {
 public:
@@ -69,6 +73,24 @@ public:
             byte_vector signature = signer->signature(Botan::system_rng());
             put_back(scheme, std::move(signer));
             return signature;
+        } catch (const std::exception&) {
+            return make_error_code(errc::bad_private_key);
+        }
+    }
+
+    // Signs what is no handshake, such as a certificate request or a JWS, by the document_scheme_of() this key.
+    // Note: a new signer each time; such signatures are rare.
+    [[nodiscard]] result<byte_vector> sign_document(signature_scheme scheme, byte_view content, ecdsa_form form) const
+    {
+        const bool is_rsa = scheme == signature_scheme::rsa_pkcs1_sha256;
+        const std::string_view padding = is_rsa ? "PKCS1v15(SHA-256)" : signature_padding(scheme);
+        if (padding.empty())
+            return make_error_code(errc::unsupported_key);
+        try {
+            const bool raw = form == ecdsa_form::raw;
+            const auto format = raw ? Botan::Signature_Format::Standard : signature_format(*key_);
+            Botan::PK_Signer signer(*key_, Botan::system_rng(), padding, format);
+            return signer.sign_message(content, Botan::system_rng());
         } catch (const std::exception&) {
             return make_error_code(errc::bad_private_key);
         }

@@ -36,6 +36,7 @@ struct certificate_signature {
 struct certificate {
     byte_vector der;
     byte_view signed_part; // TBSCertificate
+    byte_view serial;      // the contents of the INTEGER, with a leading 00 where DER wants one
     byte_view issuer;      // a Name
     byte_view subject;     // a Name
     system_time not_before;
@@ -43,6 +44,7 @@ struct certificate {
     byte_view public_key_info;
     std::vector<std::string_view> dns_names; // of subjectAltName (4.2.1.6), as they are written
     std::vector<byte_view> addresses;        // the same, 4 or 16 bytes each
+    byte_view extensions;                    // the contents of Extensions, for find_extension()
     public_key_facts key;
     certificate_signature signature;
     byte_view signature_value;
@@ -223,7 +225,8 @@ inline bool read_alternative_names(byte_view extension, certificate& into)
 inline bool read_extensions(byte_view list, certificate& into)
 {
     der::reader in(list);
-    der::reader extensions(in.read(der::sequence));
+    into.extensions = in.read(der::sequence);
+    der::reader extensions(into.extensions);
     while (!extensions.empty()) {
         der::reader extension(extensions.read(der::sequence));
         const byte_view oid = extension.read(der::object_identifier);
@@ -247,7 +250,7 @@ inline bool read_certificate(certificate& into)
 
     der::reader fields(body.contents);
     fields.read_if(der::context_constructed(0)); // version
-    fields.read(der::integer);                   // serialNumber
+    into.serial = fields.read(der::integer);
     const byte_view same_algorithm = fields.read(der::sequence);
     into.issuer = fields.whole(der::sequence).whole;
     der::reader validity(fields.read(der::sequence));
@@ -324,6 +327,57 @@ inline std::string_view attribute_name(byte_view oid) noexcept
         text = text.empty() ? part : part + ", " + text;
     }
     return text.empty() ? "an empty name" : text;
+}
+
+// The common name (RFC 5280 A.1) in a Name, the most specific one; empty when there is none.
+[[nodiscard]] inline std::string common_name_of(byte_view name)
+{
+    std::string text;
+    der::reader in(name);
+    der::reader sets(in.read(der::sequence));
+    while (!sets.empty()) {
+        der::reader set(sets.read(der::set));
+        der::reader attribute(set.read(der::sequence));
+        const std::string_view type = detail::attribute_name(attribute.read(der::object_identifier));
+        const der::element value = attribute.any();
+        if (type != "CN" || value.type == der::bmp_string)
+            continue;
+        text.clear();
+        detail::append_printable(text, value.contents);
+    }
+    return text;
+}
+
+// One extension of a certificate; `value` is a view into it.
+struct extension_view {
+    bool critical = false;
+    byte_view value;
+};
+
+// The extension with this OBJECT IDENTIFIER's contents, if the certificate has it.
+[[nodiscard]] inline std::optional<extension_view> find_extension(const certificate& one, byte_view oid)
+{
+    der::reader extensions(one.extensions);
+    while (!extensions.empty()) {
+        der::reader extension(extensions.read(der::sequence));
+        const bool wanted = equal(extension.read(der::object_identifier), oid);
+        const byte_view critical = extension.read_if(der::boolean);
+        const byte_view value = extension.read(der::octet_string);
+        if (wanted)
+            return extension_view{!critical.empty() && critical[0] != 0, value};
+    }
+    return std::nullopt;
+}
+
+// RFC 5280 4.2.1.1: the keyIdentifier of the issuer's key, a view into the certificate; empty when it names none.
+[[nodiscard]] inline byte_view authority_key_identifier(const certificate& one)
+{
+    const auto extension = find_extension(one, detail::oid(0x55, 0x1d, 0x23));
+    if (!extension)
+        return {};
+    der::reader in(extension->value);
+    der::reader fields(in.read(der::sequence));
+    return fields.read_if(der::context(0));
 }
 
 [[nodiscard]] inline std::array<std::uint8_t, 32> sha256_of(byte_view bytes)
@@ -406,6 +460,22 @@ inline std::string_view attribute_name(byte_view oid) noexcept
             schemes.push_back(scheme);
     }
     return schemes;
+}
+
+// The scheme by which this key signs what is no handshake (private_key::sign_document); nothing for a type that no CA
+// takes. RSA by PKCS#1 v1.5, the form that every CA knows.
+[[nodiscard]] inline std::optional<signature_scheme> document_scheme_of(const public_key_facts& key) noexcept
+{
+    using type = public_key_facts::type;
+    switch (key.kind) {
+    case type::ecdsa_p256: return signature_scheme::ecdsa_secp256r1_sha256;
+    case type::ecdsa_p384: return signature_scheme::ecdsa_secp384r1_sha384;
+    case type::ed25519: return signature_scheme::ed25519;
+    case type::rsa: return signature_scheme::rsa_pkcs1_sha256;
+    case type::rsa_pss: // RFC 4055 1.2: such a key signs no other way
+    case type::other: break;
+    }
+    return std::nullopt;
 }
 
 }
