@@ -239,11 +239,38 @@ TEST_CASE("an answer has at most 1000 records in a section, and 65535 bytes")
     CHECK(decode_response(many, 0x1234, "example.com", record_type::a).error() == dns::errc::bad_message);
 }
 
+TEST_CASE("aliases are followed to their end, if they have one (RFC 1034 3.6.2)")
+{
+    answer found;
+    found.records = {{"a.test", record_type::cname, 1, "b.test"}, {"c.test", record_type::a, 1, "192.0.2.3"},
+                     {"b.test", record_type::cname, 1, "c.test"}, {"a.test", record_type::a, 1, "192.0.2.1"},
+                     {"c.test", record_type::a, 1, "192.0.2.4"}};
+    CHECK(follow_aliases(found.records, "a.test").value() == "c.test");
+    CHECK(follow_aliases(found.records, "d.test").value() == "d.test");
+    const auto chosen = records_for(found, "A.test.", record_type::a);
+    REQUIRE(chosen.size() == 2);
+    CHECK(chosen[0].text == "192.0.2.3");
+    CHECK(records_for(found, "a.test", record_type::cname).at(0).text == "b.test");
+    CHECK(records_for(found, "a.test", record_type::aaaa).empty());
+    found.records.push_back({"c.test", record_type::cname, 1, "a.test"});
+    CHECK(follow_aliases(found.records, "a.test").error() == dns::errc::endless_alias);
+    CHECK(records_for(found, "a.test", record_type::a).empty());
+    CHECK(records_for(found, "a b", record_type::a).empty());
+
+    answer longest;
+    for (std::size_t i = 0; i < max_aliases; ++i)
+        longest.records.push_back({std::to_string(i) + ".test", record_type::cname, 1, std::to_string(i + 1) + ".test"});
+    CHECK(follow_aliases(longest.records, "0.test").value() == "10.test");
+    longest.records.push_back({"10.test", record_type::cname, 1, "11.test"});
+    CHECK(follow_aliases(longest.records, "0.test").error() == dns::errc::endless_alias);
+}
+
 TEST_CASE("types and errors have names")
 {
     CHECK(to_text(record_type::caa) == "CAA");
     CHECK(to_text(record_type::aaaa) == "AAAA");
     CHECK(std::string(make_error_code(dns::errc::bad_name).category().name()) == "alos.dns");
-    for (const dns::errc each : {dns::errc::bad_name, dns::errc::bad_message, dns::errc::other_message})
+    for (const dns::errc each : {dns::errc::bad_name, dns::errc::bad_message, dns::errc::other_message,
+                                 dns::errc::endless_alias})
         CHECK(make_error_code(each).message() != "unknown error");
 }

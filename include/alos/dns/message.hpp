@@ -25,6 +25,7 @@ enum class errc {
     bad_name = 1,  // not a name that can be asked for (RFC 1035 2.3.4)
     bad_message,   // a message that cannot be read, or a longer one than the limits allow
     other_message, // a message, but not an answer to this question
+    endless_alias, // CNAMEs that lead in a circle, or on and on
 };
 
 class error_category final : public boost::system::error_category {
@@ -37,6 +38,7 @@ public:
         case errc::bad_name: return "not a name that DNS can be asked for";
         case errc::bad_message: return "DNS message cannot be read";
         case errc::other_message: return "DNS message answers another question";
+        case errc::endless_alias: return "chain of CNAME records does not end";
         }
         return "unknown error";
     }
@@ -62,6 +64,7 @@ namespace alos::inline v0::dns {
 inline constexpr std::size_t max_name_size = 255; // on the wire (RFC 1035 2.3.4)
 inline constexpr std::size_t max_label_size = 63;
 inline constexpr std::size_t max_records = 1000; // in one section of an answer
+inline constexpr std::size_t max_aliases = 10;   // CNAMEs that are followed
 
 // What every path of the Internet carries in one datagram (RFC 6891 6.2.5).
 inline constexpr std::uint16_t udp_payload_size = 1232;
@@ -382,6 +385,32 @@ inline std::vector<record> read_section(byte_view message, reader& in, std::size
         return errc::bad_message;
     found.code = static_cast<response_code>(code);
     return found;
+}
+
+// RFC 1034 3.6.2: the name that `name`, as records spell it, is an alias of, as far as `records` say.
+[[nodiscard]] inline result<std::string> follow_aliases(const std::vector<record>& records, std::string name)
+{
+    for (std::size_t aliases = 0; aliases <= max_aliases; ++aliases) {
+        const auto is_alias = [&](const record& one) { return one.type == record_type::cname && one.name == name; };
+        const auto found = std::ranges::find_if(records, is_alias);
+        if (found == records.end())
+            return name;
+        name = found->text;
+    }
+    return errc::endless_alias;
+}
+
+// The records of that type that answer for `name`, at the end of its aliases; none if there is no end.
+[[nodiscard]] inline std::vector<record> records_for(const answer& found, std::string_view name, record_type type)
+{
+    const auto start = canonical_name(name);
+    const auto end = start && type != record_type::cname ? follow_aliases(found.records, *start) : start;
+    std::vector<record> chosen;
+    if (!end)
+        return chosen;
+    std::ranges::copy_if(found.records, std::back_inserter(chosen),
+                         [&](const record& one) { return one.type == type && one.name == *end; });
+    return chosen;
 }
 
 }
