@@ -1,0 +1,281 @@
+// Certificates in a folder, <id>/000001/{fullchain.pem,privkey.pem,meta.json} and <id>/current -> 000001: a new one
+// is written beside the others, and is the current one at once or not at all.
+#ifndef ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+#define ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+
+#include <alos/acme/detail/durable_files.hpp>
+#include <alos/acme/storage.hpp>
+#include <alos/cert/load.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme::detail {
+
+inline constexpr std::uint64_t max_generation = 999'999'999'999;
+
+// "000042"; from a million on, as many digits as it takes.
+inline std::string generation_name(std::uint64_t number)
+{
+    const std::string digits = std::to_string(number);
+    return std::string(digits.size() < 6 ? 6 - digits.size() : 0, '0') + digits;
+}
+
+// 0 when it is no generation's name.
+inline std::uint64_t parse_generation(std::string_view name) noexcept
+{
+    std::uint64_t number = 0;
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
+    const bool is_whole = failed == std::errc() && end == name.data() + name.size();
+    const bool is_spelled = name.size() == 6 || (name.size() > 6 && name.front() != '0');
+    return is_whole && is_spelled && number <= max_generation ? number : 0;
+}
+
+// One writer at a time, any number of readers. Ids have been checked.
+class certificate_folder {
+public:
+    // Asked before anything is written, and again right before the switch.
+    using check = std::function<outcome<>()>;
+
+    // `disk` outlives this. `kept` generations stay.
+    certificate_folder(durable_files& disk, std::string path, std::size_t kept)
+        : disk_(disk), files_(disk.files()), certs_(std::move(path)), kept_(std::max<std::size_t>(kept, 1))
+    {
+    }
+
+    // The ids that have a generation.
+    [[nodiscard]] outcome<std::vector<std::string>> list()
+    {
+        const auto names = files_.list(certs_);
+        std::vector<std::string> ids;
+        if (!names && !is_missing(names.error()))
+            return storage_failure(certs_, "cannot be listed", names.error());
+        if (names)
+            for (const std::string& name : *names)
+                if (is_key_part(name) && !generations(folder_of(name)).empty())
+                    ids.push_back(name);
+        return ids;
+    }
+
+    // The current generation, or the highest that can be used.
+    [[nodiscard]] outcome<std::optional<bundle>> read(const std::string& id)
+    {
+        const std::string folder = folder_of(id);
+        for (unsigned attempt = 0; true; ++attempt) {
+            const std::uint64_t current = read_current(folder);
+            if (current != 0)
+                if (auto found = read_generation(folder, current))
+                    return std::optional<bundle>(std::move(*found));
+            std::optional<failure> newest_failure;
+            for (const std::uint64_t number : generations(folder)) {
+                auto found = read_generation(folder, number);
+                if (found)
+                    return std::optional<bundle>(std::move(*found));
+                if (!newest_failure)
+                    newest_failure = found.error();
+            }
+            // While this looked, a writer may have removed the one it looked at.
+            if (attempt < 3 && read_current(folder) != current)
+                continue;
+            if (newest_failure)
+                return failure{newest_failure->code,
+                               folder + ": no certificate in it can be used (" + newest_failure->what
+                                   + "); it is left as it is, for you to restore or remove"};
+            if (const auto names = files_.list(folder); !names && !is_missing(names.error()))
+                return storage_failure(folder, "cannot be listed", names.error());
+            return std::optional<bundle>();
+        }
+    }
+
+    // Makes `next` the current one if read() gives `expected` (0: none that can be used). Returns its number.
+    [[nodiscard]] outcome<std::uint64_t> write(const std::string& id, const bundle& next, std::uint64_t expected,
+                                               const check& may_commit)
+    {
+        const std::string folder = folder_of(id);
+        if (auto may = may_commit(); !may)
+            return may.error();
+        if (auto made = disk_.ensure_directory(folder); !made)
+            return made.error();
+        if (!is_in_use(id, expected))
+            return conflict(folder);
+
+        // A writer that died may have left a generation that never was the current one. Its number is spent.
+        const auto present = generations(folder);
+        const std::uint64_t before = read_current(folder);
+        const std::uint64_t number = std::max({before, expected, present.empty() ? 0 : present.front()}) + 1;
+        if (number > max_generation)
+            return failure{errc::bad_configuration, folder + ": its numbers are used up; move it away"};
+
+        const std::string made = folder + "/.new";
+        disk_.remove_left_over(made);
+        auto stored = write_generation(made, next);
+        if (stored)
+            stored = publish(folder, made, number, before, may_commit);
+        remove_old(folder);
+        if (stored)
+            return number;
+        disk_.remove_left_over(made);
+        return stored.error();
+    }
+
+private:
+    [[nodiscard]] std::string folder_of(std::string_view id) const { return certs_ + '/' + std::string(id); }
+
+    // Whether `expected` is what read() gives. What nobody can load counts as none.
+    [[nodiscard]] bool is_in_use(const std::string& id, std::uint64_t expected)
+    {
+        if (expected != 0 && read_current(folder_of(id)) == expected)
+            return true;
+        const auto found = read(id);
+        return (found && *found ? (*found)->generation : 0) == expected;
+    }
+
+    // Highest first; none where nothing can be listed.
+    [[nodiscard]] std::vector<std::uint64_t> generations(const std::string& folder)
+    {
+        std::vector<std::uint64_t> numbers;
+        if (const auto names = files_.list(folder))
+            for (const std::string& name : *names)
+                if (const std::uint64_t number = parse_generation(name); number != 0)
+                    numbers.push_back(number);
+        std::ranges::sort(numbers, std::greater<>());
+        return numbers;
+    }
+
+    // 0 when it is missing or says nothing.
+    [[nodiscard]] std::uint64_t read_current(const std::string& folder)
+    {
+        constexpr std::size_t most = 32;
+        const std::string path = folder + "/current";
+        if (const auto target = files_.read_symlink(path))
+            return parse_generation(*target);
+        const auto text = files_.read(path, most);
+        if (!text)
+            return 0;
+        const std::string_view line = as_text(*text);
+        return parse_generation(line.substr(0, line.find('\n')));
+    }
+
+    // Fails when a file cannot be read, or they do not belong together.
+    [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
+    {
+        const std::string inside = folder + '/' + generation_name(number);
+        const auto text = [&](const char* name) { return files_.read(inside + name, max_stored_size); };
+        const auto chain = text("/fullchain.pem");
+        auto key = text("/privkey.pem");
+        const auto meta = text("/meta.json");
+        for (const auto* each : {&chain, &std::as_const(key), &meta})
+            if (!*each)
+                return storage_failure(inside, "its files cannot be read", each->error());
+        bundle found;
+        found.chain_pem = as_text(*chain);
+        found.key_pem = std::move(*key);
+        found.meta_json = as_text(*meta);
+        found.generation = number;
+        if (const auto fits = verify(found, inside); !fits)
+            return fits.error();
+        return found;
+    }
+
+    [[nodiscard]] static outcome<> verify(const bundle& one, const std::string& inside)
+    {
+        const std::string chain_file = inside + "/fullchain.pem";
+        const std::string key_file = inside + "/privkey.pem";
+        cert::load_options options;
+        options.certificate_file = chain_file;
+        options.key_file = key_file;
+        // Note: without a key of its own, one in the chain's file would do.
+        if (one.key_pem.empty())
+            return failure{errc::bad_pem, key_file + ": it is empty"};
+        const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
+        if (!made)
+            return made.error();
+        return {};
+    }
+
+    [[nodiscard]] outcome<> write_generation(const std::string& made, const bundle& next)
+    {
+        if (std::max({next.chain_pem.size(), next.key_pem.size(), next.meta_json.size()}) > max_stored_size)
+            return too_large(made);
+        if (auto fits = verify(next, made); !fits)
+            return fits;
+        if (const error_code failed = files_.make_directory(made, 0700))
+            return storage_failure(made, "this folder cannot be made", failed);
+        if (auto written = disk_.write_lasting(made + "/fullchain.pem", next.chain_pem); !written)
+            return written;
+        if (auto written = disk_.write_lasting(made + "/privkey.pem", as_text(next.key_pem)); !written)
+            return written;
+        if (auto written = disk_.write_lasting(made + "/meta.json", next.meta_json); !written)
+            return written;
+        if (const error_code failed = files_.sync_directory(made))
+            return storage_failure(made, "cannot be written", failed);
+        return {};
+    }
+
+    // Gives the generation its number and makes it the current one, unless that is no longer `before`.
+    [[nodiscard]] outcome<> publish(const std::string& folder, const std::string& made, std::uint64_t number,
+                                    std::uint64_t before, const check& may_commit)
+    {
+        const std::string name = generation_name(number);
+        const error_code renamed = files_.rename(made, folder + '/' + name, os::if_exists::fail);
+        if (is_taken(renamed))
+            return conflict(folder);
+        if (renamed)
+            return storage_failure(folder, "a new certificate cannot be put there", renamed);
+        if (const error_code failed = files_.sync_directory(folder))
+            return storage_failure(folder, "cannot be written", failed);
+        if (auto may = may_commit(); !may)
+            return may;
+        if (read_current(folder) != before)
+            return conflict(folder);
+
+        const std::string link = folder + "/.current.new";
+        disk_.remove_left_over(link);
+        outcome<> pointed;
+        if (const error_code failed = files_.make_symlink(name, link)) {
+            // Some file systems have no links.
+            if (failed == boost::system::errc::no_space_on_device)
+                return storage_failure(link, "cannot be made", failed);
+            pointed = disk_.write_lasting(link, name + "\n");
+        }
+        if (pointed)
+            if (const error_code failed = files_.rename(link, folder + "/current", os::if_exists::replace))
+                pointed = storage_failure(folder + "/current", "cannot be replaced", failed);
+        if (!pointed)
+            disk_.remove_left_over(link);
+        else
+            disk_.settle(folder);
+        return pointed;
+    }
+
+    // Keeps the newest and the current one. What cannot be removed is tried again the next time.
+    void remove_old(const std::string& folder)
+    {
+        const auto numbers = generations(folder);
+        const std::uint64_t current = read_current(folder);
+        for (std::size_t i = kept_; i < numbers.size(); ++i)
+            if (numbers[i] != current)
+                disk_.remove_left_over(folder + '/' + generation_name(numbers[i]));
+    }
+
+    static failure conflict(const std::string& folder)
+    {
+        return {errc::conflict, folder + ": somebody else stored a certificate; load it"};
+    }
+
+    durable_files& disk_;
+    os::file_system& files_;
+    std::string certs_;
+    std::size_t kept_;
+};
+
+}
+
+#endif

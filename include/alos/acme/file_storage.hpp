@@ -1,0 +1,391 @@
+// Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
+//   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
+//   <key>.json, locks/<name>.lock, locks/<name>.fence.json
+// Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
+#ifndef ALOS_ACME_FILE_STORAGE_HPP
+#define ALOS_ACME_FILE_STORAGE_HPP
+
+#include <alos/acme/detail/certificate_folder.hpp>
+#include <alos/acme/detail/durable_files.hpp>
+#include <alos/acme/detail/folder_watch.hpp>
+#include <alos/acme/rfc3339.hpp>
+#include <alos/acme/storage.hpp>
+#include <alos/crypto/botan_x509.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+// The number in a lock's fence file; nothing when it is damaged.
+inline std::optional<std::uint64_t> parse_fence(std::string_view text)
+{
+    error_code ec;
+    const boost::json::value whole = boost::json::parse(text, ec);
+    const auto* const object = ec ? nullptr : whole.if_object();
+    const auto* const fence = object ? object->if_contains("fence") : nullptr;
+    if (!fence || !fence->is_number())
+        return std::nullopt;
+    const auto number = fence->try_to_number<std::uint64_t>();
+    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return std::nullopt;
+    return *number;
+}
+
+// Never 0, which is the version of what is not there.
+inline std::uint64_t version_of(const secret_text& text)
+{
+    const auto digest = sha256_of(as_bytes(as_text(text)));
+    std::uint64_t version = 0;
+    for (std::size_t i = 0; i < 8; ++i)
+        version = version << 8 | digest[i];
+    return std::max<std::uint64_t>(version, 1);
+}
+
+}
+
+// All members are called, and awaited, on one thread; but for next_change() they block it for as long as the disk
+// takes. The folder is made when something is written (0700, files 0600). Parts of keys are made of letters, digits and
+// ._:@+=- and do not begin with a dot; what is not fails with errc::bad_name.
+class file_storage final : public storage {
+public:
+    using clock = std::function<time_point()>;
+
+    // `owner` is for people, and says who holds a lock: host and process. next_change() waits on `executor`. `kept`
+    // generations of a certificate stay. `files` outlives this.
+    file_storage(os::file_system& files, std::string directory, std::string owner, clock now,
+                 const boost::asio::any_io_executor& executor, unsigned kept = 5)
+        : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
+          now_(std::move(now)), executor_(executor), disk_(files, directory_),
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, executor)
+    {
+    }
+
+    file_storage(const file_storage&) = delete;
+    file_storage& operator=(const file_storage&) = delete;
+
+    // Makes the folder, and writes to it for a trial, so that what is wrong with it shows early.
+    [[nodiscard]] outcome<> prepare()
+    {
+        for (const std::string& folder : {path_of("certs"), path_of("locks")})
+            if (auto made = disk_.ensure_directory(folder); !made)
+                return made;
+        const auto lock = files_.try_lock(commit_lock());
+        const std::string trial = path_of(".trial");
+        (void)files_.remove(trial);
+        const error_code failed = lock ? files_.write_new(trial, {}, 0600) : lock.error();
+        (void)files_.remove(trial);
+        // Note: another process may be trying just now.
+        if (failed && failed != boost::system::errc::file_exists)
+            return detail::storage_failure(directory_, "certificates cannot be kept there", failed);
+        return {};
+    }
+
+    [[nodiscard]] awaitable<outcome<std::vector<std::string>>> certificates() override
+    {
+        co_return certificates_.list();
+    }
+
+    [[nodiscard]] awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        co_return certificates_.read(id);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::uint64_t>> store_certificate(std::string id, bundle next,
+                                                                      std::uint64_t expected,
+                                                                      storage_lock guard) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        const auto may_commit = [&] { return check_held(guard); };
+        co_return certificates_.write(id, next, expected, may_commit);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::vector<std::string>>> list(std::string prefix) override
+    {
+        if (!detail::is_key(prefix))
+            co_return bad_name(prefix);
+        const auto names = files_.list(path_of(prefix));
+        if (!names && !detail::is_missing(names.error()))
+            co_return detail::storage_failure(path_of(prefix), "cannot be listed", names.error());
+        std::vector<std::string> keys;
+        if (names)
+            for (std::string_view name : *names)
+                if (name.ends_with(".json") && detail::is_key_part(name.substr(0, name.size() - 5)))
+                    keys.emplace_back(name.substr(0, name.size() - 5));
+        co_return keys;
+    }
+
+    [[nodiscard]] awaitable<outcome<std::optional<document>>> load(std::string key) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        co_return read_document(key);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
+                                                          std::optional<std::uint64_t> expected) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        if (expected) {
+            const auto present = read_document(key);
+            if (!present)
+                co_return present.error();
+            if ((*present ? (*present)->version : 0) != *expected)
+                co_return failure{errc::conflict, document_path(key) + ": somebody else changed it; read it again"};
+        }
+        const auto written = disk_.replace_file(document_path(key), as_text(text));
+        if (!written)
+            co_return written.error();
+        co_return detail::version_of(text);
+    }
+
+    [[nodiscard]] awaitable<outcome<>> erase(std::string key) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        const std::string path = document_path(key);
+        if (const auto there = files_.stat(path); !there && detail::is_missing(there.error()))
+            co_return outcome<>();
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        const error_code failed = files_.remove(path);
+        if (failed && !detail::is_missing(failed))
+            co_return detail::storage_failure(path, "cannot be removed", failed);
+        (void)files_.sync_directory(cert::detail::directory_of(path));
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] awaitable<outcome<std::string>> move_aside(std::string key) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        const std::string path = document_path(key);
+        const std::string aside = path + ".broken-" + format_rfc3339(now_());
+        for (unsigned i = 1; true; ++i) {
+            const std::string there = i == 1 ? aside : aside + "-" + std::to_string(i);
+            const error_code failed = files_.rename(path, there, os::if_exists::fail);
+            if (detail::is_taken(failed) && i < 100)
+                continue;
+            if (failed)
+                co_return detail::storage_failure(path, "cannot be moved aside", failed);
+            (void)files_.sync_directory(cert::detail::directory_of(path));
+            co_return there;
+        }
+    }
+
+    [[nodiscard]] awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) override
+    {
+        if (!detail::is_key_part(name))
+            co_return bad_name(name);
+        co_return take_lock(name);
+    }
+
+    [[nodiscard]] awaitable<> unlock(storage_lock held) override
+    {
+        if (held_lock* const mine = find_held(held))
+            mine->lock.reset();
+        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+        co_return;
+    }
+
+    // Tells of what happens after its first call. From then on the file system may keep the executor busy, until a call
+    // is cancelled or this is destroyed.
+    [[nodiscard]] awaitable<std::string> next_change() override
+    {
+        // Note: what cannot be made cannot be watched either; whoever writes there will say why.
+        (void)disk_.ensure_directory(path_of("certs"));
+        co_return co_await watch_.next();
+    }
+
+    // How long it waits for other processes that are writing.
+    std::chrono::milliseconds patience = std::chrono::seconds(2);
+
+private:
+    using lock_ptr = std::unique_ptr<os::file_system::lock>;
+
+    // What storage_lock::held points to; without a lock after unlock().
+    struct held_lock {
+        lock_ptr lock;
+    };
+
+    static std::string without_slash(std::string path)
+    {
+        while (path.size() > 1 && path.ends_with('/'))
+            path.pop_back();
+        return path.empty() ? "." : path;
+    }
+
+    [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
+    [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(key) + ".json"; }
+    [[nodiscard]] std::string lock_path(std::string_view name) const { return path_of("locks/") + std::string(name); }
+    [[nodiscard]] std::string commit_lock() const { return lock_path(".commit"); }
+
+    static failure bad_name(std::string_view name)
+    {
+        return {errc::bad_name, "'" + std::string(name.substr(0, 2 * max_key_part))
+                                    + "' cannot be stored: names are letters, digits and ._:@+=- only, do not begin "
+                                      "with a dot, and are 200 long at most"};
+    }
+
+    [[nodiscard]] outcome<std::optional<document>> read_document(const std::string& key)
+    {
+        const std::string path = document_path(key);
+        auto text = files_.read(path, max_stored_size);
+        if (!text && detail::is_missing(text.error()))
+            return std::optional<document>();
+        if (!text)
+            return detail::storage_failure(path, "cannot be read", text.error());
+        document found;
+        found.version = detail::version_of(*text);
+        found.text = std::move(*text);
+        return std::optional<document>(std::move(found));
+    }
+
+    // Everything that writes does so one after another, whichever process it is in; so what is half written when one
+    // begins was left by somebody who died.
+    [[nodiscard]] awaitable<outcome<lock_ptr>> begin_commit()
+    {
+        constexpr std::chrono::milliseconds pause(5);
+        const std::string path = commit_lock();
+        if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
+            co_return made.error();
+        for (std::chrono::milliseconds waited(0); waited <= patience; waited += pause) {
+            auto lock = files_.try_lock(path);
+            if (!lock)
+                co_return detail::storage_failure(path, "cannot be locked", lock.error());
+            if (*lock)
+                co_return std::move(*lock);
+            boost::asio::steady_timer timer(executor_, pause);
+            co_await timer.async_wait(boost::asio::deferred);
+        }
+        co_return failure{errc::timed_out,
+                          path + ": another process has been writing for too long; see what it hangs on"};
+    }
+
+    // --- Locks ---
+
+    [[nodiscard]] outcome<std::optional<storage_lock>> take_lock(const std::string& name)
+    {
+        const std::string path = lock_path(name) + ".lock";
+        if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
+            return made.error();
+        auto lock = files_.try_lock(path);
+        if (!lock)
+            return detail::storage_failure(path, "cannot be locked", lock.error());
+        if (!*lock)
+            return std::optional<storage_lock>();
+        const auto fence = raise_fence(name);
+        if (!fence)
+            return fence.error();
+        auto mine = std::make_shared<held_lock>();
+        mine->lock = std::move(*lock);
+        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+        held_[name] = mine;
+        storage_lock held;
+        held.name = name;
+        held.owner = owner_;
+        held.fence = *fence;
+        held.held = std::move(mine);
+        return std::optional<storage_lock>(std::move(held));
+    }
+
+    // 0 when there is none yet; nothing when it is damaged.
+    [[nodiscard]] outcome<std::optional<std::uint64_t>> read_fence(const std::string& name)
+    {
+        constexpr std::size_t most = 65536;
+        const std::string path = lock_path(name) + ".fence.json";
+        const auto text = files_.read(path, most);
+        if (text)
+            return detail::parse_fence(as_text(*text));
+        if (detail::is_missing(text.error()))
+            return std::optional<std::uint64_t>(0);
+        return detail::storage_failure(path, "cannot be read", text.error());
+    }
+
+    // Called by who has the lock.
+    [[nodiscard]] outcome<std::uint64_t> raise_fence(const std::string& name)
+    {
+        const auto last = read_fence(name);
+        if (!last)
+            return last.error();
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
+        // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
+        const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
+        boost::json::object about;
+        about["fence"] = raised;
+        about["owner"] = owner_;
+        about["since"] = format_rfc3339(now_());
+        const std::string text = boost::json::serialize(about);
+        if (const auto written = disk_.replace_file(lock_path(name) + ".fence.json", text); !written)
+            return written.error();
+        return raised;
+    }
+
+    [[nodiscard]] held_lock* find_held(const storage_lock& guard)
+    {
+        const auto found = held_.find(guard.name);
+        const auto mine = found == held_.end() ? nullptr : found->second.lock();
+        return mine && mine == guard.held ? mine.get() : nullptr;
+    }
+
+    [[nodiscard]] outcome<> check_held(const storage_lock& guard)
+    {
+        const held_lock* const mine = find_held(guard);
+        if (!mine || !mine->lock)
+            return failure{errc::lock_lost, "the lock '" + guard.name + "' is not held; take it first"};
+        const auto last = read_fence(guard.name);
+        if (!last)
+            return last.error();
+        if (*last != guard.fence)
+            return failure{errc::lock_lost, "the lock '" + guard.name + "' was taken by somebody else meanwhile"};
+        return {};
+    }
+
+    os::file_system& files_;
+    std::string directory_;
+    std::string owner_;
+    clock now_;
+    boost::asio::any_io_executor executor_;
+    detail::durable_files disk_;
+    detail::certificate_folder certificates_;
+    detail::folder_watch watch_;
+    std::map<std::string, std::weak_ptr<held_lock>, std::less<>> held_;
+};
+
+}
+
+#endif
