@@ -1,0 +1,177 @@
+// Certificates that certbot and lego keep in their folders: read, never written.
+//   certbot: live/<name>/{fullchain.pem,privkey.pem}
+//   lego: certificates/<name>.crt, <name>.key, <name>.issuer.crt
+#ifndef ALOS_ACME_FOREIGN_STORAGE_HPP
+#define ALOS_ACME_FOREIGN_STORAGE_HPP
+
+#include <alos/cert/load.hpp>
+#include <alos/os/file_system.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_foreign_certificates = 10000;
+
+struct foreign_certificate {
+    std::string name; // what its owner calls it; what it is for stands in the certificate
+    std::string chain_pem;
+    secret_text key_pem;
+};
+
+struct foreign_certificates {
+    std::vector<foreign_certificate> found;
+    std::vector<std::string> skipped; // for each that cannot be used, a sentence that says why
+};
+
+namespace detail {
+
+inline bool is_folder(os::file_system& files, const std::string& path)
+{
+    // Note: the folder may be a link; listing follows it.
+    return files.list(path).has_value();
+}
+
+// Names from a folder go into logs.
+inline bool is_plain_name(std::string_view name) noexcept
+{
+    const auto is_plain = [](char c) { return c > ' ' && c < '\x7f' && c != '/'; };
+    return !name.empty() && !name.starts_with('.') && std::ranges::all_of(name, is_plain);
+}
+
+inline std::vector<std::string> plain_names(os::file_system& files, const std::string& folder)
+{
+    auto names = files.list(folder);
+    if (!names)
+        return {};
+    std::erase_if(*names, [](const std::string& name) { return !is_plain_name(name); });
+    return std::move(*names);
+}
+
+inline constexpr std::string_view lego_chain = ".crt";
+inline constexpr std::string_view lego_issuer = ".issuer.crt";
+
+inline bool is_lego_chain(std::string_view name) noexcept
+{
+    return name.size() > lego_chain.size() && name.ends_with(lego_chain) && !name.ends_with(lego_issuer);
+}
+
+// The certificates in a text, or 0 when it is no PEM.
+inline std::size_t count_certificates(std::string_view pem)
+{
+    const auto blocks = parse_pem(pem);
+    const auto is_certificate = [](const pem_block& block) { return block.label == "CERTIFICATE"; };
+    return blocks ? static_cast<std::size_t>(std::ranges::count_if(*blocks, is_certificate)) : 0;
+}
+
+struct foreign_files {
+    std::string name;
+    std::string chain;
+    std::string key;
+    std::string issuer; // empty: none
+};
+
+// Reads one, or says why it cannot be used.
+inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, const foreign_files& where)
+{
+    const auto chain = files.read(where.chain, max_pem_size);
+    if (!chain)
+        return failure{chain.error(), where.chain + ": cannot be read: " + chain.error().message()};
+    auto key = files.read(where.key, max_pem_size);
+    if (!key)
+        return failure{key.error(), where.key + ": cannot be read: " + key.error().message()};
+    foreign_certificate one;
+    one.name = where.name;
+    one.chain_pem = as_text(*chain);
+    one.key_pem = std::move(*key);
+    if (one.key_pem.empty())
+        return failure{errc::bad_pem, where.key + ": it is empty"};
+    if (!where.issuer.empty() && count_certificates(one.chain_pem) == 1) {
+        if (const auto issuer = files.read(where.issuer, max_pem_size)) {
+            if (!one.chain_pem.ends_with('\n'))
+                one.chain_pem += '\n';
+            one.chain_pem += as_text(*issuer);
+        }
+    }
+    cert::load_options options;
+    options.certificate_file = where.chain;
+    options.key_file = where.key;
+    const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
+    if (!made)
+        return made.error();
+    return one;
+}
+
+inline std::vector<foreign_files> find_certbot(os::file_system& files, const std::string& directory)
+{
+    const std::string live = directory + "/live";
+    std::vector<foreign_files> found;
+    for (const std::string& name : plain_names(files, live)) {
+        const std::string folder = live + '/' + name;
+        if (is_folder(files, folder))
+            found.push_back({name, folder + "/fullchain.pem", folder + "/privkey.pem", {}});
+    }
+    return found;
+}
+
+inline std::vector<foreign_files> find_lego(os::file_system& files, const std::string& directory)
+{
+    const std::string folder = directory + "/certificates";
+    std::vector<foreign_files> found;
+    for (const std::string& file : plain_names(files, folder)) {
+        if (!is_lego_chain(file))
+            continue;
+        const std::string stem = file.substr(0, file.size() - lego_chain.size());
+        const std::string path = folder + '/' + stem;
+        const std::string name = stem.starts_with("_.") ? "*" + stem.substr(1) : stem;
+        found.push_back({name, folder + '/' + file, path + ".key", path + std::string(lego_issuer)});
+    }
+    return found;
+}
+
+}
+
+// Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt.
+[[nodiscard]] inline bool is_certbot(os::file_system& files, const std::string& directory)
+{
+    const auto has_chain = [&](const detail::foreign_files& one) { return files.stat(one.chain).has_value(); };
+    return std::ranges::any_of(detail::find_certbot(files, directory), has_chain);
+}
+
+// Whether lego keeps its certificates in that folder, which it calls .lego.
+[[nodiscard]] inline bool is_lego(os::file_system& files, const std::string& directory)
+{
+    return !detail::find_lego(files, directory).empty();
+}
+
+// All that either of them has there and that can be served, whether expired or not.
+[[nodiscard]] inline foreign_certificates read_foreign(os::file_system& files, const std::string& directory)
+{
+    foreign_certificates all;
+    std::vector<detail::foreign_files> places = detail::find_certbot(files, directory);
+    for (detail::foreign_files& one : detail::find_lego(files, directory))
+        places.push_back(std::move(one));
+    if (places.size() > max_foreign_certificates) {
+        all.skipped.push_back(directory + ": only the first 10000 certificates in it are read");
+        places.resize(max_foreign_certificates);
+    }
+    for (const detail::foreign_files& where : places) {
+        auto one = detail::read_foreign_files(files, where);
+        // Certbot replaces its links one after the other; between two of them they do not fit.
+        for (int again = 0; again < 2 && !one && one.error().code == errc::key_mismatch; ++again)
+            one = detail::read_foreign_files(files, where);
+        if (one)
+            all.found.push_back(std::move(*one));
+        else
+            all.skipped.push_back("a certificate of another program is passed over: " + one.error().what);
+    }
+    return all;
+}
+
+}
+
+#endif
