@@ -19,7 +19,8 @@ struct ending {
     std::exception_ptr thrown;
 };
 
-boost::asio::awaitable<void> connect(boost::asio::any_io_executor executor, addresses list, std::uint16_t port, ending& end)
+boost::asio::awaitable<void> connect(boost::asio::any_io_executor executor, addresses list, std::uint16_t port,
+                                     ending& end)
 {
     end.connected = co_await http::connect(executor, std::move(list), port);
 }

@@ -36,7 +36,8 @@ TEST_CASE("this machine is asked directly")
 
 TEST_CASE("no_proxy names hosts, domains, addresses, networks and ports")
 {
-    const std::string list = "example.com, .example.org,*.example.net 192.0.2.0/24,198.51.100.1 2001:db8::/32,port.test:8080";
+    const std::string list = "example.com, .example.org,*.example.net 192.0.2.0/24,198.51.100.1 2001:db8::/32,"
+                             "port.test:8080";
     for (const char* target : {
              "http://example.com/", "http://www.example.com/", "http://EXAMPLE.com:81/", "http://a.example.org/",
              "http://example.org/", "http://a.example.net/", "http://192.0.2.77/", "http://198.51.100.1/",

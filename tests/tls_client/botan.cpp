@@ -24,7 +24,8 @@ public:
         while (carry(client, server) | carry(server, client)) {
             if (server.wants() == tls13::want::signature) {
                 tls13::signature_request request = server.signature_request();
-                std::move(request).start([this](result<byte_vector> signature) { server.answer(std::move(signature)); });
+                std::move(request).start(
+                    [this](result<byte_vector> signature) { server.answer(std::move(signature)); });
             }
         }
     }
@@ -249,8 +250,8 @@ TEST_CASE("what the other side does wrong is an error with a sentence")
     {
         pair both(ours().issue({"a.test"}), options_for("a.test", ours()));
         both.run();
-        const byte_vector record{0x17, 0x03, 0x03, 0x00, 0x20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
-                                 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32};
+        byte_vector record{0x17, 0x03, 0x03, 0x00, 0x20};
+        record.resize(5 + 0x20);
         copy(record, both.client.prepare(record.size()));
         both.client.commit(record.size());
         CHECK(both.client.plaintext().empty());
@@ -286,7 +287,7 @@ TEST_CASE("anchors are certificates in PEM, and perhaps those of the system")
 TEST_CASE("every error has a sentence")
 {
     using tls_client::errc;
-    for (const errc each : {errc::untrusted, errc::expired, errc::not_yet_valid, errc::wrong_name, errc::bad_certificate,
-                            errc::protocol})
+    for (const errc each : {errc::untrusted, errc::expired, errc::not_yet_valid, errc::wrong_name,
+                            errc::bad_certificate, errc::protocol})
         CHECK(tls_client::make_error_code(each).message() != "unknown error");
 }

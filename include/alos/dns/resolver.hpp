@@ -228,7 +228,8 @@ public:
                 co_return all;
             wanted = *end;
         }
-        co_return failure{errc::endless_alias, name + ": its CNAME records lead further than 10 names; mend them in DNS"};
+        co_return failure{errc::endless_alias,
+                          name + ": its CNAME records lead further than 10 names; mend them in DNS"};
     }
 
     // All addresses of a host, IPv6 first, of which there is one at least. An address is its own.
@@ -258,8 +259,8 @@ public:
         if (trouble)
             co_return std::move(*trouble);
         co_return failure{make_error_code(boost::asio::error::host_not_found),
-                          host + ": there is no such host, or it has no address; check its spelling, and its A and AAAA "
-                                 "records"};
+                          host + ": there is no such host, or it has no address; check its spelling, and its A and "
+                                 "AAAA records"};
     }
 
 private:
@@ -304,7 +305,8 @@ private:
     [[nodiscard]] boost::asio::awaitable<outcome<answer>> ask_all(std::string name, record_type type)
     {
         std::optional<answer> unhelpful;
-        failure trouble{alos::errc::timed_out, name + " (" + std::string(dns::to_text(type)) + "): no name server answered"};
+        failure trouble{alos::errc::timed_out,
+                        name + " (" + std::string(dns::to_text(type)) + "): no name server answered"};
         for (unsigned round = 0; round < options_.rounds; ++round) {
             for (const endpoint& server : servers_) {
                 result<answer> found = co_await ask(server, name, type);

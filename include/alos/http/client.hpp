@@ -126,7 +126,7 @@ public:
         auto work = follow(std::move(request), progress);
         auto ended = co_await within(limit, std::move(work));
         if (!ended)
-            co_return progress.fail(errc::timed_out, "not done within " + std::to_string(limit.count())
+            co_return progress.fail(alos::errc::timed_out, "not done within " + std::to_string(limit.count())
                                                          + " ms; check the network and whether the server works, or "
                                                            "allow more time");
         co_return std::move(*ended);
@@ -428,7 +428,7 @@ private:
             if (std::get<0>(flushed))
                 co_return progress.fail(std::get<0>(flushed), "sending: " + std::get<0>(flushed).message());
             if (size == 0)
-                co_return progress.fail(errc::truncated, "the server closed the connection");
+                co_return progress.fail(alos::errc::truncated, "the server closed the connection");
             sent += size;
         }
         buffer input;
@@ -458,10 +458,12 @@ private:
                     boost::beast::error_code at_end;
                     if (ec == boost::asio::error::eof && parser.is_header_done())
                         parser.put_eof(at_end); // RFC 9112 6.3: a body without a length ends with the connection
-                    if (ec && (at_end || !parser.is_done()))
-                        co_return progress.fail(ec == boost::asio::error::eof ? make_error_code(errc::truncated) : ec,
-                                                "the connection ended before the answer did ("
-                                                    + ec.message() + "); try again");
+                    if (ec && (at_end || !parser.is_done())) {
+                        const bool is_cut = ec == boost::asio::error::eof;
+                        co_return progress.fail(is_cut ? make_error_code(alos::errc::truncated) : ec,
+                                                "the connection ended before the answer did (" + ec.message()
+                                                    + "); try again");
+                    }
                 }
                 one.has_answered |= !stream.plaintext().empty();
                 input.append(stream.plaintext());

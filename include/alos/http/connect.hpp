@@ -60,8 +60,8 @@ public:
     using tcp = boost::asio::ip::tcp;
 
     connection_race(boost::asio::any_io_executor executor, std::vector<tcp::endpoint> endpoints)
-        : end(executor, boost::asio::steady_timer::time_point::max()), endpoints_(std::move(endpoints)), delay_(executor),
-          errors_(endpoints_.size())
+        : end(executor, boost::asio::steady_timer::time_point::max()), endpoints_(std::move(endpoints)),
+          delay_(executor), errors_(endpoints_.size())
     {
         for (std::size_t i = 0; i < endpoints_.size(); ++i)
             sockets_.emplace_back(executor);

@@ -9,11 +9,13 @@
 #include <boost/asio/ip/network_v4.hpp>
 #include <boost/asio/ip/network_v6.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace alos::inline v0::http {
 
@@ -40,8 +42,9 @@ struct proxies {
 
 namespace detail {
 
-// Whether one entry of `except` means this host; `address` is unspecified for a name.
-inline bool is_excepted(std::string_view entry, const url& target, const std::optional<boost::asio::ip::address>& address)
+// Whether one entry of `except` means this host; `address` is nothing for a name.
+inline bool is_excepted(std::string_view entry, const url& target,
+                        const std::optional<boost::asio::ip::address>& address)
 {
     error_code ec;
     if (entry == "*")
@@ -107,10 +110,11 @@ inline bool is_excepted(std::string_view entry, const url& target, const std::op
     auto proxy = parse_url(has_scheme ? chosen : "http://" + chosen);
     const std::string variable = target.is_secure() ? "https_proxy" : "http_proxy";
     if (!proxy)
-        return failure{errc::bad_configuration, "the proxy in " + variable + ": " + proxy.error().what};
+        return failure{alos::errc::bad_configuration, "the proxy in " + variable + ": " + proxy.error().what};
     if (proxy->is_secure())
-        return failure{errc::bad_configuration, "the proxy in " + variable + " is to be asked by TLS, which is not "
-                                                "supported; write it like http://proxy.example:3128"};
+        return failure{alos::errc::bad_configuration,
+                       "the proxy in " + variable + " is to be asked by TLS, which is not supported; write it like "
+                                                    "http://proxy.example:3128"};
     return std::optional<url>(std::move(*proxy));
 }
 
