@@ -39,6 +39,7 @@ enum class errc {
     timed_out,             // a deadline passed
     conflict,              // somebody else changed it first
     lock_lost,             // a lock is no longer held
+    refused,               // a CA said no
 };
 
 class error_category final : public boost::system::error_category {
@@ -64,6 +65,7 @@ public:
         case errc::timed_out: return "deadline passed";
         case errc::conflict: return "changed by somebody else meanwhile";
         case errc::lock_lost: return "the lock is no longer held";
+        case errc::refused: return "refused by the certificate authority";
         }
         return "unknown error";
     }

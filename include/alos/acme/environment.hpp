@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -47,6 +48,9 @@ public:
 
     // The leaf in DER that a server shows (RFC 8737 3).
     [[nodiscard]] virtual awaitable<outcome<byte_vector>> probe(tls_probe what) = 0;
+
+    // The addresses of this machine, for people; as many as are known.
+    [[nodiscard]] virtual std::vector<std::string> local_addresses() { return {}; }
 
     [[nodiscard]] virtual os::file_system& files() = 0;
 };

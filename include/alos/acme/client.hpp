@@ -1,0 +1,245 @@
+// One CA, spoken to: its directory, nonces, and signed requests that are repeated where the protocol says so.
+// RFC 8555 6 and 7.1.
+#ifndef ALOS_ACME_CLIENT_HPP
+#define ALOS_ACME_CLIENT_HPP
+
+#include <alos/acme/config.hpp>
+#include <alos/acme/environment.hpp>
+#include <alos/acme/jws.hpp>
+#include <alos/acme/objects.hpp>
+#include <alos/acme/signal.hpp>
+#include <alos/http/url.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Why a CA did not do what it was asked for.
+struct refusal {
+    failure_class kind = failure_class::transient;
+    std::string what; // one sentence: the phase, the CA's own words, the cure
+    std::optional<std::chrono::seconds> retry_after{};
+    problem why{}; // without a type when it was no problem document that came back
+};
+
+// Makes reply<T>::value() throw what a caller who does not check expects.
+[[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
+{
+    throw boost::system::system_error(make_error_code(errc::refused), why.what);
+}
+
+template <class T = void>
+using reply = boost::system::result<T, refusal>;
+
+// An account at a CA: the key that signs, and the URL that names it (RFC 8555 7.3).
+struct signer {
+    account_key key;
+    std::string url{}; // empty: the key itself is sent
+};
+
+// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none.
+[[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
+{
+    const auto base = http::parse_url(answer.url);
+    if (!base || reference.empty())
+        return {};
+    const auto found = http::resolve_reference(*base, reference);
+    return found ? found->text() : std::string();
+}
+
+// All members are called on one thread; several requests may be under way together.
+class client {
+public:
+    // `world` outlives it.
+    client(environment& world, certificate_authority ca) : world_(world), ca_(std::move(ca)) {}
+
+    // Reads the CA's own roots; before anything else.
+    [[nodiscard]] outcome<> prepare()
+    {
+        if (!ca_.directory.starts_with("https://") && !(ca_.allow_http && ca_.directory.starts_with("http://")))
+            return failure{errc::bad_configuration,
+                           ca_.directory + ": the directory of a CA has an https URL; correct it"};
+        if (ca_.roots_file.empty())
+            return {};
+        const auto pem = world_.files().read(ca_.roots_file, max_pem_size);
+        if (!pem)
+            return failure{pem.error(), ca_.roots_file + ": the authorities for " + ca_.directory
+                                            + " cannot be read: " + pem.error().message() + "; check the path"};
+        trust_ = std::make_shared<const http::trust>(http::trust{.roots_pem = std::string(as_text(*pem))});
+        return {};
+    }
+
+    [[nodiscard]] const certificate_authority& ca() const noexcept { return ca_; }
+    [[nodiscard]] environment& world() const noexcept { return world_; }
+
+    // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
+    [[nodiscard]] awaitable<reply<directory>> find_directory()
+    {
+        while (fetching_directory_)
+            co_await directory_fetched_.wait();
+        const time_point now = world_.now();
+        if (directory_ && now >= directory_read_ && now - directory_read_ < directory_life)
+            co_return *directory_;
+        // Whatever ends this (a cancellation, too), the next one has its turn.
+        struct turn {
+            client& of;
+            explicit turn(client& asking) noexcept : of(asking) { of.fetching_directory_ = true; }
+            ~turn()
+            {
+                of.fetching_directory_ = false;
+                of.directory_fetched_.notify_all();
+            }
+        };
+        const turn ours(*this);
+        auto answer = co_await get(ca_.directory, "directory");
+        if (!answer)
+            co_return answer.error();
+        auto read = parse_directory(answer->body);
+        if (!read)
+            co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
+        directory_ = std::move(*read);
+        directory_read_ = world_.now();
+        co_return *directory_;
+    }
+
+    // A resource of the directory's; asked for again once when the CA has moved it.
+    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
+                                                                 signer by, std::string phase)
+    {
+        for (bool again = false;; again = true) {
+            const auto known = co_await find_directory();
+            if (!known)
+                co_return known.error();
+            const std::string url = (*known).*resource;
+            if (url.empty())
+                co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
+            auto answer = co_await post(url, payload, by, phase);
+            const bool moved = !answer && answer.error().why.type.empty()
+                               && (answer.error().why.status == 404 || answer.error().why.status == 405);
+            if (!moved || again)
+                co_return answer;
+            directory_.reset();
+        }
+    }
+
+    // RFC 8555 6.2. An empty payload is POST-as-GET (6.3). `phase` is for people: "order", "challenge".
+    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string url, std::string payload, signer by,
+                                                                 std::string phase)
+    {
+        const time_point begun = world_.now();
+        for (unsigned tries = 0;; ++tries) {
+            auto fresh = co_await take_nonce();
+            if (!fresh)
+                co_return fresh.error();
+            const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
+            auto body = sign_jws(by.key, target, payload);
+            if (!body)
+                co_return refusal{failure_class::permanent, phase + ": the account key cannot sign: "
+                                                                + body.error().message()};
+            http::outbound_request request{.method = "POST", .url = url, .body = std::move(*body)};
+            request.fields.emplace_back("Content-Type", "application/jose+json");
+            auto answer = co_await send(std::move(request), phase);
+            // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
+            const bool stale = !answer && answer.error().why.type == "badNonce";
+            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats)
+                co_return answer;
+        }
+    }
+
+    // Unsigned: the directory and renewal information.
+    [[nodiscard]] awaitable<reply<http::outbound_response>> get(std::string url, std::string phase)
+    {
+        http::outbound_request request{.url = std::move(url)};
+        request.max_redirects = 5;
+        auto answer = co_await send(std::move(request), std::move(phase));
+        co_return answer;
+    }
+
+private:
+    static constexpr std::chrono::hours directory_life{1};
+    static constexpr std::chrono::hours nonce_life{1};
+    static constexpr std::size_t most_nonces = 32;
+    // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
+    static constexpr unsigned most_nonce_repeats = 300;
+    static constexpr std::chrono::minutes longest_nonce_repeats{5};
+
+    struct nonce {
+        std::string text;
+        time_point since;
+    };
+
+    // RFC 8555 7.2.
+    [[nodiscard]] awaitable<reply<std::string>> take_nonce()
+    {
+        const time_point now = world_.now();
+        while (!nonces_.empty()) {
+            nonce newest = std::move(nonces_.back());
+            nonces_.pop_back();
+            if (now >= newest.since && now - newest.since < nonce_life)
+                co_return std::move(newest.text);
+        }
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        http::outbound_request request{.method = "HEAD", .url = known->new_nonce};
+        const auto answer = co_await send(std::move(request), "nonce");
+        if (!answer) {
+            if (answer.error().why.status == 404 || answer.error().why.status == 405)
+                directory_.reset();
+            co_return answer.error();
+        }
+        // Note: another request may have taken it, if this one waited; then that one's comes back to us.
+        if (nonces_.empty())
+            co_return refusal{failure_class::transient, "nonce: " + known->new_nonce + " gave none"};
+        nonce fresh = std::move(nonces_.back());
+        nonces_.pop_back();
+        co_return std::move(fresh.text);
+    }
+
+    [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
+    {
+        request.authorities = trust_;
+        auto answer = co_await world_.fetch(std::move(request));
+        if (!answer)
+            co_return refusal{failure_class::transient, phase + ": " + answer.error().what};
+        keep_nonce(*answer);
+        if (answer->status >= 200 && answer->status < 300)
+            co_return std::move(*answer);
+        refusal why;
+        why.why = parse_problem(answer->status, answer->field("Content-Type"), answer->body);
+        why.retry_after = retry_after(*answer, world_.now());
+        why.kind = class_of(why.why, why.retry_after.has_value());
+        why.what = phase + ": " + ca_.directory + " says " + describe(why.why) + "; " + std::string(cure_of(why.why));
+        co_return why;
+    }
+
+    // RFC 8555 6.5.1: "Clients MUST ignore invalid Replay-Nonce values."
+    void keep_nonce(const http::outbound_response& from)
+    {
+        const std::string_view text = from.field("Replay-Nonce");
+        const bool valid = text.size() <= 512 && is_base64url(text);
+        if (!valid)
+            return;
+        if (nonces_.size() == most_nonces)
+            nonces_.pop_front();
+        nonces_.push_back({std::string(text), world_.now()});
+    }
+
+    environment& world_;
+    const certificate_authority ca_;
+    std::shared_ptr<const http::trust> trust_;
+    std::deque<nonce> nonces_; // the newest last
+    std::optional<directory> directory_;
+    time_point directory_read_;
+    bool fetching_directory_ = false;
+    signal directory_fetched_;
+};
+
+}
+
+#endif

@@ -1,0 +1,362 @@
+// One certificate, from the order to the download, as a coroutine in the order of RFC 8555 7.4: order,
+// authorizations, challenges, finalize, download, check.
+#ifndef ALOS_ACME_ISSUE_HPP
+#define ALOS_ACME_ISSUE_HPP
+
+#include <alos/acme/challenge.hpp>
+#include <alos/acme/client.hpp>
+#include <alos/acme/link.hpp>
+#include <alos/acme/payloads.hpp>
+#include <alos/acme/prover.hpp>
+#include <alos/acme/record.hpp>
+#include <alos/acme/storage.hpp>
+#include <alos/cert/load.hpp>
+#include <alos/crypto/botan_csr.hpp>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+struct issue_request {
+    std::string id; // of the certificate
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string profile;
+    std::string preferred_chain;
+    std::string replaces; // RFC 9773 5; empty: none
+    time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
+};
+
+struct issued {
+    std::string chain_pem;
+    secret_text key_pem;
+    cert::credential_ptr credential; // of both
+    std::string account;
+};
+
+// One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
+class issuance {
+public:
+    // `ca`, `kept` and `answers` outlive it.
+    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, signer by,
+             issue_request wanted, step_teller tell)
+        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), wanted.deadline, tell), by_(std::move(by)),
+          wanted_(std::move(wanted)), tell_(std::move(tell))
+    {
+    }
+
+    [[nodiscard]] awaitable<reply<issued>> run()
+    {
+        auto found = co_await resume();
+        if (!found)
+            co_return found.error();
+        for (std::optional<placed> at = std::move(*found);; at.reset()) {
+            if (!at) {
+                auto fresh = co_await place_order();
+                if (!fresh)
+                    co_return fresh.error();
+                at.emplace(std::move(*fresh));
+            }
+            bool may_go_another_way = false;
+            auto done = co_await complete(*at, may_go_another_way);
+            if (done || !may_go_another_way)
+                co_return done;
+            // The authorization is invalid now; only a new order makes another one (RFC 8555 7.1.6).
+            tell_(done.error().what + "; trying another challenge");
+        }
+    }
+
+    // After success or when its order cannot lead to a certificate any more.
+    [[nodiscard]] awaitable<> forget_order()
+    {
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.erase(document() + ".key"));
+    }
+
+private:
+    // An order at the CA with the key that its certificate will have.
+    struct placed {
+        std::string url;
+        order state;
+        private_key_ptr key;
+    };
+
+    [[nodiscard]] std::string document() const { return "order/" + wanted_.id; }
+
+    refusal refused(std::string_view phase, std::string what) const
+    {
+        return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
+    }
+
+    [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
+
+    // The order of an attempt before this one, if it can still lead somewhere.
+    [[nodiscard]] awaitable<reply<std::optional<placed>>> resume()
+    {
+        const auto kept = co_await storage_.load(document());
+        if (!kept || !kept->has_value())
+            co_return std::optional<placed>();
+        const auto record = parse_order_record(as_text((*kept)->text));
+        const auto pem = co_await storage_.load(document() + ".key");
+        private_key_ptr key;
+        if (pem && pem->has_value())
+            key = read_key(as_text((*pem)->text));
+        const bool fits = record && key && record->directory == ca_.ca().directory && record->account == by_.url
+                          && same_identifiers(record->names, wanted_.names);
+        if (fits) {
+            auto state = co_await read_order(record->url);
+            // The CA cannot be asked: the order stays for the next attempt.
+            if (!state && state.error().why.status == 0)
+                co_return state.error();
+            const bool is_open = state && state->status != order_status::invalid
+                                 && (!state->expires || *state->expires > world().now());
+            if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
+                tell_("going on with order " + record->url);
+                co_return placed{record->url, std::move(*state), std::move(key)};
+            }
+        }
+        co_await forget_order();
+        co_return std::optional<placed>();
+    }
+
+    static private_key_ptr read_key(std::string_view pem)
+    {
+        const auto blocks = parse_pem(pem);
+        if (!blocks || blocks->empty())
+            return nullptr;
+        const auto key = parse_private_key(blocks->front(), {}, {});
+        return key ? *key : nullptr;
+    }
+
+    // RFC 8555 7.4.
+    [[nodiscard]] awaitable<reply<placed>> place_order()
+    {
+        auto key = private_key::generate(wanted_.key);
+        if (!key)
+            co_return refused("key", key.error().what);
+        std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
+        auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
+        // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
+        if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
+            && answer.error().kind != failure_class::throttled) {
+            wanted_.replaces.clear();
+            payload = new_order_payload(wanted_.names, wanted_.profile);
+            answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
+        }
+        if (!answer)
+            co_return answer.error();
+        const std::string url = url_in(*answer, answer->field("Location"));
+        auto state = parse_order(answer->body);
+        if (!state)
+            co_return refused("order", state.error().what);
+        if (url.empty())
+            co_return refused("order", "the answer names no order URL");
+        if (!same_identifiers(state->identifiers, wanted_.names))
+            co_return refused("order", "the order is for other names than were asked for");
+        tell_("order " + url);
+
+        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
+        const std::string text = to_json(record);
+        secret_text pem = (*key)->to_pem();
+        const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
+        if (!kept_key)
+            co_return refused("order", kept_key.error().what);
+        secret_text kept(text.begin(), text.end());
+        const auto kept_order = co_await storage_.store(document(), std::move(kept), std::nullopt);
+        if (!kept_order)
+            co_return refused("order", kept_order.error().what);
+        co_return placed{url, std::move(*state), std::move(*key)};
+    }
+
+    // From an order in any state to its certificate.
+    [[nodiscard]] awaitable<reply<issued>> complete(placed& at, bool& may_go_another_way)
+    {
+        if (at.state.status == order_status::pending) {
+            auto proven = co_await prover_.prove(at.state);
+            if (!proven) {
+                may_go_another_way = proven.error().try_another_way;
+                if (proven.error().order_is_lost)
+                    co_await forget_order();
+                co_return std::move(proven.error().why);
+            }
+            auto ready = co_await wait_while(at, order_status::pending);
+            if (!ready)
+                co_return ready.error();
+        }
+        if (at.state.status == order_status::ready) {
+            auto finalized = co_await finalize(at);
+            if (!finalized)
+                co_return finalized.error();
+        }
+        if (at.state.status == order_status::processing) {
+            auto valid = co_await wait_while(at, order_status::processing);
+            if (!valid)
+                co_return valid.error();
+        }
+        if (at.state.status != order_status::valid) {
+            co_await forget_order();
+            const problem why = at.state.error.value_or(problem{});
+            refusal no = refused("order", at.state.error ? describe(why) + "; " + std::string(cure_of(why))
+                                                         : "it is " + std::string(name_of(at.state.status)));
+            no.kind = at.state.error ? class_of(why) : failure_class::transient;
+            no.why = why;
+            co_return no;
+        }
+        auto done = co_await download(at);
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<reply<order>> read_order(std::string url)
+    {
+        const auto answer = co_await ca_.post(url, std::string(), by_, "order");
+        if (!answer)
+            co_return answer.error();
+        last_pause_ = retry_after(*answer, world().now());
+        auto state = parse_order(answer->body);
+        if (!state)
+            co_return refused("order", state.error().what);
+        co_return std::move(*state);
+    }
+
+    // RFC 8555 7.5.1, 7.4: the order is read until it is in another state.
+    [[nodiscard]] awaitable<reply<>> wait_while(placed& at, order_status state)
+    {
+        poll_pause pause;
+        for (;;) {
+            auto now = co_await read_order(at.url);
+            if (!now)
+                co_return now.error();
+            at.state = std::move(*now);
+            if (at.state.status != state)
+                co_return reply<>();
+            const auto next = pause.next(world().now(), last_pause_);
+            if (next > wanted_.deadline)
+                co_return out_of_time(name_of(state));
+            co_await world().sleep_until(next);
+        }
+    }
+
+    refusal out_of_time(std::string_view state) const
+    {
+        return refused("order", "it is still " + std::string(state)
+                                    + "; the next attempt goes on with it, there is nothing to do");
+    }
+
+    // RFC 8555 7.4: the request for the certificate.
+    [[nodiscard]] awaitable<reply<>> finalize(placed& at)
+    {
+        std::vector<std::string> names;
+        std::vector<byte_vector> addresses;
+        for (const identifier& each : wanted_.names) {
+            if (each.type == identifier_type::dns) {
+                names.push_back(each.value);
+            } else {
+                const cert::ip_address address(each.value);
+                addresses.emplace_back(address.bytes().begin(), address.bytes().end());
+            }
+        }
+        const auto csr = make_csr(*at.key, names, addresses);
+        if (!csr)
+            co_return refused("request", csr.error().what);
+        tell_("asking for the certificate");
+        std::string payload = finalize_payload(*csr);
+        const std::string url = at.state.finalize;
+        const auto answer = co_await ca_.post(url, std::move(payload), by_, "request");
+        // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
+        // itself tells.
+        if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
+            if (answer.error().kind == failure_class::permanent)
+                co_await forget_order();
+            co_return answer.error();
+        }
+        auto state = co_await read_order(at.url);
+        if (!state)
+            co_return state.error();
+        at.state = std::move(*state);
+        if (at.state.status == order_status::ready || at.state.status == order_status::pending)
+            co_return answer ? refused("request", "the order does not go on") : answer.error();
+        co_return reply<>();
+    }
+
+    // RFC 8555 7.4.2: the chain, or another one that ends where it is preferred.
+    [[nodiscard]] awaitable<reply<issued>> download(placed& at)
+    {
+        const std::string url = at.state.certificate;
+        auto answer = co_await ca_.post(url, std::string(), by_, "certificate");
+        if (!answer)
+            co_return answer.error();
+        std::string chain = answer->body;
+        if (!wanted_.preferred_chain.empty() && !ends_as_preferred(chain)) {
+            bool found = false;
+            for (const std::string& each : links(*answer, "alternate")) {
+                const std::string other = url_in(*answer, each);
+                if (other.empty())
+                    continue;
+                auto alternate = co_await ca_.post(other, std::string(), by_, "certificate");
+                if (alternate && ends_as_preferred(alternate->body)) {
+                    chain = std::move(alternate->body);
+                    found = true;
+                    break;
+                }
+            }
+            if (!found)
+                tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
+        }
+        secret_text key_pem = at.key->to_pem();
+        auto made = cert::make_credential(chain, as_text(key_pem), {.from = cert::source::acme});
+        std::string fault = made ? fault_of(**made) : made.error().what;
+        if (!fault.empty()) {
+            co_await forget_order();
+            co_return refused("certificate", "what came cannot be used: " + fault);
+        }
+        co_return issued{std::move(chain), std::move(key_pem), std::move(*made), by_.url};
+    }
+
+    // Whether the topmost certificate of a chain is issued by the preferred authority.
+    [[nodiscard]] bool ends_as_preferred(std::string_view chain) const
+    {
+        const auto blocks = parse_pem(chain);
+        if (!blocks || blocks->empty())
+            return false;
+        const auto der = decode_pem(blocks->back());
+        if (!der)
+            return false;
+        const auto top = parse_certificate(byte_vector(der->begin(), der->end()));
+        return top && common_name_of(top->issuer) == wanted_.preferred_chain;
+    }
+
+    // What is wrong with a certificate whose key and chain fit; empty if nothing is.
+    [[nodiscard]] std::string fault_of(const cert::credential& one) const
+    {
+        std::vector<identifier> names;
+        for (const auto* list : {&one.about.names, &one.about.addresses}) {
+            for (const std::string& each : *list) {
+                if (auto name = identifier_of(each))
+                    names.push_back(std::move(*name));
+            }
+        }
+        const time_point now = world().now();
+        if (!same_identifiers(names, wanted_.names))
+            return "it is for other names than were asked for";
+        if (one.about.not_before > now + std::chrono::minutes(5))
+            return "it is not valid yet; check the clock of this machine";
+        return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
+    }
+
+    client& ca_;
+    storage& storage_;
+    prover prover_;
+    const signer by_;
+    issue_request wanted_;
+    const step_teller tell_;
+    std::optional<std::chrono::seconds> last_pause_;
+};
+
+}
+
+#endif

@@ -1,0 +1,578 @@
+// All certificates of a server: what is configured, what is served, and who works on what and when. It runs on one
+// thread and sees the world through an environment, so that years of it pass in a test in a second.
+#ifndef ALOS_ACME_MANAGER_HPP
+#define ALOS_ACME_MANAGER_HPP
+
+#include <alos/acme/renewer.hpp>
+#include <alos/acme/service.hpp>
+#include <alos/cert/self_signed.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+class manager {
+public:
+    // `world`, `kept` and what `to` refers to outlive it; `executor` is that of its thread.
+    manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
+        : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
+          executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
+          renewer_(
+              world, kept, board_, [this](event what) { tell(what); },
+              [this](managed_certificate& of) { serve({&of}); })
+    {
+    }
+
+    manager(const manager&) = delete;
+    manager& operator=(const manager&) = delete;
+
+    // See service::configure().
+    [[nodiscard]] awaitable<outcome<>> configure(config settings)
+    {
+        if (settings.cas.empty() || settings.key_types.empty() || settings.challenges.empty())
+            co_return failure{errc::bad_configuration,
+                              "acme: `cas`, `key_types` and `challenges` need an entry each; leave them out for the "
+                              "defaults"};
+        for (const certificate_authority& each : settings.cas) {
+            const auto tell_nobody = [](event_kind, const std::string&) {};
+            if (auto good = authority(world_, storage_, each, tell_nobody).prepare(); !good)
+                co_return good;
+        }
+        std::vector<certificate_names> wanted = std::move(settings.domains);
+        settings.domains.clear();
+        settings_ = std::make_shared<const config>(std::move(settings));
+        renewer_.configure(settings_);
+        for (auto& each : certificates_)
+            each->configuration = configuration_of(*each);
+        for (const certificate_names& each : configured_)
+            wanted.push_back(each);
+        auto done = co_await add(std::move(wanted));
+        co_return done;
+    }
+
+    // Configures these certificates, and serves what the storage has of them: all at one moment.
+    [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
+    {
+        std::vector<managed_certificate*> added;
+        for (certificate_names& each : wanted) {
+            auto made = make(each);
+            if (!made)
+                co_return made.error();
+            configured_.push_back(std::move(each));
+            for (auto& one : *made) {
+                if (managed_certificate* const known = find(one->id)) {
+                    known->names = one->names;
+                    known->email = one->email;
+                    known->configuration = one->configuration;
+                    added.push_back(known);
+                } else {
+                    added.push_back(certificates_.emplace_back(std::move(one)).get());
+                }
+            }
+        }
+        for (managed_certificate* each : added) {
+            if (!each->is_busy)
+                co_await renewer_.load(*each);
+        }
+        serve(added);
+        for (const managed_certificate* each : added) {
+            if (each->credential)
+                tell({event_kind::loaded, each->id,
+                      "valid until " + format_rfc3339(each->credential->about.not_after)});
+        }
+        wake();
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] outcome<> remove(std::string_view domain)
+    {
+        const auto spelled = cert::parse_domain(domain);
+        const auto is_it = [&](const auto& each) { return spelled && each->domain == *spelled; };
+        if (std::ranges::none_of(certificates_, is_it))
+            return failure{errc::unknown_name, std::string(domain)
+                                                   + ": ACME does not care for it; name the first of its names"};
+        for (auto& each : certificates_) {
+            if (!is_it(each))
+                continue;
+            each->is_removed = true; // who works on it finishes, to no effect
+            if (each->credential)
+                static_cast<void>(host_.certificates.remove_credential(each->domain, each->credential));
+            removed_.push_back(std::move(each));
+        }
+        std::erase(certificates_, nullptr);
+        drop_placeholder(*spelled);
+        static_cast<void>(host_.certificates.refuse(*spelled, false));
+        std::erase_if(configured_, [&](const certificate_names& each) {
+            const auto first = identifier_of(each.names.front());
+            return first && first->value == *spelled;
+        });
+        return {};
+    }
+
+    // Works until it is cancelled; what it began is cancelled with it.
+    [[nodiscard]] awaitable<> run()
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        for (;;) {
+            const std::uint64_t seen = changes_;
+            const time_point next = begin_what_is_due();
+            if (seen == changes_)
+                co_await (world_.sleep_until(next) || changed_.wait());
+        }
+    }
+
+    // Follows what other processes do in the same storage; until it is cancelled.
+    [[nodiscard]] awaitable<> follow()
+    {
+        co_await board_.follow_others();
+        for (;;) {
+            const std::string what = co_await storage_.next_change();
+            if (what == "challenge") {
+                co_await board_.follow_others();
+                continue;
+            }
+            constexpr std::string_view folder = "certificates";
+            if (!what.starts_with(folder))
+                continue;
+            const std::string_view id = std::string_view(what).substr(std::min(folder.size() + 1, what.size()));
+            for (std::size_t i = 0; i < certificates_.size(); ++i) {
+                managed_certificate& each = *certificates_[i];
+                if (!each.is_busy && (id.empty() || each.id == id) && co_await renewer_.refresh(each))
+                    wake();
+            }
+        }
+    }
+
+    // Cancels what is under way; it is over when is_idle(). Who waits for a certificate is told.
+    void stop()
+    {
+        is_stopped_ = true;
+        wake();
+        for (work& each : works_)
+            each.cancel.emit(boost::asio::cancellation_type::terminal);
+    }
+
+    [[nodiscard]] bool is_idle() const noexcept { return works_.empty(); }
+
+    // See service.
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
+    {
+        std::vector<std::string> ids;
+        for (const auto& each : certificates_) {
+            if (names(*each, domain))
+                ids.push_back(each->id);
+        }
+        if (ids.empty())
+            co_return failure{errc::unknown_name, domain + ": ACME does not care for it; add_acme_domain() does"};
+        for (const std::string& id : ids) {
+            auto done = co_await renew_now(id, "forced", told);
+            if (!done)
+                co_return done;
+        }
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
+    {
+        managed_certificate* found = find_by_name(name);
+        if (!found) {
+            std::vector<certificate_names> wanted;
+            wanted.emplace_back(name);
+            const auto added = co_await add(std::move(wanted));
+            if (!added)
+                co_return added.error();
+            found = find_by_name(name);
+        }
+        const std::string id = found->id;
+        if (!found->credential) {
+            const auto done = co_await wait_for(id, 0);
+            if (!done)
+                co_return done.error();
+            found = find(id);
+        }
+        if (!found || !found->credential)
+            co_return failure{errc::unknown_name, name + ": it was removed meanwhile"};
+        co_return found->credential;
+    }
+
+    // RFC 8555 7.6.
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
+    {
+        std::vector<std::string> ids;
+        for (const auto& each : certificates_) {
+            if (names(*each, domain) && each->credential)
+                ids.push_back(each->id);
+        }
+        if (ids.empty())
+            co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
+        for (const std::string& id : ids) {
+            managed_certificate* const one = find(id);
+            if (!one)
+                continue;
+            auto revoked = co_await renewer_.revoke(*one, reason);
+            if (!revoked)
+                co_return failure{errc::refused, revoked.error().what};
+            auto done = co_await renew_now(id, "revoked", {});
+            if (!done)
+                co_return done;
+        }
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] std::vector<certificate_status> certificates() const
+    {
+        std::vector<certificate_status> list;
+        for (const auto& each : certificates_)
+            list.push_back(status_of(*each));
+        return list;
+    }
+
+private:
+    struct work {
+        boost::asio::cancellation_signal cancel;
+    };
+
+    // How long somebody waits for a certificate.
+    static constexpr std::chrono::minutes patience{15};
+
+    void wake()
+    {
+        ++changes_;
+        changed_.notify_all();
+    }
+
+    // One for each type of key.
+    [[nodiscard]] outcome<std::vector<std::unique_ptr<managed_certificate>>> make(const certificate_names& from) const
+    {
+        if (!settings_ || from.names.empty())
+            return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
+        std::vector<identifier> names;
+        for (const std::string& each : from.names) {
+            auto name = identifier_of(each);
+            if (!name)
+                return name.error();
+            if (std::ranges::count(names, *name) == 0)
+                names.push_back(std::move(*name));
+        }
+        if (names.size() > detail::max_identifiers)
+            return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
+        std::vector<std::unique_ptr<managed_certificate>> list;
+        for (const key_kind key : settings_->key_types) {
+            auto one = std::make_unique<managed_certificate>();
+            one->domain = names.front().value;
+            one->id = id_of(one->domain, key);
+            one->names = names;
+            one->key = key;
+            one->email = from.email.empty() ? settings_->email : from.email;
+            one->configuration = configuration_of(*one);
+            list.push_back(std::move(one));
+        }
+        return list;
+    }
+
+    static std::string id_of(const std::string& domain, key_kind key)
+    {
+        constexpr std::array<std::string_view, 4> words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
+        const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
+        return name + "." + std::string(words[static_cast<std::size_t>(key)]);
+    }
+
+    // What, when it changes, is worth another attempt.
+    [[nodiscard]] std::string configuration_of(const managed_certificate& of) const
+    {
+        std::string all = of.email;
+        for (const identifier& each : of.names)
+            all += "\n" + each.value;
+        for (const certificate_authority& each : settings_->cas)
+            all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
+        for (const challenge_type each : settings_->challenges)
+            all.append("\n").append(name_of(each));
+        all += settings_->dns ? "\ndns" : "";
+        return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
+    }
+
+    [[nodiscard]] managed_certificate* find(std::string_view id) const
+    {
+        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
+        return found == certificates_.end() ? nullptr : found->get();
+    }
+
+    static bool names(const managed_certificate& of, std::string_view name)
+    {
+        const auto wanted = identifier_of(name);
+        return wanted && std::ranges::count(of.names, *wanted) != 0;
+    }
+
+    [[nodiscard]] managed_certificate* find_by_name(std::string_view name) const
+    {
+        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return names(*each, name); });
+        return found == certificates_.end() ? nullptr : found->get();
+    }
+
+    // Begins what may begin, and says when there is more to do.
+    time_point begin_what_is_due()
+    {
+        const time_point now = world_.now();
+        time_point next = now + std::chrono::hours(1);
+        const std::size_t limit = std::max(1u, settings_ ? settings_->orders_at_once : 1u);
+        for (auto& each : certificates_) {
+            if (each->is_busy)
+                continue;
+            const time_point due = renewer_.due(*each);
+            if (due > now)
+                next = std::min(next, due);
+            else if (works_.size() < limit)
+                begin(*each);
+        }
+        return next;
+    }
+
+    void begin(managed_certificate& of)
+    {
+        of.is_busy = true;
+        const auto place = works_.emplace(works_.end());
+        const auto slot = place->cancel.slot();
+        boost::asio::co_spawn(executor_, renewer_.work(of),
+                              boost::asio::bind_cancellation_slot(slot, [this, &of, place](std::exception_ptr thrown) {
+                                  // Note: the frame that is about to go still refers to the signal.
+                                  boost::asio::post(executor_, [this, &of, place, thrown] {
+                                      works_.erase(place);
+                                      end(of, thrown);
+                                  });
+                              }));
+    }
+
+    void end(managed_certificate& of, const std::exception_ptr& thrown)
+    {
+        of.is_busy = false;
+        // Note: whatever is wrong with what was done, it is not done in a loop.
+        of.not_before = std::max(of.not_before, world_.now() + std::chrono::seconds(1));
+        if (thrown && !is_cancellation(thrown)) {
+            of.not_before = world_.now() + std::chrono::minutes(1);
+            tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
+        }
+        std::erase_if(removed_, [](const auto& each) { return !each->is_busy; });
+        wake();
+    }
+
+    static bool is_cancellation(const std::exception_ptr& thrown)
+    {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const boost::system::system_error& error) {
+            return error.code() == boost::asio::error::operation_aborted;
+        } catch (...) {
+            return false;
+        }
+    }
+
+    [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
+                                                 std::function<void(const event&)> told)
+    {
+        managed_certificate* const one = find(id);
+        if (!one)
+            co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
+        const std::uint64_t before = one->generation;
+        one->last_refusal.reset();
+        renewer_.force(*one, std::move(why));
+        listeners_.emplace_back(id, std::move(told));
+        const auto place = std::prev(listeners_.end());
+        wake();
+        auto done = co_await wait_for(id, before);
+        listeners_.erase(place);
+        co_return done;
+    }
+
+    // Until there is a later generation, or an attempt failed.
+    [[nodiscard]] awaitable<outcome<>> wait_for(std::string id, std::uint64_t before)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + patience;
+        for (;;) {
+            const managed_certificate* const one = find(id);
+            if (!one)
+                co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
+            if (one->generation > before)
+                co_return outcome<>();
+            if (is_stopped_)
+                co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
+            if (!one->is_busy && one->last_refusal)
+                co_return failure{errc::refused, one->last_refusal->what};
+            if (world_.now() >= end)
+                co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
+            co_await (world_.sleep_until(end) || changed_.wait());
+        }
+    }
+
+    // Puts what there is into the registry: certificates, and what stands in for those that are missing.
+    void serve(const std::vector<managed_certificate*>& those)
+    {
+        cert::named_credentials made;
+        std::vector<std::string> refused;
+        std::vector<std::string> certified;
+        for (const managed_certificate* each : those) {
+            if (each->is_removed)
+                continue;
+            if (each->credential) {
+                made.emplace_back(each->domain, each->credential);
+                certified.push_back(each->domain);
+            }
+        }
+        for (const managed_certificate* each : those) {
+            if (each->is_removed || each->credential || has_any(each->domain))
+                continue;
+            if (settings_->until_then == before_issuance::unrecognized_name) {
+                for (const identifier& name : each->names)
+                    refused.push_back(name.value);
+            } else if (cert::credential_ptr placeholder = make_placeholder(*each)) {
+                made.emplace_back(each->domain, std::move(placeholder));
+            }
+        }
+        if (!made.empty()) {
+            if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+                tell({event_kind::unreadable, {}, done.error().what});
+        }
+        for (const std::string& each : certified)
+            drop_placeholder(each);
+        if (!refused.empty())
+            static_cast<void>(host_.certificates.refuse(refused, true));
+        if (settings_->until_then == before_issuance::unrecognized_name) {
+            std::vector<std::string> answered;
+            for (const managed_certificate* each : those) {
+                for (const identifier& name : each->names) {
+                    if (each->credential)
+                        answered.push_back(name.value);
+                }
+            }
+            static_cast<void>(host_.certificates.refuse(answered, false));
+        }
+    }
+
+    // Whether a certificate of ACME's, or a placeholder, stands under the domain.
+    [[nodiscard]] bool has_any(const std::string& domain) const
+    {
+        return placeholders_.contains(domain) || std::ranges::any_of(certificates_, [&](const auto& each) {
+                   return each->domain == domain && each->credential;
+               });
+    }
+
+    [[nodiscard]] cert::credential_ptr make_placeholder(const managed_certificate& of)
+    {
+        std::vector<std::string> all;
+        for (const identifier& each : of.names)
+            all.push_back(each.value);
+        const auto pair = cert::make_self_signed(all, world_.now());
+        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
+                               : outcome<cert::credential_ptr>(pair.error());
+        if (!made) {
+            tell({event_kind::unreadable, of.id, made.error().what});
+            return nullptr;
+        }
+        tell({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
+        return placeholders_[of.domain] = *made;
+    }
+
+    void drop_placeholder(const std::string& domain)
+    {
+        const auto found = placeholders_.find(domain);
+        if (found == placeholders_.end())
+            return;
+        static_cast<void>(host_.certificates.remove_credential(domain, found->second));
+        placeholders_.erase(found);
+    }
+
+    [[nodiscard]] certificate_status status_of(const managed_certificate& of) const
+    {
+        certificate_status line;
+        line.id = of.id;
+        for (const identifier& each : of.names)
+            line.names.push_back(each.value);
+        line.key_type = of.id.substr(of.id.rfind('.') + 1);
+        if (of.credential) {
+            line.issuer = of.credential->about.issuer;
+            line.not_before = of.credential->about.not_before;
+            line.not_after = of.credential->about.not_after;
+        }
+        line.next_attempt = renewer_.renewal_due(of);
+        line.failures = of.state.failures;
+        line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
+        line.ca = of.credential ? of.about.directory : of.state.directory;
+        line.profile = of.about.profile;
+        line.generation = of.generation;
+        return line;
+    }
+
+    // RFC 5424's severities in four, as the seed has them.
+    static log_level level_of(event_kind kind) noexcept
+    {
+        switch (kind) {
+        case event_kind::progress: return log_level::debug;
+        case event_kind::renewal_failed:
+        case event_kind::revoked: return log_level::warning;
+        case event_kind::unreadable: return log_level::error;
+        default: return log_level::info;
+        }
+    }
+
+    static std::string_view name_of_event(event_kind kind) noexcept
+    {
+        switch (kind) {
+        case event_kind::loaded: return "acme.loaded";
+        case event_kind::account_created: return "acme.account_created";
+        case event_kind::account_reused: return "acme.account_reused";
+        case event_kind::obtained: return "acme.obtained";
+        case event_kind::renewed: return "acme.renewed";
+        case event_kind::renewal_failed: return "acme.failed";
+        case event_kind::unreadable: return "acme.unreadable";
+        case event_kind::window_changed: return "acme.window_changed";
+        case event_kind::revoked: return "acme.revoked";
+        case event_kind::progress: break;
+        }
+        return "acme.progress";
+    }
+
+    void tell(const event& what)
+    {
+        if (host_.log)
+            host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
+                      name_of_event(what.kind), {{"certificate", what.id}, {"message", what.message}});
+        if (on_event_)
+            on_event_(what);
+        for (const auto& [id, told] : listeners_) {
+            if (told && (what.id.empty() || what.id == id))
+                told(what);
+        }
+    }
+
+    environment& world_;
+    storage& storage_;
+    const host host_;
+    const event_teller on_event_;
+    const boost::asio::any_io_executor executor_;
+    std::shared_ptr<const config> settings_;
+    board board_;
+    renewer renewer_;
+    std::vector<certificate_names> configured_;
+    std::vector<std::unique_ptr<managed_certificate>> certificates_;
+    std::vector<std::unique_ptr<managed_certificate>> removed_; // somebody may be working on them
+    std::map<std::string, cert::credential_ptr> placeholders_;  // by domain
+    std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
+    std::list<work> works_;
+    std::uint64_t changes_ = 0;
+    bool is_stopped_ = false;
+    signal changed_;
+};
+
+}
+
+#endif

@@ -1,0 +1,291 @@
+// Proves control of the names of one order: chooses a challenge for each, publishes the answers, looks at them from
+// outside, tells the CA, and waits for its verdict. RFC 8555 7.5, 8.
+#ifndef ALOS_ACME_PROVER_HPP
+#define ALOS_ACME_PROVER_HPP
+
+#include <alos/acme/board.hpp>
+#include <alos/acme/client.hpp>
+#include <alos/acme/payloads.hpp>
+#include <alos/acme/self_check.hpp>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// When to look again at something that the CA works on: as it says, else after a tenth of a second, then ever later.
+class poll_pause {
+public:
+    [[nodiscard]] time_point next(time_point now, std::optional<std::chrono::seconds> retry_after) noexcept
+    {
+        const std::chrono::milliseconds own = std::exchange(own_, std::min<std::chrono::milliseconds>(own_ * 2, longest));
+        return now + (retry_after ? std::max<std::chrono::milliseconds>(*retry_after, own) : own);
+    }
+
+private:
+    static constexpr std::chrono::seconds longest{10};
+    std::chrono::milliseconds own_{100};
+};
+
+// Why names were not proven.
+struct unproven {
+    refusal why;
+    bool try_another_way = false; // a new order may be proven by another challenge
+    bool order_is_lost = false;
+};
+
+[[noreturn]] inline void throw_exception_from_error(const unproven& no, const boost::source_location& where)
+{
+    throw_exception_from_error(no.why, where);
+}
+
+// Called with every step, in one sentence.
+using step_teller = std::function<void(const std::string&)>;
+
+// Of one issuance. It remembers which challenges failed for which name.
+class prover {
+public:
+    // `ca` and `answers` outlive it.
+    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, time_point deadline,
+           step_teller tell)
+        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), deadline_(deadline),
+          tell_(std::move(tell))
+    {
+    }
+
+    // Every answer is taken away again, whatever happened.
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> prove(order asked)
+    {
+        std::vector<proof> proofs;
+        std::exception_ptr thrown;
+        boost::system::result<void, unproven> done;
+        try {
+            done = co_await attempt(std::move(asked), proofs);
+        } catch (...) { // cancelled, or out of memory
+            thrown = std::current_exception();
+        }
+        const auto undisturbed = boost::asio::disable_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        for (proof& each : proofs) {
+            if (each.is_posted) {
+                const auto gone = co_await board_.take_down(each.answer, settings_->dns);
+                if (!gone)
+                    tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
+            }
+        }
+        if (!done && !thrown)
+            co_await deactivate(proofs);
+        const auto disturbed = boost::asio::enable_terminal_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        if (thrown)
+            std::rethrow_exception(thrown);
+        co_return done;
+    }
+
+private:
+    // One authorization on its way.
+    struct proof {
+        std::string url;
+        authorization state;
+        posting answer;
+        std::string challenge_url;
+        bool is_posted = false;
+    };
+
+    [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
+
+    unproven stop(std::string what, failure_class kind, bool order_is_lost = false) const
+    {
+        return {{kind, "authorization: " + ca_.ca().directory + ": " + std::move(what)}, false, order_is_lost};
+    }
+
+    // `proofs` is what there is to clean up when this ends.
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> attempt(order asked, std::vector<proof>& proofs)
+    {
+        for (const std::string& url : asked.authorizations) {
+            auto read = co_await read_authorization(url);
+            if (!read)
+                co_return unproven{std::move(read.error())};
+            const identifier about = ordered_identifier(*read);
+            if (std::ranges::count(asked.identifiers, about) == 0)
+                co_return stop("it asks for " + about.value + ", which is not in the order", failure_class::transient,
+                               true);
+            // RFC 8555 7.1.4: one from an earlier order may still be valid.
+            if (read->status == authorization_status::valid)
+                continue;
+            if (read->status != authorization_status::pending)
+                co_return stop("that of " + about.value + " is " + std::string(name_of(read->status)),
+                               failure_class::transient, true);
+            const challenge* const chosen = choose(*read, about);
+            if (!chosen)
+                co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
+                                   + ") can be answered; allow another one in `challenges`, or set `dns`",
+                               failure_class::permanent, true);
+            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url};
+            next.answer = {*type_of(chosen->type), about, chosen->token,
+                           key_authorization(chosen->token, by_.key.thumbprint())};
+            proofs.push_back(std::move(next));
+        }
+        for (proof& each : proofs) {
+            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
+                  + each.answer.about.value);
+            each.is_posted = true; // from now on there may be something to take away
+            const auto posted = co_await board_.post(each.answer, settings_->dns);
+            if (!posted)
+                co_return stop(each.answer.about.value + ": " + posted.error().what, failure_class::transient);
+        }
+        if (settings_->self_check) {
+            for (const proof& each : proofs)
+                co_await check(each.answer);
+        }
+        for (const proof& each : proofs) {
+            if (each.state.status != authorization_status::pending)
+                continue;
+            std::string payload(challenge_payload);
+            const auto accepted = co_await ca_.post(each.challenge_url, std::move(payload), by_, "challenge");
+            // The answer may be lost though it had effect; the authorization tells.
+            if (!accepted && accepted.error().why.status != 0)
+                co_return unproven{accepted.error()};
+        }
+        for (proof& each : proofs) {
+            auto verdict = co_await wait_for_verdict(each);
+            if (!verdict)
+                co_return verdict;
+        }
+        co_return boost::system::result<void, unproven>();
+    }
+
+    [[nodiscard]] awaitable<reply<authorization>> read_authorization(std::string url)
+    {
+        const auto answer = co_await ca_.post(url, std::string(), by_, "authorization");
+        if (!answer)
+            co_return answer.error();
+        last_pause_ = retry_after(*answer, world().now());
+        auto state = parse_authorization(answer->body);
+        if (!state)
+            co_return refusal{failure_class::transient,
+                              "authorization: " + ca_.ca().directory + ": " + state.error().what};
+        co_return std::move(*state);
+    }
+
+    // RFC 8555 7.5.1: `processing` is no failure.
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> wait_for_verdict(proof& of)
+    {
+        poll_pause pause;
+        for (;;) {
+            auto read = co_await read_authorization(of.url);
+            if (!read)
+                co_return unproven{std::move(read.error())};
+            of.state = std::move(*read);
+            if (of.state.status == authorization_status::valid)
+                co_return boost::system::result<void, unproven>();
+            if (of.state.status != authorization_status::pending)
+                co_return failed(of);
+            const auto next = pause.next(world().now(), last_pause_);
+            if (next > deadline_)
+                co_return stop("that of " + of.answer.about.value
+                                   + " is still pending; the next attempt goes on with it",
+                               failure_class::transient);
+            co_await world().sleep_until(next);
+        }
+    }
+
+    // The CA looked, and did not find what it wanted.
+    unproven failed(const proof& of)
+    {
+        const identifier& about = of.answer.about;
+        problem why;
+        for (const challenge& each : of.state.challenges) {
+            if (each.error && each.url == of.challenge_url)
+                why = *each.error;
+        }
+        unproven no = stop(std::string(name_of(of.answer.type)) + " for " + about.value + " failed: " + describe(why)
+                               + "; " + std::string(cure_of(why)),
+                           class_of(why), true);
+        no.why.why = why;
+        failed_.insert({about, of.answer.type});
+        // What says no to the name says so whatever the challenge is.
+        no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
+                             && choose(of.state, about) != nullptr;
+        return no;
+    }
+
+    static std::optional<challenge_type> type_of(std::string_view name) noexcept
+    {
+        for (const challenge_type each :
+             {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01}) {
+            if (name_of(each) == name)
+                return each;
+        }
+        return std::nullopt;
+    }
+
+    // RFC 8555 8.3, 8.4, RFC 8738 7: what each can prove.
+    [[nodiscard]] bool fits(challenge_type type, const identifier& about) const
+    {
+        if (type == challenge_type::dns_01)
+            return settings_->dns && about.type == identifier_type::dns;
+        return !about.value.starts_with("*.");
+    }
+
+    // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
+    [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
+    {
+        for (const challenge_type type : settings_->challenges) {
+            if (!fits(type, about) || failed_.contains({about, type}))
+                continue;
+            for (const challenge& each : from.challenges) {
+                if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
+                    return &each;
+            }
+        }
+        return nullptr;
+    }
+
+    static std::string offered(const authorization& from)
+    {
+        std::string all;
+        for (const challenge& each : from.challenges)
+            all.append(all.empty() ? "" : ", ").append(each.type);
+        return all;
+    }
+
+    // Says what the CA will probably see; that is no reason not to ask it.
+    [[nodiscard]] awaitable<> check(posting answer)
+    {
+        const std::string seen = co_await self_check(world(), answer, settings_->http01_port, settings_->tls_alpn01_port);
+        if (!seen.empty())
+            tell_("warning: " + seen);
+    }
+
+    // RFC 8555 7.5.2: what stays pending would count against limits. Best effort.
+    [[nodiscard]] awaitable<> deactivate(const std::vector<proof>& proofs)
+    {
+        for (const proof& each : proofs) {
+            if (each.state.status != authorization_status::pending || world().now() > deadline_)
+                continue;
+            std::string payload(deactivation_payload);
+            static_cast<void>(co_await ca_.post(each.url, std::move(payload), by_, "authorization"));
+        }
+    }
+
+    client& ca_;
+    const signer by_;
+    board& board_;
+    const std::shared_ptr<const config> settings_;
+    const time_point deadline_;
+    const step_teller tell_;
+    std::set<std::pair<identifier, challenge_type>> failed_;
+    std::optional<std::chrono::seconds> last_pause_;
+};
+
+}
+
+#endif

@@ -1,0 +1,520 @@
+// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
+// (RFC 9773). The manager has one of these for all certificates.
+#ifndef ALOS_ACME_RENEWER_HPP
+#define ALOS_ACME_RENEWER_HPP
+
+#include <alos/acme/authority.hpp>
+#include <alos/acme/board.hpp>
+#include <alos/acme/certificate_id.hpp>
+#include <alos/acme/issue.hpp>
+#include <alos/acme/renewal.hpp>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// One certificate of the configuration and where it stands. Changed on the manager's thread only.
+struct managed_certificate {
+    // From the configuration.
+    std::string id;     // in the storage: "example.com.ecdsa-p256"
+    std::string domain; // the first name, under which it is served
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string email;
+    std::string configuration; // what all settings that matter to it come to
+
+    // From the storage.
+    certificate_state state;
+    generation_record about;
+    cert::credential_ptr credential; // null: there is none yet
+    std::uint64_t generation = 0;
+
+    // Of this process.
+    bool is_busy = false;
+    bool is_removed = false;
+    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
+    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
+
+    [[nodiscard]] std::optional<validity> life() const
+    {
+        if (!credential)
+            return std::nullopt;
+        return validity{credential->about.not_before, credential->about.not_after};
+    }
+};
+
+// Called with what happened.
+using event_teller = std::function<void(event)>;
+
+class renewer {
+public:
+    // All outlive it. `served` is called when a certificate has another credential than before.
+    renewer(environment& world, storage& kept, board& answers, event_teller tell,
+            std::function<void(managed_certificate&)> served)
+        : world_(world), storage_(kept), board_(answers), tell_(std::move(tell)), served_(std::move(served))
+    {
+    }
+
+    // From now on; attempts under way end with what they began with. There is at least one CA.
+    void configure(std::shared_ptr<const config> settings)
+    {
+        for (auto& each : authorities_)
+            retired_.push_back(std::move(each));
+        authorities_.clear();
+        const auto tell = [this](event_kind kind, std::string what) { tell_({kind, {}, std::move(what)}); };
+        for (const certificate_authority& each : settings->cas)
+            authorities_.push_back(std::make_unique<authority>(world_, storage_, each, tell));
+        settings_ = std::move(settings);
+    }
+
+    // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
+    [[nodiscard]] awaitable<> load(managed_certificate& of)
+    {
+        co_await load_certificate(of);
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value()) {
+            auto state = parse_certificate_state(as_text((*kept)->text));
+            if (state) {
+                of.state = std::move(*state);
+            } else {
+                const auto aside = co_await storage_.move_aside("state/" + of.id);
+                tell_({event_kind::unreadable, of.id,
+                       "its state cannot be read and is begun anew; the old one is in "
+                           + (aside ? *aside : std::string("its place"))});
+            }
+        }
+        adopt_settings(of);
+    }
+
+    // When there is something to do for it.
+    [[nodiscard]] time_point due(const managed_certificate& of) const
+    {
+        time_point when = renewal_due(of);
+        if (of.credential && of.state.next_check < when)
+            when = of.state.next_check;
+        return std::max(when, of.not_before);
+    }
+
+    // When it will be renewed, or tried again; the epoch: now.
+    [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
+    {
+        time_point after_failure = of.state.failures > 0 ? of.state.next_attempt : time_point();
+        // Nobody waits for longer: then the clock was ahead when that was written.
+        if (after_failure > world_.now() + std::chrono::days(8))
+            after_failure = {};
+        const auto life = of.life();
+        if (!life || is_forced(of))
+            return after_failure;
+        time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
+        // Note: obtained in the future says that a clock was wrong, then or now.
+        if (of.about.obtained <= world_.now())
+            when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
+        return std::max(when, after_failure);
+    }
+
+    // RFC 8555 7.6: by the account that ordered it, else by its own key.
+    [[nodiscard]] awaitable<reply<>> revoke(managed_certificate& of, unsigned reason)
+    {
+        authority* const from = authority_of(of.about.directory);
+        if (!from)
+            co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
+                                                            + " issued it, and is no longer in `cas`; add it"};
+        auto by = co_await from->account(of.email).open();
+        if (!by)
+            co_return by.error();
+        const std::string payload = revoke_payload(of.credential->chain.front(), reason);
+        auto done = co_await from->ca().post(&directory::revoke_cert, payload, *by, "revocation");
+        if (!done && done.error().why.type == "unauthorized") {
+            const auto kept = co_await storage_.load_certificate(of.id);
+            const auto key = kept && kept->has_value() ? account_key::from_pem(as_text((*kept)->key_pem))
+                                                       : outcome<account_key>(failure{errc::bad_private_key, {}});
+            if (key) {
+                const signer itself{*key};
+                done = co_await from->ca().post(&directory::revoke_cert, payload, itself, "revocation");
+            }
+        }
+        if (!done && done.error().why.type != "alreadyRevoked")
+            co_return done.error();
+        tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
+        co_return reply<>();
+    }
+
+    // Does what is due.
+    [[nodiscard]] awaitable<> work(managed_certificate& of)
+    {
+        if (of.credential && of.state.next_check <= world_.now() && !is_due(of)) {
+            co_await ask_for_window(of);
+            co_await save(of);
+        }
+        if (is_due(of))
+            co_await attempt(of);
+    }
+
+    // A new certificate, whatever the time.
+    void force(managed_certificate& of, std::string why)
+    {
+        of.state.forced = std::max<std::uint64_t>(of.generation, 1);
+        of.state.forced_why = std::move(why);
+        of.state.failures = 0;
+        of.state.next_attempt = {};
+        of.not_before = {};
+    }
+
+    // Another process may have renewed it. Whether there is another certificate now.
+    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
+    {
+        const std::uint64_t before = of.generation;
+        co_await load_certificate(of);
+        if (of.generation == before)
+            co_return false;
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value()) {
+            if (auto state = parse_certificate_state(as_text((*kept)->text)))
+                of.state = std::move(*state);
+        }
+        adopt_settings(of);
+        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
+        served_(of);
+        co_return true;
+    }
+
+private:
+    static constexpr std::chrono::minutes attempt_time{10};
+
+    [[nodiscard]] double random() const
+    {
+        std::array<std::uint8_t, 8> bytes{};
+        world_.random(bytes);
+        std::uint64_t number = 0;
+        for (const std::uint8_t each : bytes)
+            number = number << 8 | each;
+        return static_cast<double>(number >> 11) * 0x1p-53;
+    }
+
+    [[nodiscard]] bool is_forced(const managed_certificate& of) const noexcept
+    {
+        return of.state.forced != 0 && of.state.forced >= of.generation;
+    }
+
+    [[nodiscard]] bool is_due(const managed_certificate& of) const
+    {
+        const time_point now = world_.now();
+        return renewal_due(of) <= now && of.not_before <= now;
+    }
+
+    // What is in the storage now; a broken one leaves what is served.
+    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
+    {
+        auto kept = co_await storage_.load_certificate(of.id);
+        if (!kept) {
+            tell_({event_kind::unreadable, of.id, kept.error().what});
+            co_return;
+        }
+        if (!kept->has_value() || (*kept)->generation == of.generation)
+            co_return;
+        const bundle& found = **kept;
+        auto made = cert::make_credential(found.chain_pem, as_text(found.key_pem), {.from = cert::source::acme});
+        if (!made) {
+            tell_({event_kind::unreadable, of.id, made.error().what});
+            co_return;
+        }
+        of.credential = std::move(*made);
+        of.generation = found.generation;
+        of.about = parse_generation_record(found.meta_json);
+    }
+
+    void adopt_settings(managed_certificate& of)
+    {
+        if (of.state.configuration != of.configuration) {
+            of.state.configuration = of.configuration;
+            of.state.failures = 0;
+            of.state.next_attempt = {};
+            of.state.directory.clear();
+        }
+        if (of.state.generation != of.generation) {
+            of.state.generation = of.generation;
+            of.state.advice.reset();
+            of.state.next_check = {};
+            of.state.check_failures = 0;
+            of.state.spread = random();
+        }
+        if (of.credential && !is_forced(of) && !same_identifiers(names_in(*of.credential), of.names))
+            force(of, "reconfigured");
+    }
+
+    static std::vector<identifier> names_in(const cert::credential& one)
+    {
+        std::vector<identifier> names;
+        for (const auto* list : {&one.about.names, &one.about.addresses}) {
+            for (const std::string& each : *list) {
+                if (auto name = identifier_of(each))
+                    names.push_back(std::move(*name));
+            }
+        }
+        return names;
+    }
+
+    // A state that cannot be kept is only lost at a restart.
+    [[nodiscard]] awaitable<> save(managed_certificate& of)
+    {
+        const std::string text = to_json(of.state);
+        secret_text bytes(text.begin(), text.end());
+        static_cast<void>(co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt));
+    }
+
+    [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
+    {
+        for (std::size_t i = 0; i < authorities_.size() && of.state.failures > 0; ++i) {
+            if (authorities_[i]->directory_url() == of.state.directory)
+                return i;
+        }
+        return 0;
+    }
+
+    [[nodiscard]] authority* authority_of(const std::string& directory) const
+    {
+        for (const auto& each : authorities_) {
+            if (each->directory_url() == directory)
+                return each.get();
+        }
+        return nullptr;
+    }
+
+    // Under the lock of the certificate, which no other process works on meanwhile.
+    [[nodiscard]] awaitable<> attempt(managed_certificate& of)
+    {
+        const auto lock = co_await storage_.try_lock(of.id);
+        if (!lock) {
+            co_await failed(of, {failure_class::transient, "lock: " + lock.error().what});
+            co_return;
+        }
+        if (!lock->has_value()) {
+            look_again_later(of);
+            co_return;
+        }
+        const bool is_another = co_await refresh(of);
+        if (!is_another || is_due(of))
+            co_await attempt_locked(of, **lock);
+        co_await storage_.unlock(**lock);
+    }
+
+    // Whoever has the lock will be done with it in some minutes.
+    void look_again_later(managed_certificate& of) const
+    {
+        std::chrono::milliseconds wait = std::chrono::seconds(10);
+        if (const auto life = of.life())
+            wait = std::clamp<std::chrono::milliseconds>(lifetime(*life) / 200, std::chrono::seconds(5),
+                                                         std::chrono::minutes(1));
+        of.not_before = world_.now() + std::chrono::milliseconds(static_cast<std::int64_t>(
+                            static_cast<double>(wait.count()) * (0.5 + random())));
+    }
+
+    [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, storage_lock guard)
+    {
+        const std::size_t index = chosen_authority(of);
+        authority& from = *authorities_[index];
+        of.state.directory = from.directory_url();
+        if (const auto later = co_await from.take_order()) {
+            of.not_before = *later;
+            tell_({event_kind::progress, of.id, "waiting until more may be asked of " + from.directory_url()});
+            co_return;
+        }
+        auto done = co_await issue(of, from);
+        if (!done && done.error().why.type == "accountDoesNotExist") {
+            tell_({event_kind::progress, of.id, "the CA has lost the account; it is registered again"});
+            static_cast<void>(co_await from.account(of.email).forget());
+            done = co_await issue(of, from);
+        }
+        if (!done) {
+            co_await failed(of, std::move(done.error()));
+            co_return;
+        }
+        auto kept = co_await install(of, from, std::move(*done), std::move(guard));
+        if (!kept)
+            co_await failed(of, std::move(kept.error()));
+    }
+
+    [[nodiscard]] awaitable<reply<issued>> issue(managed_certificate& of, authority& from)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        auto by = co_await from.account(of.email).open();
+        if (!by)
+            co_return by.error();
+        issue_request wanted;
+        wanted.id = of.id;
+        wanted.names = of.names;
+        wanted.key = of.key;
+        wanted.profile = from.ca().ca().profile;
+        wanted.preferred_chain = from.ca().ca().preferred_chain;
+        wanted.replaces = predecessor(of, from, *by);
+        wanted.deadline = world_.now() + attempt_time;
+        const time_point end = wanted.deadline;
+        const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
+        issuance one(from.ca(), storage_, board_, settings_, *by, std::move(wanted), step);
+        // Whatever hangs: the lock is not held for longer.
+        auto done = co_await (one.run() || world_.sleep_until(end));
+        if (auto* answer = std::get_if<0>(&done))
+            co_return std::move(*answer);
+        co_return refusal{failure_class::transient, "order: " + from.directory_url()
+                                                        + " took longer than ten minutes; the next attempt goes on"};
+    }
+
+    // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
+    [[nodiscard]] std::string predecessor(const managed_certificate& of, const authority& from, const signer& by) const
+    {
+        const bool is_its = of.credential && of.about.directory == from.directory_url() && of.about.account == by.url
+                            && of.state.advice;
+        if (!is_its)
+            return {};
+        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
+        return id ? *id : std::string();
+    }
+
+    // RFC 8555 7.4.2: from the CA's answer to what is served.
+    [[nodiscard]] awaitable<reply<>> install(managed_certificate& of, authority& from, issued got, storage_lock guard)
+    {
+        const time_point now = world_.now();
+        const bool must_replace = !of.credential || is_forced(of);
+        if (!must_replace && got.credential->about.not_after <= of.credential->about.not_after) {
+            co_await forget_order(of);
+            co_return refusal{failure_class::transient, "certificate: " + from.directory_url()
+                                                            + " issued one that ends before the present one"};
+        }
+        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names};
+        bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
+                    .meta_json = to_json(about)};
+        const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
+        if (!stored) {
+            if (stored.error().code == errc::conflict) {
+                static_cast<void>(co_await refresh(of));
+                co_return reply<>();
+            }
+            co_return refusal{failure_class::transient, "storage: " + stored.error().what};
+        }
+        const bool is_first = of.credential == nullptr;
+        of.credential = std::move(got.credential);
+        of.generation = *stored;
+        of.about = std::move(about);
+        of.last_refusal.reset();
+        of.not_before = {};
+        of.state = {};
+        of.state.configuration = of.configuration;
+        adopt_settings(of);
+        served_(of);
+        co_await save(of);
+        co_await forget_order(of);
+        tell_({is_first ? event_kind::obtained : event_kind::renewed, of.id,
+               (is_first ? "obtained from " : "renewed by ") + from.directory_url() + ", valid until "
+                   + format_rfc3339(of.credential->about.not_after)});
+        co_return reply<>();
+    }
+
+    [[nodiscard]] awaitable<> forget_order(const managed_certificate& of)
+    {
+        static_cast<void>(co_await storage_.erase("order/" + of.id));
+        static_cast<void>(co_await storage_.erase("order/" + of.id + ".key"));
+    }
+
+    [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
+    {
+        const time_point now = world_.now();
+        const std::size_t asked = chosen_authority(of);
+        ++of.state.failures;
+        of.state.last_class = why.kind;
+        of.state.last_error = why.what;
+        const auto life = of.life();
+        const std::size_t next = next_ca(asked, authorities_.size(), why.kind, of.state.failures, life, now);
+        // Another CA has not said no yet, and what this one said about waiting is not about that one.
+        const bool is_fresh = next != asked && of.state.failures < authorities_.size();
+        const auto retry_after = next == asked ? why.retry_after : std::nullopt;
+        const failure_class kind = is_fresh ? failure_class::transient : why.kind;
+        of.state.directory = authorities_[next]->directory_url();
+        of.state.next_attempt =
+            next_attempt(kind, is_fresh ? 1 : of.state.failures, now, life, retry_after, random());
+        co_await save(of);
+        tell_({event_kind::renewal_failed, of.id,
+               why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
+                   + (next == asked ? "" : " at " + of.state.directory)});
+        of.last_refusal = std::move(why);
+    }
+
+    // RFC 9773 4.
+    [[nodiscard]] awaitable<> ask_for_window(managed_certificate& of)
+    {
+        const validity life = *of.life();
+        authority* const from = authority_of(of.about.directory);
+        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
+        if (!from || !id) {
+            check_later(of, window_answer::long_term_error, std::nullopt);
+            co_return;
+        }
+        const auto known = co_await from->ca().find_directory();
+        if (!known) {
+            check_later(of, window_answer::temporary_error, known.error().retry_after);
+            co_return;
+        }
+        if (known->renewal_info.empty()) {
+            of.state.advice.reset();
+            of.state.next_check = world_.now() + std::chrono::days(1);
+            co_return;
+        }
+        const std::string base = known->renewal_info;
+        std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
+        const auto answer = co_await from->ca().get(std::move(url), "renewal information");
+        if (!answer) {
+            const unsigned status = answer.error().why.status;
+            const bool is_lasting = status >= 400 && status < 500 && status != 429;
+            check_later(of, is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
+                        answer.error().retry_after);
+            co_return;
+        }
+        const auto read = parse_renewal_info(answer->body);
+        if (!read) {
+            check_later(of, window_answer::long_term_error, std::nullopt);
+            co_return;
+        }
+        const renewal_window window{read->start, read->end};
+        const auto before = of.state.advice;
+        of.state.advice = suggest(before, window, life, random());
+        if (before && of.state.advice && of.state.advice->chosen != before->chosen)
+            tell_({event_kind::window_changed, of.id,
+                   "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
+                       + format_rfc3339(window.end)
+                       + (read->explanation_url.empty() ? "" : ", see " + read->explanation_url)});
+        if (is_revocation(window, life, world_.now()) && !is_forced(of)) {
+            tell_({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
+            force(of, "revoked");
+        }
+        of.state.check_failures = 0;
+        check_later(of, window_answer::received, retry_after(*answer, world_.now()));
+    }
+
+    void check_later(managed_certificate& of, window_answer last, std::optional<std::chrono::seconds> retry_after)
+    {
+        if (last == window_answer::temporary_error)
+            ++of.state.check_failures;
+        const auto next = next_check(last, of.state.check_failures, world_.now(), *of.life(), retry_after, random());
+        of.state.next_check = next.value_or(time_point::max());
+    }
+
+    environment& world_;
+    storage& storage_;
+    board& board_;
+    std::shared_ptr<const config> settings_;
+    std::vector<std::unique_ptr<authority>> authorities_;
+    std::vector<std::unique_ptr<authority>> retired_; // somebody may be speaking to them
+    const event_teller tell_;
+    const std::function<void(managed_certificate&)> served_;
+};
+
+}
+
+#endif

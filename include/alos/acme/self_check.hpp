@@ -1,0 +1,111 @@
+// Looks at the answer to a challenge the way the CA will, from here: by the name, over the wire. RFC 8555 8.3,
+// RFC 8737 3.
+#ifndef ALOS_ACME_SELF_CHECK_HPP
+#define ALOS_ACME_SELF_CHECK_HPP
+
+#include <alos/acme/board.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr std::chrono::seconds self_check_time{10};
+inline constexpr std::chrono::seconds self_check_pause{1};
+
+// What the name resolves to, IPv6 first; an address is itself.
+inline awaitable<std::vector<std::string>> addresses_of(environment& world, identifier about)
+{
+    std::vector<std::string> found;
+    if (about.type == identifier_type::ip) {
+        found.push_back(about.value);
+        co_return found;
+    }
+    for (const dns::record_type type : {dns::record_type::aaaa, dns::record_type::a}) {
+        const auto answer = co_await world.resolve(about.value, type);
+        if (!answer)
+            continue;
+        for (const dns::record& each : answer->records) {
+            if (each.type == type)
+                found.push_back(each.text);
+        }
+    }
+    co_return found;
+}
+
+// Empty when the answer is there.
+inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
+{
+    const bool is_ipv6 = answer.about.value.find(':') != std::string::npos;
+    http::outbound_request request;
+    request.url = "http://" + (is_ipv6 ? "[" + answer.about.value + "]" : answer.about.value)
+                  + (port == 80 ? "" : ":" + std::to_string(port)) + http01_path(answer.token);
+    request.max_body = 4096;
+    request.max_redirects = 10;
+    request.timeout = std::chrono::seconds(5);
+    const std::string url = request.url;
+    const auto got = co_await world.fetch(std::move(request));
+    if (!got)
+        co_return url + ": " + got.error().what;
+    if (got->status != 200)
+        co_return url + " answers with status " + std::to_string(got->status);
+    co_return http::trim(got->body) == answer.key_authorization ? "" : url + " answers something else than this server";
+}
+
+inline awaitable<std::string> look_by_tls(environment& world, posting answer, std::uint16_t port)
+{
+    const std::vector<std::string> addresses = co_await addresses_of(world, answer.about);
+    if (addresses.empty())
+        co_return answer.about.value + " has no address";
+    for (const std::string& each : addresses) {
+        tls_probe probe{each, port, tls_alpn_server_name(answer.about.value), "acme-tls/1"};
+        const auto leaf = co_await world.probe(std::move(probe));
+        if (!leaf)
+            co_return leaf.error().what;
+        const auto good = answers_tls_alpn(*leaf, answer.about.value, answer.key_authorization);
+        if (!good)
+            co_return each + ": " + good.error().what;
+    }
+    co_return "";
+}
+
+}
+
+// Empty when all is well; else, after ten seconds of trying, one sentence with what was seen, where the name leads, and
+// where we are.
+[[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
+                                                       std::uint16_t tls_alpn01_port)
+{
+    if (answer.type == challenge_type::dns_01)
+        co_return ""; // the solver has looked
+    const time_point end = world.now() + detail::self_check_time;
+    std::string seen;
+    for (;;) {
+        if (answer.type == challenge_type::http_01)
+            seen = co_await detail::look_by_http(world, answer, http01_port);
+        else
+            seen = co_await detail::look_by_tls(world, answer, tls_alpn01_port);
+        if (seen.empty())
+            co_return seen;
+        const time_point next = world.now() + detail::self_check_pause;
+        if (next > end || world.now() < end - detail::self_check_time) // the clock jumped back
+            break;
+        co_await world.sleep_until(next);
+    }
+    const auto join = [](const std::vector<std::string>& all) {
+        std::string text;
+        for (const std::string& each : all)
+            text.append(text.empty() ? "" : ", ").append(each);
+        return text.empty() ? std::string("none that are known") : text;
+    };
+    const std::string there = join(co_await detail::addresses_of(world, answer.about));
+    co_return "the answer cannot be seen from here, and perhaps not by the CA: " + seen + "; addresses of "
+        + answer.about.value + ": " + there + "; addresses of this machine: " + join(world.local_addresses());
+}
+
+}
+
+#endif

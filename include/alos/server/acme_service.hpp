@@ -1,0 +1,321 @@
+// The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
+// no handshake ever does.
+#ifndef ALOS_SERVER_ACME_SERVICE_HPP
+#define ALOS_SERVER_ACME_SERVICE_HPP
+
+#include <alos/acme/file_storage.hpp>
+#include <alos/acme/foreign_storage.hpp>
+#include <alos/acme/manager.hpp>
+#include <alos/acme/status_json.hpp>
+#include <alos/server/acme_environment.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+namespace alos::inline v0 {
+
+class acme_service final : public acme::service {
+public:
+    template <class T = void>
+    using awaitable = acme::awaitable<T>;
+
+    explicit acme_service(acme::host to)
+        : host_(std::move(to)), guard_(context_.get_executor()), world_(context_.get_executor()),
+          thread_([this] { context_.run(); })
+    {
+    }
+
+    ~acme_service() override
+    {
+        stop();
+        context_.shutdown(); // what still waits goes before what it refers to
+    }
+
+    [[nodiscard]] outcome<> configure(acme::config settings) override { return call(do_configure(std::move(settings))); }
+
+    [[nodiscard]] outcome<> add_domain(acme::certificate_names names) override
+    {
+        return call(do_add(std::move(names)));
+    }
+
+    [[nodiscard]] outcome<> remove_domain(std::string_view domain) override
+    {
+        return call(do_remove(std::string(domain)));
+    }
+
+    [[nodiscard]] outcome<> start() override { return call(do_start()); }
+
+    void stop() noexcept override
+    {
+        if (is_stopped_.exchange(true))
+            return;
+        boost::asio::post(context_, [this] { begin_to_stop(); });
+        if (thread_.get_id() != std::this_thread::get_id())
+            thread_.join();
+        else
+            thread_.detach(); // an event of ours led here; what it returns to is over
+    }
+
+    [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
+    {
+        return const_cast<acme_service*>(this)->call(do_list());
+    }
+
+    [[nodiscard]] std::string certificates_json() const override
+    {
+        boost::json::array list;
+        for (const acme::certificate_status& each : certificates())
+            list.push_back(to_json(each));
+        return boost::json::serialize(list);
+    }
+
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
+                                                   std::function<void(const acme::event&)> told) override
+    {
+        auto work = do_force_renew(std::move(domain), std::move(told));
+        return there(std::move(work));
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name) override
+    {
+        auto work = do_obtain(std::move(name));
+        return there(std::move(work));
+    }
+
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason) override
+    {
+        auto work = do_revoke(std::move(domain), reason);
+        return there(std::move(work));
+    }
+
+private:
+    struct context_type : boost::asio::io_context {
+        context_type() : boost::asio::io_context(1) {}
+        using boost::asio::execution_context::shutdown;
+    };
+
+    static constexpr std::chrono::milliseconds stop_step{10};
+    static constexpr std::chrono::milliseconds stop_time{4500};
+
+    static failure not_configured()
+    {
+        return {errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
+    }
+
+    static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
+
+    // Runs on our thread what a thread of somebody else waits for.
+    template <class T>
+    [[nodiscard]] T call(awaitable<T> work)
+    {
+        if (is_stopped_ || thread_.get_id() == std::this_thread::get_id()) {
+            if constexpr (std::is_constructible_v<T, failure>)
+                return is_stopped_ ? stopped() : failure{errc::bad_configuration, "acme: not from an event's handler"};
+            else
+                return T();
+        }
+        std::promise<T> promise;
+        auto done = promise.get_future();
+        boost::asio::co_spawn(context_, std::move(work),
+                              [promise = std::move(promise)](const std::exception_ptr& thrown, T value) mutable {
+                                  if (thrown)
+                                      promise.set_exception(thrown);
+                                  else
+                                      promise.set_value(std::move(value));
+                              });
+        return done.get();
+    }
+
+    // Runs on our thread what a coroutine of somebody else awaits.
+    template <class T>
+    [[nodiscard]] awaitable<T> there(awaitable<T> work)
+    {
+        if (is_stopped_)
+            co_return stopped();
+        auto done = boost::asio::co_spawn(context_, std::move(work), boost::asio::use_awaitable);
+        co_return co_await std::move(done);
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
+    {
+        if (!settings.resolver.empty()) {
+            if (auto good = world_.use_resolver(settings.resolver); !good)
+                co_return good;
+        }
+        if (!manager_) {
+            if (auto opened = open(settings); !opened)
+                co_return opened;
+        } else if (settings.cache_dir != cache_dir_) {
+            co_return failure{errc::bad_configuration, "acme: cache_dir is " + cache_dir_
+                                                           + " already, and cannot become " + settings.cache_dir};
+        }
+        auto done = co_await manager_->configure(std::move(settings));
+        co_return done;
+    }
+
+    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program.
+    [[nodiscard]] outcome<> open(const acme::config& settings)
+    {
+        std::string directory = settings.cache_dir;
+        if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
+            serve_foreign(directory);
+            directory = acme::config().cache_dir;
+        }
+        char name[256] = "";
+        ::gethostname(name, sizeof name - 1);
+        auto storage = std::make_unique<acme::file_storage>(
+            world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
+            [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+        if (auto ready = storage->prepare(); !ready)
+            return ready;
+        cache_dir_ = settings.cache_dir;
+        storage_ = std::move(storage);
+        manager_ = std::make_unique<acme::manager>(
+            world_, *storage_, host_,
+            [this](const acme::event& what) {
+                if (on_event)
+                    on_event(what);
+            },
+            context_.get_executor());
+        return {};
+    }
+
+    void serve_foreign(const std::string& directory)
+    {
+        auto all = acme::read_foreign(world_.files(), directory);
+        for (const std::string& why : all.skipped)
+            host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        cert::named_credentials made;
+        for (const acme::foreign_certificate& each : all.found) {
+            auto credential = cert::make_credential(each.chain_pem, as_text(each.key_pem));
+            if (credential)
+                made.emplace_back(each.name, std::move(*credential));
+        }
+        host_.log(log_level::info, "acme.foreign",
+                  {{"folder", directory}, {"certificates", made.size()}, {"hint", "they are served and not renewed"}});
+        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
+    {
+        if (!manager_)
+            co_return not_configured();
+        std::vector<acme::certificate_names> wanted;
+        wanted.push_back(std::move(names));
+        auto done = co_await manager_->add(std::move(wanted));
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_remove(std::string domain)
+    {
+        co_return manager_ ? manager_->remove(domain) : outcome<>(not_configured());
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_start()
+    {
+        if (!manager_)
+            co_return not_configured();
+        if (std::exchange(is_started_, true))
+            co_return outcome<>();
+        spawn(manager_->run(), run_);
+        spawn(manager_->follow(), follow_);
+        co_return outcome<>();
+    }
+
+    void spawn(awaitable<> work, boost::asio::cancellation_signal& cancel)
+    {
+        ++running_;
+        const auto slot = cancel.slot();
+        boost::asio::co_spawn(context_, std::move(work),
+                              boost::asio::bind_cancellation_slot(slot, [this](const std::exception_ptr& thrown) {
+                                  --running_;
+                                  if (!is_stopped_)
+                                      host_.log(log_level::error, "acme.stopped",
+                                                {{"reason", thrown ? text_of_exception(thrown) : std::string()},
+                                                 {"hint", "certificates are not renewed any more; restart"}});
+                              }));
+    }
+
+    [[nodiscard]] awaitable<std::vector<acme::certificate_status>> do_list() const
+    {
+        co_return manager_ ? manager_->certificates() : std::vector<acme::certificate_status>();
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_force_renew(std::string domain, std::function<void(const acme::event&)> told)
+    {
+        if (!manager_)
+            co_return not_configured();
+        auto done = co_await manager_->force_renew(std::move(domain), std::move(told));
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> do_obtain(std::string name)
+    {
+        if (!manager_)
+            co_return not_configured();
+        auto done = co_await manager_->obtain(std::move(name));
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_revoke(std::string domain, unsigned reason)
+    {
+        if (!manager_)
+            co_return not_configured();
+        auto done = co_await manager_->revoke(std::move(domain), reason);
+        co_return done;
+    }
+
+    void begin_to_stop()
+    {
+        run_.emit(boost::asio::cancellation_type::terminal);
+        follow_.emit(boost::asio::cancellation_type::terminal);
+        if (manager_)
+            manager_->stop();
+        wait_for_end(std::chrono::steady_clock::now() + stop_time);
+    }
+
+    void wait_for_end(std::chrono::steady_clock::time_point latest)
+    {
+        const bool is_over = running_ == 0 && (!manager_ || manager_->is_idle());
+        stopping_.expires_after(stop_step);
+        stopping_.async_wait([this, latest, is_over](error_code) {
+            // One more round than needed: who was told of the end has its turn.
+            if (is_over || std::chrono::steady_clock::now() > latest)
+                context_.stop();
+            else
+                wait_for_end(latest);
+        });
+    }
+
+    const acme::host host_;
+    context_type context_;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
+    acme_environment world_;
+    boost::asio::steady_timer stopping_{context_};
+    std::string cache_dir_;
+    std::unique_ptr<acme::file_storage> storage_;
+    std::unique_ptr<acme::manager> manager_;
+    boost::asio::cancellation_signal run_;
+    boost::asio::cancellation_signal follow_;
+    unsigned running_ = 0;
+    bool is_started_ = false;
+    std::atomic<bool> is_stopped_ = false;
+    std::thread thread_;
+};
+
+}
+
+#endif

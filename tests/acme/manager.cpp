@@ -1,0 +1,92 @@
+#include <alos/acme/manager.hpp>
+
+#include "support/acme_member.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using alos::acme::event_kind;
+using test::acme_member;
+
+namespace {
+
+// A world with one CA and, at first, one process.
+struct town {
+    explicit town(test::ca_settings settings = {}, std::uint64_t seed = 1)
+        : world(seed), ca(world, std::move(settings), seed), disk(std::make_shared<test::simulated_disk>())
+    {
+        test::answer_for(world, members);
+    }
+
+    [[nodiscard]] alos::acme::config settings(std::vector<alos::acme::certificate_names> domains = {"example.com"})
+    {
+        alos::acme::config made;
+        made.email = "admin@example.com";
+        made.domains = std::move(domains);
+        made.cas = {alos::acme::certificate_authority{.directory = ca.directory_url()}};
+        return made;
+    }
+
+    acme_member& start(alos::acme::config with)
+    {
+        members.push_back(std::make_unique<acme_member>(world, disk, std::move(with)));
+        return *members.back();
+    }
+
+    acme_member& start() { return start(settings()); }
+
+    bool wait(const std::function<bool()>& until, std::chrono::nanoseconds longest = 1h)
+    {
+        return world.run_until(until, longest);
+    }
+
+    test::simulated_world world;
+    test::scripted_ca ca;
+    std::shared_ptr<test::simulated_disk> disk;
+    std::vector<std::unique_ptr<acme_member>> members;
+};
+
+std::string all_of(const std::vector<std::string>& lines)
+{
+    std::string text;
+    for (const std::string& each : lines)
+        text += each + "\n";
+    return text;
+}
+
+}
+
+TEST_CASE("manager: a certificate is obtained, and served in place of the self-signed one")
+{
+    town here;
+    acme_member& one = here.start();
+    here.wait([&] { return one.started.has_value(); });
+    REQUIRE(one.started);
+    CHECK(one.registry.list_certs().front().from == alos::cert::source::self_signed);
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), all_of(one.warnings));
+    CHECK(one.registry.list_certs().size() == 1);
+    CHECK(one.registry.list_certs().front().from == alos::cert::source::acme);
+    CHECK(one.count(event_kind::account_created) == 1);
+    CHECK(one.count(event_kind::obtained) == 1);
+    const auto status = one.manager.certificates();
+    REQUIRE(status.size() == 1);
+    CHECK(status[0].id == "example.com.ecdsa-p256");
+    CHECK(status[0].generation == 1);
+    CHECK(status[0].failures == 0);
+    CHECK(status[0].next_attempt > here.world.now() + 24h * 50);
+    CHECK(one.broke_off == "");
+    CHECK(here.ca.breaches().empty());
+}
+
+TEST_CASE("manager: a year of ninety-day certificates is six renewals, each in time and with a new key")
+{
+    town here;
+    acme_member& one = here.start();
+    here.world.run_for(24h * 365);
+    CHECK_MESSAGE(one.count(event_kind::renewed) >= 5, all_of(one.warnings));
+    CHECK(one.count(event_kind::renewed) <= 7);
+    CHECK(one.count(event_kind::renewal_failed) == 0);
+    CHECK(one.served("example.com")->about.not_after > here.world.now() + 24h * 25);
+    CHECK(here.ca.breaches().empty());
+    CHECK(one.broke_off == "");
+}
