@@ -36,15 +36,27 @@ def expand(header, done):
     return f"// ---- alos/{header} ----\n" + "".join(lines)
 
 
+def reached(*names):
+    """These headers and all that they include."""
+    found, waiting = set(), list(names)
+    while waiting:
+        header = waiting.pop()
+        if header not in found:
+            found.add(header)
+            waiting += headers.included((headers.include / header).read_text())
+    return found
+
+
 def amalgamation():
-    done = {"src.hpp"}  # the part for one translation unit comes last
     listed = headers.layers()
+    # The parts for one translation unit come last: what only the certificate manager needs is one of them.
+    done = {"src.hpp"} | (reached("acme.hpp") - reached("alos.hpp", "http/json.hpp"))
+    late = set(done)
     body = "".join(expand(header, done) for header in listed)
     licence = "".join(f"// {line}".rstrip() + "\n" for line in (headers.root / "LICENSE").read_text().splitlines())
     text = opening + licence + "\n" + body
-    if "src.hpp" in listed:
-        done.remove("src.hpp")
-        text += "\n#ifdef ALOS_IMPLEMENTATION\n" + expand("src.hpp", done) + "#endif\n"
+    done -= late
+    text += "\n#ifdef ALOS_IMPLEMENTATION\n" + expand("src.hpp", done) + expand("acme.hpp", done) + "#endif\n"
     return text
 
 

@@ -130,6 +130,9 @@ enum class errc {
     unknown_name,          // no certificate is stored under that name
     bad_configuration,     // settings that contradict each other
     timed_out,             // a deadline passed
+    conflict,              // somebody else changed it first
+    lock_lost,             // a lock is no longer held
+    refused,               // a CA said no
 };
 
 class error_category final : public boost::system::error_category {
@@ -153,6 +156,9 @@ public:
         case errc::unknown_name: return "no certificate under that name";
         case errc::bad_configuration: return "contradictory configuration";
         case errc::timed_out: return "deadline passed";
+        case errc::conflict: return "changed by somebody else meanwhile";
+        case errc::lock_lost: return "the lock is no longer held";
+        case errc::refused: return "refused by the certificate authority";
         }
         return "unknown error";
     }
@@ -1044,6 +1050,9 @@ enum class signature_scheme : std::uint16_t {
     return "unknown";
 }
 
+// Kinds of keys that alos makes.
+enum class key_kind : std::uint8_t { ecdsa_p256, ecdsa_p384, ed25519, rsa_2048 };
+
 }
 
 #endif
@@ -1717,8 +1726,9 @@ namespace alos::inline v0 {
     return key.algo_name() == "ECDSA" ? Botan::Signature_Format::DerSequence : Botan::Signature_Format::Standard;
 }
 
-// Kinds of keys that alos makes.
-enum class key_kind { ecdsa_p256, ecdsa_p384, ed25519, rsa_2048 };
+// How an ECDSA signature is written: as a DER SEQUENCE (RFC 3279 2.2.3), or as r and s side by side, each as wide as
+// the curve's order (RFC 7518 3.4). Other signatures have one form only.
+enum class ecdsa_form : std::uint8_t { der, raw };
 
 // A private key that any number of threads may sign with.
 class private_key {
@@ -1745,6 +1755,24 @@ public:
             byte_vector signature = signer->signature(Botan::system_rng());
             put_back(scheme, std::move(signer));
             return signature;
+        } catch (const std::exception&) {
+            return make_error_code(errc::bad_private_key);
+        }
+    }
+
+    // Signs what is no handshake, such as a certificate request or a JWS, by the document_scheme_of() this key.
+    // Note: a new signer each time; such signatures are rare.
+    [[nodiscard]] result<byte_vector> sign_document(signature_scheme scheme, byte_view content, ecdsa_form form) const
+    {
+        const bool is_rsa = scheme == signature_scheme::rsa_pkcs1_sha256;
+        const std::string_view padding = is_rsa ? "PKCS1v15(SHA-256)" : signature_padding(scheme);
+        if (padding.empty())
+            return make_error_code(errc::unsupported_key);
+        try {
+            const bool raw = form == ecdsa_form::raw;
+            const auto format = raw ? Botan::Signature_Format::Standard : signature_format(*key_);
+            Botan::PK_Signer signer(*key_, Botan::system_rng(), padding, format);
+            return signer.sign_message(content, Botan::system_rng());
         } catch (const std::exception&) {
             return make_error_code(errc::bad_private_key);
         }
@@ -1863,14 +1891,15 @@ inline bool is_usable_algorithm(byte_view algorithm) noexcept
 
 inline outcome<private_key_ptr> load_private_key(byte_view algorithm, byte_view key)
 {
+    // Whatever else this build of Botan can read.
+    if (!is_usable_algorithm(algorithm))
+        return failure{errc::unsupported_key, "TLS 1.3 cannot be served here with a private key of this type; use "
+                                              "ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more"};
     try {
         return std::make_shared<const private_key>(
             Botan::PKCS8::load_key(std::span<const std::uint8_t>(private_key_info(algorithm, key))));
     } catch (const std::exception&) {
-        if (is_usable_algorithm(algorithm))
-            return unreadable_key();
-        return failure{errc::unsupported_key, "TLS 1.3 cannot be served here with a private key of this type; use "
-                                              "ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more"};
+        return unreadable_key();
     }
 }
 
@@ -2014,6 +2043,7 @@ struct certificate_signature {
 struct certificate {
     byte_vector der;
     byte_view signed_part; // TBSCertificate
+    byte_view serial;      // the contents of the INTEGER, with a leading 00 where DER wants one
     byte_view issuer;      // a Name
     byte_view subject;     // a Name
     system_time not_before;
@@ -2021,6 +2051,7 @@ struct certificate {
     byte_view public_key_info;
     std::vector<std::string_view> dns_names; // of subjectAltName (4.2.1.6), as they are written
     std::vector<byte_view> addresses;        // the same, 4 or 16 bytes each
+    byte_view extensions;                    // the contents of Extensions, for find_extension()
     public_key_facts key;
     certificate_signature signature;
     byte_view signature_value;
@@ -2201,7 +2232,8 @@ inline bool read_alternative_names(byte_view extension, certificate& into)
 inline bool read_extensions(byte_view list, certificate& into)
 {
     der::reader in(list);
-    der::reader extensions(in.read(der::sequence));
+    into.extensions = in.read(der::sequence);
+    der::reader extensions(into.extensions);
     while (!extensions.empty()) {
         der::reader extension(extensions.read(der::sequence));
         const byte_view oid = extension.read(der::object_identifier);
@@ -2225,7 +2257,7 @@ inline bool read_certificate(certificate& into)
 
     der::reader fields(body.contents);
     fields.read_if(der::context_constructed(0)); // version
-    fields.read(der::integer);                   // serialNumber
+    into.serial = fields.read(der::integer);
     const byte_view same_algorithm = fields.read(der::sequence);
     into.issuer = fields.whole(der::sequence).whole;
     der::reader validity(fields.read(der::sequence));
@@ -2302,6 +2334,57 @@ inline std::string_view attribute_name(byte_view oid) noexcept
         text = text.empty() ? part : part + ", " + text;
     }
     return text.empty() ? "an empty name" : text;
+}
+
+// The common name (RFC 5280 A.1) in a Name, the most specific one; empty when there is none.
+[[nodiscard]] inline std::string common_name_of(byte_view name)
+{
+    std::string text;
+    der::reader in(name);
+    der::reader sets(in.read(der::sequence));
+    while (!sets.empty()) {
+        der::reader set(sets.read(der::set));
+        der::reader attribute(set.read(der::sequence));
+        const std::string_view type = detail::attribute_name(attribute.read(der::object_identifier));
+        const der::element value = attribute.any();
+        if (type != "CN" || value.type == der::bmp_string)
+            continue;
+        text.clear();
+        detail::append_printable(text, value.contents);
+    }
+    return text;
+}
+
+// One extension of a certificate; `value` is a view into it.
+struct extension_view {
+    bool critical = false;
+    byte_view value;
+};
+
+// The extension with this OBJECT IDENTIFIER's contents, if the certificate has it.
+[[nodiscard]] inline std::optional<extension_view> find_extension(const certificate& one, byte_view oid)
+{
+    der::reader extensions(one.extensions);
+    while (!extensions.empty()) {
+        der::reader extension(extensions.read(der::sequence));
+        const bool wanted = equal(extension.read(der::object_identifier), oid);
+        const byte_view critical = extension.read_if(der::boolean);
+        const byte_view value = extension.read(der::octet_string);
+        if (wanted)
+            return extension_view{!critical.empty() && critical[0] != 0, value};
+    }
+    return std::nullopt;
+}
+
+// RFC 5280 4.2.1.1: the keyIdentifier of the issuer's key, a view into the certificate; empty when it names none.
+[[nodiscard]] inline byte_view authority_key_identifier(const certificate& one)
+{
+    const auto extension = find_extension(one, detail::oid(0x55, 0x1d, 0x23));
+    if (!extension)
+        return {};
+    der::reader in(extension->value);
+    der::reader fields(in.read(der::sequence));
+    return fields.read_if(der::context(0));
 }
 
 [[nodiscard]] inline std::array<std::uint8_t, 32> sha256_of(byte_view bytes)
@@ -2384,6 +2467,22 @@ inline std::string_view attribute_name(byte_view oid) noexcept
             schemes.push_back(scheme);
     }
     return schemes;
+}
+
+// The scheme by which this key signs what is no handshake (private_key::sign_document); nothing for a type that no CA
+// takes. RSA by PKCS#1 v1.5, the form that every CA knows.
+[[nodiscard]] inline std::optional<signature_scheme> document_scheme_of(const public_key_facts& key) noexcept
+{
+    using type = public_key_facts::type;
+    switch (key.kind) {
+    case type::ecdsa_p256: return signature_scheme::ecdsa_secp256r1_sha256;
+    case type::ecdsa_p384: return signature_scheme::ecdsa_secp384r1_sha384;
+    case type::ed25519: return signature_scheme::ed25519;
+    case type::rsa: return signature_scheme::rsa_pkcs1_sha256;
+    case type::rsa_pss: // RFC 4055 1.2: such a key signs no other way
+    case type::other: break;
+    }
+    return std::nullopt;
 }
 
 }
@@ -4119,7 +4218,9 @@ private:
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace alos::inline v0::cert {
@@ -4192,17 +4293,20 @@ private:
 //   1. a host name finds the credentials stored under exactly that domain, else those that name it exactly,
 //   2. else those stored under its wildcard, else those that name its wildcard,
 //   3. without a host name (none was sent, or not a valid one) the local address finds its certificate,
-//   4. else the default domain answers, or the first one stored when there is no default.
+//   4. else the default domain answers, or the first one stored when there is no default, unless the name is refused.
 // A domain that was given wins over the names inside other certificates; of those the first stored wins.
 class snapshot {
 public:
     snapshot() = default;
 
-    // `challenges` have exact names and one credential each (RFC 8737), and are found by challenge() only.
+    // `challenges` have exact names and one credential each (RFC 8737), and are found by challenge() only. `refused`
+    // are domains that get no other's certificate.
     explicit snapshot(std::vector<entry> entries, std::string_view default_domain = {},
-                      std::vector<entry> challenges = {})
+                      std::vector<entry> challenges = {}, const std::set<std::string>& refused = {})
         : entries_(std::move(entries)), challenge_entries_(std::move(challenges))
     {
+        for (const std::string& domain : refused)
+            refused_.insert(domain.starts_with("*.") ? domain.substr(1) : domain);
         std::erase_if(entries_, [](const entry& one) { return one.credentials.empty(); });
         std::erase_if(challenge_entries_, [](const entry& one) { return one.credentials.empty(); });
         for (const entry& one : entries_)
@@ -4236,6 +4340,19 @@ public:
     {
         const host_name name(server_name);
         return !name.empty() && !find_name(name.text()).empty();
+    }
+
+    // Whether clients that ask for this name are to be sent away (RFC 6066 3): no certificate is stored for it, and
+    // the default is not to answer.
+    [[nodiscard]] bool refuses(std::string_view server_name) const noexcept
+    {
+        if (refused_.empty())
+            return false;
+        const host_name name(server_name);
+        const std::string_view text = name.text();
+        const std::size_t dot = std::min(text.find('.'), text.size());
+        return !text.empty() && (refused_.contains(text) || refused_.contains(text.substr(dot)))
+               && find_name(text).empty();
     }
 
     // The certificate that answers a tls-alpn-01 challenge for this name (RFC 8737 3), or null.
@@ -4315,6 +4432,7 @@ private:
     name_map names_;
     name_map addresses_; // by their bytes
     name_map challenges_;
+    std::unordered_set<std::string, text_hash, std::equal_to<>> refused_; // wildcards as ".example.com"
     suffix_tree wildcards_;
     std::size_t default_ = 0;
 };
@@ -4942,16 +5060,16 @@ inline outcome<> save(const pem_pair& made, const self_signed_files& files)
 }
 
 #endif
-// ---- alos/cert/registry.hpp ----
-// Certificates of a running server: added, replaced and removed by domain while connections go on.
-#ifndef ALOS_CERT_REGISTRY_HPP
-#define ALOS_CERT_REGISTRY_HPP
+// ---- alos/cert/listed.hpp ----
+// A stored certificate as people see it in a list.
+#ifndef ALOS_CERT_LISTED_HPP
+#define ALOS_CERT_LISTED_HPP
 
 
-#include <algorithm>
-#include <functional>
-#include <mutex>
-#include <utility>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace alos::inline v0::cert {
 
@@ -4970,7 +5088,55 @@ struct listed_certificate {
     bool is_expired = false;
     bool is_not_yet_valid = false;
     bool names_its_domain = true; // false: clients that check refuse it for `domain`
+    system_time next_attempt;     // to renew it, by ACME; zero if nobody does
+    std::string last_error;       // of that
 };
+
+[[nodiscard]] inline listed_certificate describe(const std::string& domain, const credential& one, system_time now,
+                                                 bool is_default)
+{
+    listed_certificate line;
+    line.domain = domain;
+    line.names = one.about.names;
+    line.names.insert(line.names.end(), one.about.addresses.begin(), one.about.addresses.end());
+    line.from = one.from;
+    line.subject = one.about.subject;
+    line.issuer = one.about.issuer;
+    line.not_before = one.about.not_before;
+    line.not_after = one.about.not_after;
+    line.key_type = one.about.key_type;
+    for (const std::uint8_t byte : one.about.fingerprint) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        line.fingerprint += digits[byte >> 4];
+        line.fingerprint += digits[byte & 0x0f];
+    }
+    line.is_default = is_default;
+    line.is_expired = now >= one.about.not_after;
+    line.is_not_yet_valid = now < one.about.not_before;
+    line.names_its_domain = names_domain(one.about, domain);
+    return line;
+}
+
+}
+
+#endif
+// ---- alos/cert/registry.hpp ----
+// Certificates of a running server: added, replaced and removed by domain while connections go on.
+#ifndef ALOS_CERT_REGISTRY_HPP
+#define ALOS_CERT_REGISTRY_HPP
+
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+namespace alos::inline v0::cert {
+
+// Credentials that were made elsewhere, each with the domain it is to be stored under.
+using named_credentials = std::vector<std::pair<std::string, credential_ptr>>;
 
 // One certificate in a server's settings.
 struct file_settings {
@@ -5079,26 +5245,84 @@ public:
     // Adds or replaces a credential that was made elsewhere: by ACME, or with a key in an HSM.
     [[nodiscard]] outcome<> add_credential(std::string_view domain, credential_ptr made)
     {
-        if (!made)
-            return failure{errc::bad_configuration, "there is no credential to be added for " + std::string(domain)};
-        return put(domain, std::move(made), action::add);
+        return add_credentials({{std::string(domain), std::move(made)}});
     }
 
-    // A certificate for one tls-alpn-01 challenge (RFC 8737 3); null takes it away.
-    [[nodiscard]] outcome<> set_challenge(std::string_view domain, credential_ptr made)
+    // The same for many: all of them at one moment, or none.
+    [[nodiscard]] outcome<> add_credentials(named_credentials made)
+    {
+        const std::lock_guard lock(mutex_);
+        state next = state_;
+        if (auto done = place_all(next, std::move(made)); !done)
+            return done;
+        publish(std::move(next));
+        return {};
+    }
+
+    // Removes this one; what else is stored under the domain stays. One that is not there is removed already.
+    [[nodiscard]] outcome<> remove_credential(std::string_view domain, const credential_ptr& made)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
-            std::erase_if(next.challenges, [&](const entry& one) { return one.domain == spelled; });
-            if (made)
-                next.challenges.push_back({spelled, {std::move(made)}});
+            if (entry* home = find(next.entries, spelled))
+                std::erase(home->credentials, made);
+            std::erase_if(next.entries, [](const entry& one) { return one.credentials.empty(); });
             return {};
         });
+    }
+
+    // A certificate for one tls-alpn-01 challenge (RFC 8737 3); null takes it away. That for an address has the name
+    // that clients send for it: 1.2.0.192.in-addr.arpa (RFC 8738 6).
+    [[nodiscard]] outcome<> set_challenge(std::string_view domain, credential_ptr made)
+    {
+        return set_challenges({{std::string(domain), std::move(made)}});
+    }
+
+    // The same for several, at one moment.
+    [[nodiscard]] outcome<> set_challenges(named_credentials made)
+    {
+        const std::lock_guard lock(mutex_);
+        state next = state_;
+        for (auto& [domain, each] : made) {
+            const auto spelled = parse_domain(domain);
+            if (!spelled)
+                return bad_name(domain);
+            std::erase_if(next.challenges, [&](const entry& one) { return one.domain == *spelled; });
+            if (each)
+                next.challenges.push_back({*spelled, {std::move(each)}});
+        }
+        publish(std::move(next));
+        return {};
+    }
+
+    // Whether clients that ask for this domain get the alert unrecognized_name (RFC 6066 3) instead of the default
+    // certificate, as long as there is none for it.
+    [[nodiscard]] outcome<> refuse(std::string_view domain, bool refused)
+    {
+        return refuse(std::vector{std::string(domain)}, refused);
+    }
+
+    // The same for several, at one moment.
+    [[nodiscard]] outcome<> refuse(const std::vector<std::string>& domains, bool refused)
+    {
+        const std::lock_guard lock(mutex_);
+        state next = state_;
+        for (const std::string& domain : domains) {
+            const auto spelled = parse_domain(domain);
+            if (!spelled)
+                return bad_name(domain);
+            if (refused)
+                next.refused.insert(*spelled);
+            else
+                next.refused.erase(*spelled);
+        }
+        publish(std::move(next));
+        return {};
     }
 
     // Loads what settings name, all of it or nothing, and makes `default_domain` the default unless it is empty.
     [[nodiscard]] outcome<> add_files(const std::vector<file_settings>& files, std::string_view default_domain = {})
     {
-        std::vector<std::pair<std::string, credential_ptr>> loaded;
+        named_credentials loaded;
         for (const file_settings& one : files) {
             auto made = load_files(one.domain, one.cert_file, one.key_file, one.passphrase);
             if (!made)
@@ -5108,13 +5332,8 @@ public:
         }
         const std::lock_guard lock(mutex_);
         state next = state_;
-        for (auto& [domain, made] : loaded) {
-            const auto spelled = parse_domain(domain);
-            if (!spelled)
-                return bad_name(domain);
-            warn_about(*spelled, *made);
-            place(next, *spelled, std::move(made), action::add);
-        }
+        if (auto done = place_all(next, std::move(loaded)); !done)
+            return done;
         if (!default_domain.empty()) {
             const auto spelled = parse_domain(default_domain);
             if (!spelled || !find(next.entries, *spelled))
@@ -5144,6 +5363,7 @@ private:
     struct state {
         std::vector<entry> entries;
         std::vector<entry> challenges;
+        std::set<std::string> refused;
         std::string default_domain;
     };
 
@@ -5191,31 +5411,6 @@ private:
         return one.about.addresses.empty() ? "default" : one.about.addresses.front();
     }
 
-    static listed_certificate describe(const std::string& domain, const credential& one, system_time now,
-                                       bool is_default)
-    {
-        listed_certificate line;
-        line.domain = domain;
-        line.names = one.about.names;
-        line.names.insert(line.names.end(), one.about.addresses.begin(), one.about.addresses.end());
-        line.from = one.from;
-        line.subject = one.about.subject;
-        line.issuer = one.about.issuer;
-        line.not_before = one.about.not_before;
-        line.not_after = one.about.not_after;
-        line.key_type = one.about.key_type;
-        for (const std::uint8_t byte : one.about.fingerprint) {
-            constexpr std::string_view digits = "0123456789abcdef";
-            line.fingerprint += digits[byte >> 4];
-            line.fingerprint += digits[byte & 0x0f];
-        }
-        line.is_default = is_default;
-        line.is_expired = now >= one.about.not_after;
-        line.is_not_yet_valid = now < one.about.not_before;
-        line.names_its_domain = names_domain(one.about, domain);
-        return line;
-    }
-
     [[nodiscard]] outcome<credential_ptr> load_files(std::string_view domain, const std::string& cert_file,
                                        const std::string& key_file, std::string_view passphrase) const
     {
@@ -5256,29 +5451,51 @@ private:
     [[nodiscard]] outcome<> put(std::string_view domain, credential_ptr made, action how)
     {
         return change(domain, [&](state& next, const std::string& spelled) -> outcome<> {
-            if (how == action::update && !find(next.entries, spelled))
+            entry* home = find(next.entries, spelled);
+            if (!home && how == action::update)
                 return unknown(spelled);
             warn_about(spelled, *made);
-            place(next, spelled, std::move(made), how);
+            place(home ? *home : next.entries.emplace_back(entry{spelled, {}}), std::move(made), how);
             return {};
         });
     }
 
-    static void place(state& next, const std::string& domain, credential_ptr made, action how)
+    // Many at once, without looking through all domains for each of them.
+    [[nodiscard]] outcome<> place_all(state& next, named_credentials made) const
     {
-        entry* home = find(next.entries, domain);
-        if (!home)
-            home = &next.entries.emplace_back(entry{domain, {}});
-        const auto same = std::ranges::find_if(home->credentials, [&](const credential_ptr& one) {
+        std::map<std::string, std::size_t, std::less<>> homes;
+        for (std::size_t i = 0; i < next.entries.size(); ++i)
+            homes.try_emplace(next.entries[i].domain, i);
+        for (auto& [domain, each] : made) {
+            const auto spelled = parse_domain(domain);
+            if (!spelled)
+                return bad_name(domain);
+            if (!each)
+                return failure{errc::bad_configuration, "there is no credential to be added for " + domain};
+            warn_about(*spelled, *each);
+            const auto [home, is_new] = homes.try_emplace(*spelled, next.entries.size());
+            if (is_new)
+                next.entries.push_back({*spelled, {}});
+            place(next.entries[home->second], std::move(each), action::add);
+        }
+        return {};
+    }
+
+    static void place(entry& home, credential_ptr made, action how)
+    {
+        // What only stood in for the certificate that has come now would be chosen by who likes its key better.
+        if (made->from == source::acme)
+            std::erase_if(home.credentials, [](const credential_ptr& one) { return one->from == source::self_signed; });
+        const auto same = std::ranges::find_if(home.credentials, [&](const credential_ptr& one) {
             return key_family(*one) == key_family(*made);
         });
-        if (same != home->credentials.end()) {
+        if (same != home.credentials.end()) {
             *same = std::move(made);
             return;
         }
         if (how == action::update)
-            home->credentials.clear();
-        home->credentials.push_back(std::move(made));
+            home.credentials.clear();
+        home.credentials.push_back(std::move(made));
     }
 
     // Applies `edit` to a copy of the state and serves that, unless it fails.
@@ -5298,7 +5515,8 @@ private:
 
     void publish(state next)
     {
-        store_.publish(std::make_shared<const snapshot>(next.entries, next.default_domain, next.challenges));
+        store_.publish(
+            std::make_shared<const snapshot>(next.entries, next.default_domain, next.challenges, next.refused));
         state_ = std::move(next);
     }
 
@@ -5878,7 +6096,7 @@ private:
 
 #endif
 // ---- alos/tls13/negotiate.hpp ----
-// Negotiation (RFC 8446 4.1.1): what a ClientHello and a server have in common.
+// Negotiation (RFC 8446 4.1.1): what a ClientHello and a server have in common, and which certificate answers it.
 #ifndef ALOS_TLS13_NEGOTIATE_HPP
 #define ALOS_TLS13_NEGOTIATE_HPP
 
@@ -5934,13 +6152,26 @@ struct choice {
     return choice{*suite, *without_share, true};
 }
 
-// RFC 7301 3.2: the server's most preferred protocol that the client offers; empty if ALPN is not in use.
+// RFC 8737 6.2
+inline constexpr std::string_view acme_tls_protocol = "acme-tls/1";
+
+// RFC 8737 3
+//    The ACME server MUST provide an ALPN extension with the single protocol name "acme-tls/1"
+// Note: who offers more than that is no ACME server, and never sees the certificate of a challenge.
+[[nodiscard]] inline bool is_acme_validation(const client_hello& hello) noexcept
+{
+    reader names(hello.protocol_names);
+    return as_text(names.vector8(1)) == acme_tls_protocol && names.complete();
+}
+
+// RFC 7301 3.2: the server's most preferred protocol that the client offers; empty if ALPN is not in use. Never
+// acme-tls/1, whatever the settings say, so that it is not spoken besides validations.
 [[nodiscard]] inline decoded<std::string_view> choose_protocol(const client_hello& hello, const server_config& config)
 {
     if (hello.protocol_names.empty() || config.alpn.empty())
         return std::string_view{};
     for (const std::string& protocol : config.alpn) {
-        if (contains_protocol(hello.protocol_names, protocol))
+        if (protocol != acme_tls_protocol && contains_protocol(hello.protocol_names, protocol))
             return std::string_view(protocol);
     }
     return errc::no_application_protocol;
@@ -5950,6 +6181,17 @@ struct signing_choice {
     const cert::credential* credential = nullptr;
     signature_scheme scheme{};
 };
+
+// RFC 8446 4.4.3: what this key signs with.
+[[nodiscard]] inline std::optional<signature_scheme> choose_scheme(const client_hello& hello,
+                                                                   const cert::credential& credential)
+{
+    for (const signature_scheme scheme : credential.key->schemes()) {
+        if (hello.signature_algorithms.contains(scheme))
+            return scheme;
+    }
+    return std::nullopt;
+}
 
 // RFC 8446 4.4.2.2, 4.4.3: the first credential that can sign as the client asks; one whose chain is also signed as
 // the client asks (4.2.3) goes first.
@@ -5965,19 +6207,39 @@ struct signing_choice {
         return errc::no_certificate;
     signing_choice found;
     for (const cert::credential_ptr& candidate : candidates) {
-        for (const signature_scheme scheme : candidate->key->schemes()) {
-            if (!hello.signature_algorithms.contains(scheme))
-                continue;
-            if (accepted_chain(*candidate))
-                return signing_choice{candidate.get(), scheme};
-            if (!found.credential)
-                found = {candidate.get(), scheme};
-            break;
-        }
+        const auto scheme = choose_scheme(hello, *candidate);
+        if (scheme && accepted_chain(*candidate))
+            return signing_choice{candidate.get(), *scheme};
+        if (scheme && !found.credential)
+            found = {candidate.get(), *scheme};
     }
     if (!found.credential)
         return errc::no_common_signature_scheme;
     return found;
+}
+
+// The same for a client that comes for a page: by its server name, else by the address it connected to.
+[[nodiscard]] inline decoded<signing_choice> choose_credential(const client_hello& hello,
+                                                               const cert::snapshot& certificates,
+                                                               byte_view local_address)
+{
+    if (certificates.refuses(hello.server_name))
+        return errc::no_certificate; // RFC 6066 3
+    return choose_credential(hello, certificates.find(hello.server_name, local_address));
+}
+
+// RFC 8737 3: the certificate that answers a validation, and no ordinary one if there is none. That it is self-signed
+// does not matter to the client (RFC 8737 4), so its chain is not looked at.
+[[nodiscard]] inline decoded<signing_choice> choose_challenge(const client_hello& hello,
+                                                              const cert::snapshot& certificates)
+{
+    const cert::credential* challenge = certificates.challenge(hello.server_name);
+    if (!challenge)
+        return errc::no_application_protocol;
+    const auto scheme = choose_scheme(hello, *challenge);
+    if (!scheme)
+        return errc::no_common_signature_scheme;
+    return signing_choice{challenge, *scheme};
 }
 
 }
@@ -6162,10 +6424,9 @@ public:
     // Sends a handshake message and adds it to the transcript.
     void send(handshake_type type, byte_view body)
     {
-        byte_vector message;
+        byte_vector message{static_cast<std::uint8_t>(type)};
         message.reserve(4 + body.size());
         writer out(message);
-        out.u8(static_cast<std::uint8_t>(type));
         out.vector24([&] { out.bytes(body); });
         handshake_->messages.add(message);
         writer_.append(content_type::handshake, message);
@@ -6319,12 +6580,14 @@ flow server_handshake(Core& io, const server_config& config)
     }
 
     const std::shared_ptr<const cert::snapshot> certificates = config.certificates->load();
-    const auto protocol = choose_protocol(hello, config); // RFC 7301
+    const bool is_validation = is_acme_validation(hello); // RFC 8737 3
+    const auto protocol = is_validation ? acme_tls_protocol : choose_protocol(hello, config); // RFC 7301
     if (!protocol)
         co_return protocol.error();
     io.agreed().server_name = hello.server_name;
     io.agreed().alpn = *protocol;
-    const auto signer = choose_credential(hello, certificates->find(hello.server_name, io.local_address())); // 4.4.2.2
+    const auto signer = is_validation ? choose_challenge(hello, *certificates)
+                                      : choose_credential(hello, *certificates, io.local_address()); // 4.4.2.2
     if (!signer)
         co_return signer.error();
     io.agreed().scheme = signer->scheme;
@@ -9597,6 +9860,7 @@ inline void respond_with_status(response& res, unsigned status)
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 
@@ -9688,16 +9952,11 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
         return respond_with_status(res, 404);
 
     // Modification time to the nanosecond, and size: strong enough that a range of another version is never joined.
-    std::array<char, 48> etag;
-    char* end = etag.data();
-    *end++ = '"';
-    end = std::to_chars(end, etag.data() + etag.size(), about.st_mtim.tv_sec, 16).ptr;
-    *end++ = '.';
-    end = std::to_chars(end, etag.data() + etag.size(), about.st_mtim.tv_nsec, 16).ptr;
-    *end++ = '-';
-    end = std::to_chars(end, etag.data() + etag.size(), about.st_size, 16).ptr;
-    *end++ = '"';
-    const representation have{{etag.data(), end}, about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
+    std::array<char, 64> etag;
+    const int length = std::snprintf(etag.data(), etag.size(), "\"%llx.%lx-%llx\"",
+                                     static_cast<long long>(about.st_mtim.tv_sec), about.st_mtim.tv_nsec,
+                                     static_cast<long long>(about.st_size));
+    const representation have{{etag.data(), static_cast<std::size_t>(length)}, about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
 
     selection chosen{res.status(), 0, have.size};
     const bool is_get = asked != nullptr && (asked->method() == verb::get || asked->method() == verb::head);
@@ -11759,8 +12018,11 @@ public:
     void shook_hands(error_code ec)
     {
         if (!ec) {
-            if constexpr (has_tls)
+            if constexpr (has_tls) {
                 log_handshake(host().log(), presence_.client, stream_.engine().negotiated());
+                // RFC 8737 4: the handshake was all of it.
+                open_ = open_ && stream_.engine().negotiated().alpn != tls13::acme_tls_protocol;
+            }
             return;
         }
         open_ = false;
@@ -12425,6 +12687,372 @@ static_assert(tls13::engine<plain_engine>);
 }
 
 #endif
+// ---- alos/http/outbound.hpp ----
+// What is asked of another server and what it answers, as values: between those who ask (ACME, DNS providers, the
+// challenge proxy) and the client that asks over a network, or a script in a test.
+#ifndef ALOS_HTTP_OUTBOUND_HPP
+#define ALOS_HTTP_OUTBOUND_HPP
+
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::http {
+
+// Whom a client believes. The system's authorities, and more.
+struct trust {
+    std::string roots_pem{};   // further authorities, PEM
+    bool system_roots = true;  // also those of the operating system
+};
+
+// A field's name and its value (RFC 9110 5).
+using outbound_fields = std::vector<std::pair<std::string, std::string>>;
+
+struct outbound_request {
+    std::string method = "GET";
+    std::string url{};          // absolute, http or https
+    outbound_fields fields{};   // Host, User-Agent, Content-Length and Connection are set by the client
+    std::string body{};
+    std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one fails
+    std::chrono::milliseconds timeout{30'000};  // for all of it, redirects included
+    unsigned max_redirects = 0;                 // followed for GET and HEAD only
+    std::shared_ptr<const trust> authorities{}; // null: those of the operating system
+};
+
+struct outbound_response {
+    unsigned status = 0;
+    outbound_fields fields{};
+    std::string body{};
+    std::string url{}; // where it came from, after redirects
+
+    // The first field of this name (case does not matter); empty if there is none.
+    [[nodiscard]] std::string_view field(std::string_view name) const noexcept
+    {
+        for (const auto& [each, value] : fields) {
+            if (equal_ignoring_case(each, name))
+                return value;
+        }
+        return {};
+    }
+};
+
+}
+
+#endif
+// ---- alos/acme/solver.hpp ----
+// The three ways to prove control of a name (RFC 8555 8, RFC 8737), and what publishes DNS records for the third.
+#ifndef ALOS_ACME_SOLVER_HPP
+#define ALOS_ACME_SOLVER_HPP
+
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
+
+[[nodiscard]] constexpr std::string_view name_of(challenge_type type) noexcept
+{
+    switch (type) {
+    case challenge_type::http_01: return "http-01";
+    case challenge_type::tls_alpn_01: return "tls-alpn-01";
+    case challenge_type::dns_01: return "dns-01";
+    }
+    return {};
+}
+
+// Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may
+// stand there at once. Called on the manager's thread; several calls may be under way together.
+class dns_solver {
+public:
+    virtual ~dns_solver() = default;
+
+    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS.
+    [[nodiscard]] virtual boost::asio::awaitable<outcome<>> present(std::string name, std::string value) = 0;
+
+    // A value that is not there is removed already.
+    [[nodiscard]] virtual boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) = 0;
+};
+
+}
+
+#endif
+// ---- alos/acme/answers.hpp ----
+// The answers to http-01 challenges that are to be given on the port of plain HTTP (RFC 8555 8.3).
+#ifndef ALOS_ACME_ANSWERS_HPP
+#define ALOS_ACME_ANSWERS_HPP
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// By token. All members may be called from any thread.
+class answers {
+public:
+    // RFC 8555 8.1: `key_authorization` is the whole answer.
+    void put(std::string_view token, std::string_view key_authorization)
+    {
+        const std::lock_guard lock(mutex_);
+        answers_.insert_or_assign(std::string(token), std::string(key_authorization));
+    }
+
+    void remove(std::string_view token)
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = answers_.find(token); found != answers_.end())
+            answers_.erase(found);
+    }
+
+    // Where else find() looks: for answers that other processes have left in a storage they share. It is called from
+    // every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
+    using lookup = std::function<std::optional<std::string>(std::string_view token)>;
+    void also_look_in(lookup elsewhere)
+    {
+        auto next = elsewhere ? std::make_shared<const lookup>(std::move(elsewhere)) : nullptr;
+        const std::lock_guard lock(mutex_);
+        elsewhere_.swap(next);
+    }
+
+    [[nodiscard]] std::optional<std::string> find(std::string_view token) const
+    {
+        std::shared_ptr<const lookup> elsewhere;
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto found = answers_.find(token); found != answers_.end())
+                return found->second;
+            elsewhere = elsewhere_;
+        }
+        return elsewhere ? (*elsewhere)(token) : std::nullopt;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::map<std::string, std::string, std::less<>> answers_;
+    std::shared_ptr<const lookup> elsewhere_;
+};
+
+}
+
+#endif
+// ---- alos/acme/config.hpp ----
+// What an operator says about certificates: for which names, from whom, how, and where they are kept.
+#ifndef ALOS_ACME_CONFIG_HPP
+#define ALOS_ACME_CONFIG_HPP
+
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+inline constexpr const char* lets_encrypt = "https://acme-v02.api.letsencrypt.org/directory";
+inline constexpr const char* lets_encrypt_staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+// How much is asked of one CA, so that its own limits are never met (token buckets: `burst` at once, then one more every
+// `refill`). Zero as `burst` is no limit.
+struct rate {
+    unsigned burst = 0;
+    std::chrono::seconds refill{0};
+};
+
+struct certificate_authority {
+    std::string directory = lets_encrypt; // RFC 8555 7.1.1
+    std::string eab_kid{};                // RFC 8555 7.3.4, both or none
+    std::string eab_hmac_key{};           // base64url, as the CA gives it
+    std::string roots_file{};             // PEM; authorities for its HTTPS beside the system's
+    std::string profile{};                // "tlsserver", "shortlived"; empty: the CA's default
+    std::string preferred_chain{};        // common name of the topmost issuer; empty: the CA's default
+    bool allow_http = false;              // directory by plain http; for tests only
+
+    // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours.
+    rate orders{250, std::chrono::seconds(45)};
+    rate accounts{5, std::chrono::seconds(2160)};
+};
+
+// The names of one certificate: "example.com", or {"example.com", "*.example.com"}. The first one names it in files
+// and logs. Addresses are names, too (RFC 8738).
+struct certificate_names {
+    certificate_names(const char* name) : names{name} {}
+    certificate_names(std::string name) : names{std::move(name)} {}
+    certificate_names(std::initializer_list<std::string> several) : names(several) {}
+    explicit certificate_names(std::vector<std::string> several) : names(std::move(several)) {}
+
+    std::vector<std::string> names;
+    std::string email{}; // of the account for this one; empty: that of the configuration
+};
+
+// What answers for a name until its first certificate is there.
+enum class before_issuance {
+    self_signed,       // a self-signed certificate for it
+    unrecognized_name, // that alert (RFC 6066 3)
+};
+
+struct config {
+    std::string email{};                     // of the account; may be empty
+    std::vector<certificate_names> domains{}; // each entry is one certificate
+    std::string cache_dir = ".alos-certs";   // a folder of certbot's is read, never written
+
+    // In the order in which they are tried.
+    std::vector<certificate_authority> cas = {certificate_authority{}};
+
+    // One certificate for each of them.
+    std::vector<key_kind> key_types = {key_kind::ecdsa_p256};
+
+    // Those that fit a name, in this order; dns-01 takes part if there is a `dns`.
+    std::vector<challenge_type> challenges = {challenge_type::http_01, challenge_type::tls_alpn_01,
+                                              challenge_type::dns_01};
+    std::shared_ptr<dns_solver> dns{};
+
+    // "host:port": plain HTTP there answers the http-01 challenges that are not our own.
+    std::string acme_node{};
+
+    // Where the CA connects to, for the check from here before it does.
+    std::uint16_t http01_port = 80;
+    std::uint16_t tls_alpn01_port = 443;
+    bool self_check = true;
+
+    std::string resolver{}; // "address" or "address:port"; empty: those of /etc/resolv.conf
+    before_issuance until_then = before_issuance::self_signed;
+    unsigned orders_at_once = 16;
+    unsigned generations_kept = 5;
+};
+
+}
+
+#endif
+// ---- alos/acme/service.hpp ----
+// What a server and its certificate manager know of each other. The manager (acme/manager.hpp) is only compiled into
+// programs that include <alos/acme.hpp>; a server finds it through here.
+#ifndef ALOS_ACME_SERVICE_HPP
+#define ALOS_ACME_SERVICE_HPP
+
+
+#include <boost/asio/awaitable.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// One configured certificate and where it stands. Times that are not known are zero.
+struct certificate_status {
+    std::string id; // as in the storage: "example.com.ecdsa-p256"
+    std::vector<std::string> names;
+    std::string key_type;
+    std::string issuer; // empty while there is none
+    std::chrono::system_clock::time_point not_before{};
+    std::chrono::system_clock::time_point not_after{};
+    std::chrono::system_clock::time_point next_attempt{};
+    unsigned failures = 0; // in a row
+    std::string last_error;
+    std::string ca; // the directory it is from, or will be asked for it next
+    std::string profile;
+    std::uint64_t generation = 0;
+};
+
+// Something that happened to a certificate.
+enum class event_kind : std::uint8_t {
+    loaded,          // from the storage, at start or because another process renewed it
+    account_created,
+    account_reused,
+    obtained,        // the first one
+    renewed,
+    renewal_failed,
+    unreadable,      // something in the storage cannot be used
+    window_changed,  // the CA wants it renewed at another time (RFC 9773)
+    revoked,
+    progress,        // a step of an issuance
+};
+
+struct event {
+    event_kind kind;
+    std::string id;
+    std::string message; // one sentence
+};
+
+// What the manager is given. All of it outlives the service.
+struct host {
+    cert::registry& certificates;
+    answers& http01;
+    // Writes to the server's log; from any thread.
+    std::function<void(log_level, std::string_view event, std::initializer_list<log_field> fields)> log;
+};
+
+// All members may be called from any thread, before and after start().
+class service {
+public:
+    virtual ~service() = default;
+
+    // Adds these settings: their domains to the others, the rest in place of what was there. Serves what the storage
+    // has; the network comes later.
+    [[nodiscard]] virtual outcome<> configure(config settings) = 0;
+
+    [[nodiscard]] virtual outcome<> add_domain(certificate_names names) = 0;
+
+    // Its certificates are no longer served nor renewed; the storage keeps them.
+    [[nodiscard]] virtual outcome<> remove_domain(std::string_view domain) = 0;
+
+    // Begins to work, on a thread of its own.
+    [[nodiscard]] virtual outcome<> start() = 0;
+
+    // Cancels what is under way, keeps what is needed to go on with it, and takes the answers to challenges away.
+    // Returns when that is done, after 5 seconds at most.
+    virtual void stop() noexcept = 0;
+
+    [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
+    [[nodiscard]] virtual std::string certificates_json() const = 0;
+
+    // A new certificate with a new key now, whatever the time; done when it is served or when the attempt failed.
+    // `told` is called on the manager's thread with every step. May be awaited on any executor.
+    [[nodiscard]] virtual boost::asio::awaitable<outcome<>>
+    force_renew(std::string domain, std::function<void(const event&)> told = {}) = 0;
+
+    // The certificate for that name, ordered if there is none. Those who ask for one at the same time share an order.
+    [[nodiscard]] virtual boost::asio::awaitable<outcome<cert::credential_ptr>> obtain(std::string name) = 0;
+
+    // Revokes the current certificate for a reason of RFC 5280 5.3.1 (0, 1, 4, 5), and replaces it with a new key.
+    [[nodiscard]] virtual boost::asio::awaitable<outcome<>> revoke(std::string domain, unsigned reason = 0) = 0;
+
+    // Called with every event, on the manager's thread; set it before start().
+    std::function<void(const event&)> on_event;
+};
+
+// Makes the manager; set by <alos/acme.hpp> where a program includes it.
+using maker = std::unique_ptr<service> (*)(host);
+inline std::atomic<maker> make_service{nullptr};
+
+}
+
+#endif
 // ---- alos/policy.hpp ----
 // What a server is made of. Derive from default_policy and replace what you want to be otherwise:
 //
@@ -12517,6 +13145,10 @@ struct basic_server_config {
 
     // Where a self-signed certificate is kept when no other is given.
     cert::self_signed_files self_signed{};
+
+    // Certificates by ACME: .acme = {.email = "admin@example.com", .domains = {"example.com", "www.example.com"}}.
+    // Needs <alos/acme.hpp> in one .cpp of the program. Used when there are domains here or when one is added later.
+    alos::acme::config acme{};
 
     // Threads that serve, each with its own listening socket; 0: one per core.
     unsigned threads = 0;
@@ -12867,48 +13499,21 @@ inline std::vector<inherited_socket> inherited_sockets()
 #endif
 // ---- alos/server/redirect.hpp ----
 // What is spoken on the port of plain HTTP: redirects to HTTPS, and the answers to ACME's http-01 challenges
-// (RFC 8555 8.3).
+// (RFC 8555 8.3), ours or those of another node that is asked for them.
 #ifndef ALOS_SERVER_REDIRECT_HPP
 #define ALOS_SERVER_REDIRECT_HPP
 
 
 #include <algorithm>
-#include <map>
-#include <mutex>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace alos::inline v0 {
-
-// The challenges that are to be answered, by token. All members may be called from any thread.
-class challenge_table {
-public:
-    // RFC 8555 8.1: `key_authorization` is the whole answer.
-    void put(std::string_view token, std::string_view key_authorization)
-    {
-        const std::lock_guard lock(mutex_);
-        answers_.insert_or_assign(std::string(token), std::string(key_authorization));
-    }
-
-    void remove(std::string_view token)
-    {
-        const std::lock_guard lock(mutex_);
-        if (const auto found = answers_.find(token); found != answers_.end())
-            answers_.erase(found);
-    }
-
-    [[nodiscard]] std::optional<std::string> find(std::string_view token) const
-    {
-        const std::lock_guard lock(mutex_);
-        const auto found = answers_.find(token);
-        return found == answers_.end() ? std::nullopt : std::optional(found->second);
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::map<std::string, std::string, std::less<>> answers_;
-};
 
 // RFC 9110 7.2: the host of a Host field without its port; empty if it is not a host name or address that a browser
 // would have sent. A redirect must not carry anything else on.
@@ -12948,13 +13553,19 @@ private:
     return target.starts_with('?') ? "/" + std::string(target) : "/";
 }
 
-// The one route of plain HTTP.
+// Who knows the answers to challenges that are not ours.
+struct challenge_node {
+    std::string address; // "host:port", plain HTTP
+    // Asks it, on the executor that awaits.
+    std::function<awaitable<outcome<http::outbound_response>>(http::outbound_request)> fetch;
+};
+
+// The routes of plain HTTP.
 class redirect_routes {
 public:
-    explicit redirect_routes(const challenge_table& challenges)
-        : endpoint_{.run = {http::handler([this](request& req, response& res) { answer(req, res); }), {}},
-                    .options = streamed, // bodies are not read
-                    .names = {}}
+    explicit redirect_routes(const acme::answers& challenges)
+        : here_(route(http::handler([this](request& req, response& res) { answer(req, res); })))
+        , elsewhere_(route(http::handler([this](request& req, response& res) { return ask_node(req, res); })))
         , challenges_(challenges)
     {}
 
@@ -12964,19 +13575,77 @@ public:
     // The port of HTTPS; before anything is served.
     void port(std::uint16_t number) { port_ = number == 443 ? std::string() : ":" + std::to_string(number); }
 
-    [[nodiscard]] const http::endpoint& find(http::request_data&) const noexcept { return endpoint_; }
+    // Who is asked for challenges that are not ours; at any time. An empty address: nobody.
+    [[nodiscard]] outcome<> forward_to(challenge_node node)
+    {
+        if (node.address.empty()) {
+            node_.store(nullptr);
+            return {};
+        }
+        const auto parts = split_host_and_port(node.address);
+        if (!parts || parts->host.empty() || parts->port == 0 || host_of_authority(node.address).empty())
+            return failure{errc::bad_configuration,
+                           "acme_node is \"" + node.address + "\"; write \"host:port\" or \"[address]:port\""};
+        node_.store(std::make_shared<const challenge_node>(std::move(node)));
+        return {};
+    }
+
+    // Only a challenge that somebody else may know is worth a coroutine.
+    [[nodiscard]] const http::endpoint& find(http::request_data& asked) const noexcept
+    {
+        const bool somewhere = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method) && node_.load();
+        return somewhere ? elsewhere_ : here_;
+    }
 
 private:
     static constexpr std::string_view challenge_path = "/.well-known/acme-challenge/";
+    static constexpr std::size_t most_token = 512;
+    static constexpr std::size_t most_answer = 4096;
+    static constexpr std::chrono::seconds patience{5};
+
+    // Requests that one node sends to another have it, so that two that know each other end it.
+    static constexpr std::string_view hop_field = "Alos-Acme-Hop";
+
+    static http::endpoint route(http::handler run)
+    {
+        return {.run = {std::move(run), {}}, .options = streamed, .names = {}}; // bodies are not read
+    }
+
+    static bool is_safe(verb method) noexcept { return method == verb::get || method == verb::head; }
+
+    // RFC 8555 8.3: base64url and nothing else; empty if it is not.
+    static std::string_view token_of(const request& req) noexcept
+    {
+        const std::string_view token = req.path().substr(challenge_path.size());
+        const bool good = token.size() <= most_token && std::ranges::all_of(token, [](char c) {
+            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+        });
+        return good ? token : std::string_view();
+    }
+
+    // True: the answer is ours, or nobody's.
+    bool answer_challenge(std::string_view token, response& res, bool is_last) const
+    {
+        const auto found = token.empty() ? std::nullopt : challenges_.find(token);
+        if (found)
+            give(res, 200, *found);
+        else if (is_last || token.empty())
+            http::respond_with_status(res, 404);
+        else
+            return false;
+        return true;
+    }
+
+    static void give(response& res, unsigned status, std::string_view text)
+    {
+        res.status(status).set("Content-Type", "application/octet-stream").string(text);
+    }
 
     void answer(const request& req, response& res) const
     {
-        const bool safe = req.method() == verb::get || req.method() == verb::head;
+        const bool safe = is_safe(req.method());
         if (safe && req.path().starts_with(challenge_path)) {
-            if (const auto found = challenges_.find(req.path().substr(challenge_path.size())))
-                res.set("Content-Type", "application/octet-stream").string(*found);
-            else
-                http::respond_with_status(res, 404);
+            answer_challenge(token_of(req), res, true);
             return;
         }
         const std::string_view host = host_of_authority(req.host());
@@ -12990,9 +13659,304 @@ private:
         res.redirect(location, safe ? 301 : 308);
     }
 
-    const http::endpoint endpoint_;
-    const challenge_table& challenges_;
+    awaitable<> ask_node(const request& req, response& res) const
+    {
+        const std::shared_ptr<const challenge_node> node = node_.load();
+        const std::string_view token = token_of(req);
+        if (answer_challenge(token, res, !node || req.header(hop_field)))
+            co_return;
+        http::outbound_request ask;
+        ask.url.append("http://").append(node->address).append(challenge_path).append(token);
+        ask.fields.emplace_back(hop_field, "1");
+        ask.max_body = most_answer;
+        ask.timeout = patience;
+        auto asking = node->fetch(std::move(ask));
+        const auto said = co_await std::move(asking);
+        if (said && (said->status == 200 || said->status == 404) && said->body.size() <= most_answer)
+            give(res, said->status, said->body);
+        else
+            http::respond_with_status(res, 502);
+    }
+
+    const http::endpoint here_;
+    const http::endpoint elsewhere_;
+    const acme::answers& challenges_;
     std::string port_;
+    std::atomic<std::shared_ptr<const challenge_node>> node_;
+};
+
+}
+
+#endif
+// ---- alos/server/acme_link.hpp ----
+// A server's side of its certificate manager: made when it is first needed, started with the server, stopped with it.
+#ifndef ALOS_SERVER_ACME_LINK_HPP
+#define ALOS_SERVER_ACME_LINK_HPP
+
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0 {
+
+namespace acme {
+
+// Asks a node for a challenge, on the executor that awaits; set by <alos/acme.hpp> where a program includes it.
+using fetcher = boost::asio::awaitable<outcome<http::outbound_response>> (*)(http::outbound_request);
+inline std::atomic<fetcher> fetch_challenge{nullptr};
+
+}
+
+// All members may be called from any thread.
+class acme_link {
+public:
+    // `settings` are those of the server's configuration. All that is referred to outlives this.
+    acme_link(acme::host host, redirect_routes& routes, const acme::config& settings)
+        : host_(std::move(host)), routes_(routes), settings_(settings)
+    {}
+
+    acme_link(const acme_link&) = delete;
+    acme_link& operator=(const acme_link&) = delete;
+
+    ~acme_link()
+    {
+        stop();
+        wait();
+    }
+
+    // The manager, or null as long as nobody needed one.
+    [[nodiscard]] acme::service* get() const noexcept { return current_.load(); }
+
+    // Whether certificates come from a manager, or are about to.
+    [[nodiscard]] bool is_in_charge() const noexcept { return get() || !settings_.domains.empty(); }
+
+    // Whether names without a certificate are to get an alert instead of a default one.
+    [[nodiscard]] bool sends_alerts() const noexcept { return sends_alerts_; }
+
+    // Whether this program has what the configuration asks for.
+    [[nodiscard]] outcome<> check() const
+    {
+        const bool lacks_manager = !settings_.domains.empty() && !acme::make_service.load();
+        const bool lacks_client = !settings_.acme_node.empty() && !acme::fetch_challenge.load();
+        return lacks_manager || lacks_client ? outcome<>(not_compiled_in()) : outcome<>();
+    }
+
+    // The manager, made and given the configuration's settings if need be.
+    [[nodiscard]] outcome<acme::service*> require()
+    {
+        const std::lock_guard lock(changing_);
+        return settled();
+    }
+
+    [[nodiscard]] outcome<> enable(acme::config settings)
+    {
+        const std::lock_guard lock(changing_);
+        const auto manager = settings_.domains.empty() ? made() : settled();
+        if (!manager)
+            return manager.error();
+        if (auto done = apply(**manager, std::move(settings)); !done)
+            return done;
+        return start_if_open(**manager);
+    }
+
+    [[nodiscard]] outcome<> add(acme::certificate_names names)
+    {
+        const std::lock_guard lock(changing_);
+        const auto manager = settled();
+        if (!manager)
+            return manager.error();
+        if (auto done = (*manager)->add_domain(std::move(names)); !done)
+            return done;
+        return start_if_open(**manager);
+    }
+
+    // The server can be connected to, so that challenges can be answered; on plain HTTP if `has_http`. Begins with what
+    // was asked for until now.
+    [[nodiscard]] outcome<> open(bool has_http)
+    {
+        const std::lock_guard lock(changing_);
+        has_http_ = has_http_ || has_http;
+        if (ended_ || std::exchange(is_open_, true))
+            return {};
+        if (!is_in_charge())
+            return settings_.acme_node.empty() ? outcome<>() : forward(settings_.acme_node);
+        const bool has_settings = has_settings_;
+        const auto manager = settled();
+        if (!manager)
+            return manager.error();
+        if (has_settings)
+            warn_without_http();
+        return start_if_open(**manager);
+    }
+
+    // Ends the manager's work, on another thread: the caller may be one of the server's, or the manager's own.
+    void stop() noexcept
+    {
+        if (ended_.exchange(true) || !get())
+            return;
+        const std::lock_guard lock(ending_);
+        try {
+            end_ = std::thread([this] { stop_now(); });
+        } catch (const std::system_error&) { // no more threads
+            stop_now();
+        }
+    }
+
+    // Returns when stop() has done that, which takes 5 seconds at most. Not from the manager's thread.
+    void wait() noexcept
+    {
+        const std::lock_guard lock(ending_);
+        if (end_.joinable())
+            end_.join();
+    }
+
+    // Called with every event, on the manager's thread.
+    void on_event(std::function<void(const acme::event&)> told)
+    {
+        using hook = std::function<void(const acme::event&)>;
+        told_.store(told ? std::make_shared<const hook>(std::move(told)) : nullptr);
+    }
+
+    // Adds what the manager knows to lines about its certificates, and about those that stand in for them.
+    void annotate(std::vector<cert::listed_certificate>& lines) const
+    {
+        const acme::service* manager = get();
+        if (!manager)
+            return;
+        const std::vector<acme::certificate_status> known = manager->certificates();
+        std::multimap<std::string, const acme::certificate_status*> by_domain;
+        for (const acme::certificate_status& each : known) {
+            if (const auto domain = cert::parse_domain(each.names.empty() ? "" : each.names.front()))
+                by_domain.emplace(*domain, &each);
+        }
+        for (cert::listed_certificate& line : lines) {
+            const acme::certificate_status* best = nullptr;
+            const auto [first, last] = by_domain.equal_range(line.domain);
+            for (auto each = first; each != last; ++each) { // one for each type of key
+                if (!best || each->second->not_after == line.not_after)
+                    best = each->second;
+            }
+            if (!best || line.from == cert::source::manual)
+                continue;
+            line.next_attempt = best->next_attempt;
+            line.last_error = best->last_error;
+        }
+    }
+
+private:
+    static failure not_compiled_in()
+    {
+        return {errc::bad_configuration,
+                "certificates by ACME need the certificate manager: include <alos/acme.hpp> in one .cpp of this "
+                "program"};
+    }
+
+    // The rest is called with `changing_` locked.
+
+    [[nodiscard]] outcome<acme::service*> made()
+    {
+        if (ended_)
+            return failure{errc::closed, "the server has stopped, and with it the manager of its certificates"};
+        if (manager_)
+            return manager_.get();
+        const acme::maker make = acme::make_service;
+        if (!make)
+            return not_compiled_in();
+        manager_ = make(host_);
+        manager_->on_event = [this](const acme::event& what) {
+            if (const auto told = told_.load())
+                (*told)(what);
+        };
+        current_ = manager_.get();
+        return manager_.get();
+    }
+
+    [[nodiscard]] outcome<acme::service*> settled()
+    {
+        auto manager = made();
+        if (!manager || has_settings_)
+            return manager;
+        if (auto done = apply(**manager, settings_); !done)
+            return done.error();
+        return manager;
+    }
+
+    [[nodiscard]] outcome<> apply(acme::service& manager, acme::config settings)
+    {
+        if (auto done = forward(settings.acme_node); !done)
+            return done;
+        const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
+        const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
+        if (auto done = manager.configure(std::move(settings)); !done)
+            return done;
+        has_settings_ = true;
+        wants_http_ = wants_http;
+        sends_alerts_ = sends_alerts;
+        if (is_open_)
+            warn_without_http();
+        return {};
+    }
+
+    [[nodiscard]] outcome<> forward(const std::string& node)
+    {
+        const acme::fetcher fetch = acme::fetch_challenge;
+        if (!node.empty() && !fetch)
+            return not_compiled_in();
+        return routes_.forward_to({node, fetch});
+    }
+
+    [[nodiscard]] outcome<> start_if_open(acme::service& manager)
+    {
+        if (!is_open_ || ended_ || is_started_)
+            return {};
+        auto done = manager.start();
+        is_started_ = done.has_value();
+        return done;
+    }
+
+    void warn_without_http() const
+    {
+        if (wants_http_ && !has_http_)
+            host_.log(log_level::warning, "acme.http-01",
+                      {{"reason", "nothing listens for plain HTTP, so http-01 challenges cannot be answered here"},
+                       {"hint", "set http_addr to \":80\", or leave http_01 out of acme.challenges"}});
+    }
+
+    void stop_now() noexcept
+    {
+        { // who is about to start it has done so, or will see that it is too late
+            const std::lock_guard lock(changing_);
+        }
+        get()->stop();
+    }
+
+    const acme::host host_;
+    redirect_routes& routes_;
+    const acme::config& settings_;
+    std::atomic<std::shared_ptr<const std::function<void(const acme::event&)>>> told_;
+
+    std::mutex changing_;
+    std::unique_ptr<acme::service> manager_;
+    std::atomic<acme::service*> current_ = nullptr;
+    std::atomic<bool> ended_ = false;
+    bool has_settings_ = false;
+    bool is_open_ = false;
+    bool is_started_ = false;
+    bool has_http_ = false;
+    bool wants_http_ = false;
+    std::atomic<bool> sends_alerts_ = false;
+
+    std::mutex ending_;
+    std::thread end_;
 };
 
 }
@@ -13079,7 +14043,7 @@ struct server_state {
     cert::registry certificates;
     alos::router routes;
     admission gate;
-    challenge_table challenges;
+    acme::answers challenges;
     redirect_routes redirect;
     signing_pool signers;
 };
@@ -13626,6 +14590,7 @@ private:
 #include <atomic>
 #include <csignal>
 #include <functional>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -13642,7 +14607,10 @@ public:
     using config_type = basic_server_config<Policy>;
 
     explicit basic_server(config_type config = {})
-        : state_(std::make_shared<server_state<Policy>>(std::move(config))), router(state_->routes), crew_(state_)
+        : state_(std::make_shared<server_state<Policy>>(std::move(config)))
+        , router(state_->routes)
+        , acme_({state_->certificates, state_->challenges, log_of(*state_)}, state_->redirect, state_->config.acme)
+        , crew_(state_)
     {}
 
     basic_server(const basic_server&) = delete;
@@ -13694,6 +14662,7 @@ public:
     awaitable<> serve(Acceptor& acceptor)
     {
         prepare().value();
+        start_acme();
         auto work = std::make_shared<worker<Policy, typename Acceptor::executor_type>>(state_, acceptor.get_executor());
         if (!crew_.enlist(work))
             co_return;
@@ -13704,13 +14673,25 @@ public:
     }
 
     // Accepts no more, lets requests in flight finish until the deadline, then cuts the rest. Does not wait for that.
-    void stop() { crew_.tell(order::drain); }
+    void stop()
+    {
+        acme_.stop();
+        crew_.tell(order::drain);
+    }
 
     // Ends everything now.
-    void cut() { crew_.tell(order::cut); }
+    void cut()
+    {
+        acme_.stop();
+        crew_.tell(order::cut);
+    }
 
     // Returns when the threads have ended, which they do after stop(). Not from a handler.
-    void wait() { crew_.wait(); }
+    void wait()
+    {
+        crew_.wait();
+        acme_.wait();
+    }
 
     // Where clients can connect, once start() has returned and not while it runs: "127.0.0.1:8443".
     [[nodiscard]] std::vector<std::string> addresses() const { return texts_of(https_); }
@@ -13752,13 +14733,94 @@ public:
     }
     [[nodiscard]] outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
     [[nodiscard]] outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
-    [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const { return state_->certificates.list_certs(); }
+    [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const
+    {
+        auto lines = state_->certificates.list_certs();
+        acme_.annotate(lines);
+        return lines;
+    }
 
     // All of the above, and credentials made elsewhere.
     [[nodiscard]] cert::registry& certificates() noexcept { return state_->certificates; }
 
+    // Certificates by ACME (RFC 8555), at any time until stop(). All of it needs <alos/acme.hpp> in one .cpp of the
+    // program, and fails with that advice without. What is obtained is served when it is there and renewed in time.
+
+    // Adds these domains to those of the configuration; the rest takes the place of its settings.
+    [[nodiscard]] outcome<> enable_acme(acme::config settings) { return acme_.enable(std::move(settings)); }
+
+    // One more certificate, by the settings that there are. Empty email: theirs.
+    [[nodiscard]] outcome<> add_acme_domain(std::string_view domain, std::string_view email = {})
+    {
+        acme::certificate_names names{std::string(domain)};
+        names.email = email;
+        return acme_.add(std::move(names));
+    }
+
+    // A domain whose certificate comes from elsewhere: the same as add_cert().
+    [[nodiscard]] outcome<> add_domain_cert(std::string_view domain, std::string_view cert_pem,
+                                            std::string_view key_pem)
+    {
+        return add_cert(domain, cert_pem, key_pem);
+    }
+
+    // Its certificate is no longer served nor renewed, but kept in the storage.
+    [[nodiscard]] outcome<> remove_acme_domain(std::string_view domain)
+    {
+        const auto manager = acme_.require();
+        return manager ? (*manager)->remove_domain(domain) : outcome<>(manager.error());
+    }
+
+    // These three may be awaited on any executor; see acme::service.
+
+    // A new certificate with a new key, now.
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
+                                                   std::function<void(const acme::event&)> told = {})
+    {
+        const auto manager = acme_.require();
+        if (!manager)
+            co_return manager.error();
+        auto renewal = (*manager)->force_renew(std::move(domain), std::move(told));
+        co_return co_await std::move(renewal);
+    }
+
+    // The certificate for a name, ordered if there is none.
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
+    {
+        const auto manager = acme_.require();
+        if (!manager)
+            co_return manager.error();
+        auto order = (*manager)->obtain(std::move(name));
+        co_return co_await std::move(order);
+    }
+
+    // Revokes the current certificate for a reason of RFC 5280 5.3.1, and replaces it.
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason = 0)
+    {
+        const auto manager = acme_.require();
+        if (!manager)
+            co_return manager.error();
+        auto revocation = (*manager)->revoke(std::move(domain), reason);
+        co_return co_await std::move(revocation);
+    }
+
+    // Where each of them stands, as values and as JSON.
+    [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const
+    {
+        const acme::service* manager = acme_.get();
+        return manager ? manager->certificates() : std::vector<acme::certificate_status>();
+    }
+    [[nodiscard]] std::string acme_certificates_json() const
+    {
+        const acme::service* manager = acme_.get();
+        return manager ? manager->certificates_json() : "[]";
+    }
+
+    // Called with everything that happens to them, on the manager's thread.
+    void on_acme_event(std::function<void(const acme::event&)> told) { acme_.on_event(std::move(told)); }
+
     // What plain HTTP answers below /.well-known/acme-challenge/.
-    [[nodiscard]] challenge_table& challenges() noexcept { return state_->challenges; }
+    [[nodiscard]] acme::answers& challenges() noexcept { return state_->challenges; }
 
     // For middleware: app.router.use(alos::access_log(app.log())).
     [[nodiscard]] const typename Policy::log& log() const noexcept { return state_->log; }
@@ -13793,8 +14855,12 @@ private:
             for (listeners& each : http_)
                 members.back()->work->listen(std::move(each.sockets[i]), traffic::http);
         }
+        start_acme();
         log_start(threads);
-        return crew_.start(std::move(members), std::move(on_end));
+        auto running = crew_.start(std::move(members), std::move(on_end));
+        if (!running)
+            acme_.stop();
+        return running;
     }
 
     // Routes and certificates, once.
@@ -13812,18 +14878,49 @@ private:
             return built;
         if (auto good = tls13::check(state_->config.tls); !good)
             return good;
+        if (auto able = acme_.check(); !able)
+            return able;
         const auto& config = state_->config;
         std::vector<cert::file_settings> files = config.certs;
         if (!config.tls_cert_file.empty())
             files.insert(
                 files.begin(),
                 {.domain = {}, .cert_file = config.tls_cert_file, .key_file = config.tls_key_file, .passphrase = {}});
+        if (acme_.is_in_charge())
+            return certificates().add_files(files);
         if (files.empty() && list_certs().empty()) {
-            if (auto kept = certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, config.self_signed);
-                !kept)
+            if (auto kept = add_default_cert(); !kept)
                 return kept;
         }
         return certificates().add_files(files, config.default_domain);
+    }
+
+    [[nodiscard]] outcome<> add_default_cert()
+    {
+        return certificates().add_kept_self_signed({"localhost", "127.0.0.1", "::1"}, state_->config.self_signed);
+    }
+
+    // Challenges can be answered: the manager may begin. What fails keeps nobody from being served.
+    void start_acme()
+    {
+        const auto report = [&](const outcome<>& done) {
+            if (!done)
+                log_event(state_->log, log_level::error, "acme.start", {{"reason", done.error().what}});
+        };
+        report(acme_.open(!http_.empty()));
+        if (!acme_.is_in_charge())
+            return;
+        if (!acme_.sends_alerts() && state_->certificates.list_certs().empty())
+            report(add_default_cert());
+        if (const std::string& domain = state_->config.default_domain; !domain.empty())
+            report(set_default_cert(domain));
+    }
+
+    static auto log_of(const server_state<Policy>& state)
+    {
+        return [&state](log_level level, std::string_view event, std::initializer_list<log_field> fields) {
+            log_event(state.log, level, event, fields);
+        };
     }
 
     [[nodiscard]] outcome<> open(std::size_t threads)
@@ -13922,6 +15019,7 @@ private:
         return 0;
     }
 
+    acme_link acme_;
     crew<Policy> crew_;
     std::vector<listeners> https_;
     std::vector<listeners> http_;
@@ -13963,6 +15061,9846 @@ template class tls13::basic_server_engine<tls13::server_core<botan_crypto>>;
 template class basic_server<default_policy>;
 }
 #endif
+
+#endif
+// ---- alos/acme.hpp ----
+// Certificates by ACME for the servers of a program: include this in one of its .cpp files, and have <alos/src.hpp> in
+// one, for Boost.JSON. See basic_server::enable_acme() and server_config::acme.
+#ifndef ALOS_ACME_HPP
+#define ALOS_ACME_HPP
+
+// ---- alos/server/acme_service.hpp ----
+// The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
+// no handshake ever does.
+#ifndef ALOS_SERVER_ACME_SERVICE_HPP
+#define ALOS_SERVER_ACME_SERVICE_HPP
+
+// ---- alos/acme/file_storage.hpp ----
+// Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
+//   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
+//   <key>.json, locks/<name>.lock, locks/<name>.fence.json
+// Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
+#ifndef ALOS_ACME_FILE_STORAGE_HPP
+#define ALOS_ACME_FILE_STORAGE_HPP
+
+// ---- alos/acme/detail/certificate_folder.hpp ----
+// Certificates in a folder, <id>/000001/{fullchain.pem,privkey.pem,meta.json} and <id>/current -> 000001: a new one
+// is written beside the others, and is the current one at once or not at all.
+#ifndef ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+#define ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+
+// ---- alos/acme/detail/durable_files.hpp ----
+// Files that are there as a whole or not at all, after a crash, too; and which names they may have.
+#ifndef ALOS_ACME_DETAIL_DURABLE_FILES_HPP
+#define ALOS_ACME_DETAIL_DURABLE_FILES_HPP
+
+// ---- alos/acme/storage.hpp ----
+// What outlives the process: certificates by generation, accounts, orders under way, answers to challenges. A back end
+// has these operations; acme/file_storage.hpp is the one that comes with alos.
+#ifndef ALOS_ACME_STORAGE_HPP
+#define ALOS_ACME_STORAGE_HPP
+
+// ---- alos/acme/environment.hpp ----
+// The world as acme/ sees it. Nothing else there knows a clock, a timer, a network, a file or a source of randomness,
+// so that years of a certificate's life can be lived through in a test.
+#ifndef ALOS_ACME_ENVIRONMENT_HPP
+#define ALOS_ACME_ENVIRONMENT_HPP
+
+// ---- alos/dns/message.hpp ----
+// DNS messages as a stub resolver sends and reads them (RFC 1035 4): one question, its answer, and the few types of
+// records that certificates need: addresses (RFC 3596), CNAME, NS, SOA, TXT and CAA (RFC 8659 4). EDNS(0) as far as it
+// makes room for larger answers (RFC 6891). Pure.
+#ifndef ALOS_DNS_MESSAGE_HPP
+#define ALOS_DNS_MESSAGE_HPP
+
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+enum class errc {
+    bad_name = 1,  // not a name that can be asked for (RFC 1035 2.3.4)
+    bad_message,   // a message that cannot be read, or a longer one than the limits allow
+    other_message, // a message, but not an answer to this question
+    endless_alias, // CNAMEs that lead in a circle, or on and on
+};
+
+class error_category final : public boost::system::error_category {
+public:
+    constexpr error_category() noexcept : boost::system::error_category(0x6c1be0a94f27d385u) {}
+    const char* name() const noexcept override { return "alos.dns"; }
+    std::string message(int code) const override
+    {
+        switch (static_cast<errc>(code)) {
+        case errc::bad_name: return "not a name that DNS can be asked for";
+        case errc::bad_message: return "DNS message cannot be read";
+        case errc::other_message: return "DNS message answers another question";
+        case errc::endless_alias: return "chain of CNAME records does not end";
+        }
+        return "unknown error";
+    }
+};
+
+inline const error_category& dns_category() noexcept
+{
+    static constexpr error_category category;
+    return category;
+}
+
+inline error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), dns_category()}; }
+
+}
+
+namespace boost::system {
+template <>
+struct is_error_code_enum<alos::dns::errc> : std::true_type {};
+}
+
+namespace alos::inline v0::dns {
+
+inline constexpr std::size_t max_name_size = 255; // on the wire (RFC 1035 2.3.4)
+inline constexpr std::size_t max_label_size = 63;
+inline constexpr std::size_t max_records = 1000; // in one section of an answer
+inline constexpr std::size_t max_aliases = 10;   // CNAMEs that are followed
+
+// What every path of the Internet carries in one datagram (RFC 6891 6.2.5).
+inline constexpr std::uint16_t udp_payload_size = 1232;
+
+enum class record_type : std::uint16_t { a = 1, ns = 2, cname = 5, soa = 6, txt = 16, aaaa = 28, caa = 257 };
+
+[[nodiscard]] inline std::string_view to_text(record_type type) noexcept
+{
+    switch (type) {
+    case record_type::a: return "A";
+    case record_type::ns: return "NS";
+    case record_type::cname: return "CNAME";
+    case record_type::soa: return "SOA";
+    case record_type::txt: return "TXT";
+    case record_type::aaaa: return "AAAA";
+    case record_type::caa: return "CAA";
+    }
+    return "unknown type";
+}
+
+// Names are in lower case, without the final dot; the root is empty. Bytes that no host name has are written as
+// \DDD (RFC 4343 2.1).
+struct record {
+    std::string name{};
+    record_type type{};
+    std::uint32_t ttl = 0; // seconds
+    // A, AAAA: the address in canonical form (RFC 5952). CNAME, NS: the name. SOA: name server, mailbox, serial and the
+    // four times. TXT: its strings joined, any bytes. CAA: the value, any bytes.
+    std::string text{};
+    std::uint8_t caa_flags = 0;
+    std::string caa_tag{}; // in lower case: "issue", "issuewild", "iodef", ...
+
+    friend bool operator==(const record&, const record&) = default;
+};
+
+// RFC 1035 4.1.1. Others may come (RFC 6895 2.3): compare, do not switch.
+enum class response_code : std::uint16_t {
+    no_error = 0,
+    format_error = 1,
+    server_failure = 2,
+    name_error = 3, // there is no such name
+    not_implemented = 4,
+    refused = 5,
+};
+
+struct answer {
+    response_code code = response_code::no_error;
+    std::vector<record> records{};   // the answer section: what was asked for, and the CNAMEs on the way
+    std::vector<record> authority{}; // NS and SOA: who is asked about the name, whose zone it is in
+    bool truncated = false;          // there is more by TCP; records are empty
+    bool authoritative = false;
+};
+
+namespace detail {
+
+inline constexpr std::uint16_t class_in = 1;
+inline constexpr std::uint16_t type_opt = 41; // RFC 6891 6.1.1
+inline constexpr std::uint16_t flag_response = 0x8000;
+inline constexpr std::uint16_t mask_opcode = 0x7800;
+inline constexpr std::uint16_t flag_authoritative = 0x0400;
+inline constexpr std::uint16_t flag_truncated = 0x0200;
+inline constexpr std::uint16_t flag_recursion_desired = 0x0100;
+inline constexpr std::uint16_t mask_code = 0x000f;
+
+inline char lower_case(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Letters, digits, '-', and '_' as services have it (RFC 8552).
+inline bool is_label(std::string_view label) noexcept
+{
+    const auto is_allowed = [](char c) {
+        c = lower_case(c);
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    };
+    return !label.empty() && label.size() <= max_label_size && std::ranges::all_of(label, is_allowed);
+}
+
+// The name in lower case as labels; empty if it is none. The root is ".".
+inline byte_vector encode_name(std::string_view name)
+{
+    if (name.empty())
+        return {};
+    if (name.ends_with('.'))
+        name.remove_suffix(1);
+    byte_vector out;
+    while (!name.empty()) {
+        const std::size_t dot = name.find('.');
+        const std::string_view label = name.substr(0, dot);
+        if (!is_label(label) || out.size() + label.size() + 2 > max_name_size || dot == name.size() - 1)
+            return {};
+        out.push_back(static_cast<std::uint8_t>(label.size()));
+        std::ranges::transform(label, std::back_inserter(out),
+                               [](char c) { return static_cast<std::uint8_t>(lower_case(c)); });
+        name.remove_prefix(dot == std::string_view::npos ? name.size() : dot + 1);
+    }
+    out.push_back(0);
+    return out;
+}
+
+inline void append_label(std::string& text, byte_view label)
+{
+    if (!text.empty())
+        text.push_back('.');
+    for (const char c : as_text(label)) {
+        if (c > ' ' && c < '\x7f' && c != '.' && c != '\\') {
+            text.push_back(lower_case(c));
+            continue;
+        }
+        const unsigned value = static_cast<std::uint8_t>(c);
+        text.push_back('\\');
+        for (const unsigned place : {100u, 10u, 1u})
+            text.push_back(static_cast<char>('0' + value / place % 10));
+    }
+}
+
+// RFC 1035 4.1.4: a pointer goes to a name that came earlier, `limit` bytes into the message at most. Each has to
+// point further back than the one before it, so that a loop ends.
+inline std::string read_name(byte_view message, reader& in, std::size_t limit)
+{
+    std::string text;
+    std::size_t size = 1; // with the root's zero byte
+    reader elsewhere;
+    reader* from = &in;
+    for (std::uint8_t length = from->u8(); length != 0; length = from->u8()) {
+        if ((length & 0xc0) == 0xc0) {
+            const std::size_t target = (length & 0x3fu) << 8 | from->u8();
+            if (!from->ok() || target >= limit) {
+                in.fail();
+                return {};
+            }
+            limit = target;
+            elsewhere = reader(message.subspan(target));
+            from = &elsewhere;
+            continue;
+        }
+        const byte_view label = from->bytes(length);
+        size += 1 + std::size_t{length};
+        if (length > max_label_size || size > max_name_size || !from->ok()) {
+            in.fail();
+            return {};
+        }
+        append_label(text, label);
+    }
+    if (!from->ok())
+        in.fail();
+    return text;
+}
+
+template <std::size_t Size>
+std::string read_address(reader& data, int family)
+{
+    const byte_view bytes = data.bytes(Size);
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (data.ok())
+        ::inet_ntop(family, bytes.data(), text.data(), text.size());
+    return text.data();
+}
+
+inline void read_data(byte_view message, reader& data, std::size_t limit, record& into)
+{
+    switch (into.type) {
+    case record_type::a: into.text = read_address<4>(data, AF_INET); break;
+    case record_type::aaaa: into.text = read_address<16>(data, AF_INET6); break;
+    case record_type::ns:
+    case record_type::cname: into.text = read_name(message, data, limit); break;
+    case record_type::soa:
+        into.text = read_name(message, data, limit);
+        into.text += ' ' + read_name(message, data, limit);
+        for (int i = 0; i < 5; ++i)
+            into.text += ' ' + std::to_string(data.u32());
+        break;
+    case record_type::txt: // RFC 1035 3.3.14
+        do
+            into.text += as_text(data.vector8());
+        while (data.ok() && !data.empty());
+        break;
+    case record_type::caa: { // RFC 8659 4.1
+        into.caa_flags = data.u8();
+        for (const char c : as_text(data.vector8(1)))
+            into.caa_tag.push_back(lower_case(c));
+        into.text = as_text(data.bytes(data.rest().size()));
+        break;
+    }
+    }
+}
+
+inline bool is_known(std::uint16_t type) noexcept
+{
+    switch (static_cast<record_type>(type)) {
+    case record_type::a:
+    case record_type::ns:
+    case record_type::cname:
+    case record_type::soa:
+    case record_type::txt:
+    case record_type::aaaa:
+    case record_type::caa: return true;
+    }
+    return false;
+}
+
+// The section of `count` records that `in` stands at; those of types and classes that nobody asks for are passed over.
+// The upper bits of the response code are in the OPT record (RFC 6891 6.1.3).
+inline std::vector<record> read_section(byte_view message, reader& in, std::size_t count, std::uint16_t& code)
+{
+    std::vector<record> records;
+    if (count > max_records)
+        in.fail();
+    for (; count > 0 && in.ok(); --count) {
+        record one;
+        one.name = read_name(message, in, message.size() - in.rest().size());
+        const std::uint16_t type = in.u16();
+        const std::uint16_t record_class = in.u16();
+        one.ttl = in.u32();
+        reader data(in.vector16());
+        if (type == type_opt)
+            code = static_cast<std::uint16_t>(code | one.ttl >> 24 << 4);
+        if (record_class != class_in || !is_known(type) || !in.ok())
+            continue;
+        if (one.ttl > 0x7fffffff)
+            one.ttl = 0; // RFC 2181 8
+        one.type = static_cast<record_type>(type);
+        read_data(message, data, message.size() - in.rest().size(), one);
+        if (!data.complete())
+            in.fail();
+        records.push_back(std::move(one));
+    }
+    return records;
+}
+
+}
+
+// A name in the spelling of records: lower case, without the final dot; nothing if it cannot be asked for.
+[[nodiscard]] inline result<std::string> canonical_name(std::string_view name)
+{
+    if (detail::encode_name(name).empty())
+        return errc::bad_name;
+    if (name.ends_with('.'))
+        name.remove_suffix(1);
+    std::string text(name);
+    std::ranges::transform(text, text.begin(), detail::lower_case);
+    return text;
+}
+
+// One question, to be answered with recursion. `payload_size` is announced for datagrams by EDNS(0); 0 leaves EDNS out,
+// for servers that do not know it.
+[[nodiscard]] inline result<byte_vector> encode_query(std::uint16_t id, std::string_view name, record_type type,
+                                                      std::uint16_t payload_size = udp_payload_size)
+{
+    const byte_vector labels = detail::encode_name(name);
+    if (labels.empty())
+        return errc::bad_name;
+    byte_vector message;
+    writer out(message);
+    out.u16(id);
+    out.u16(detail::flag_recursion_desired);
+    out.u16(1);
+    out.u16(0);
+    out.u16(0);
+    out.u16(payload_size != 0);
+    out.bytes(labels);
+    out.u16(static_cast<std::uint16_t>(type));
+    out.u16(detail::class_in);
+    if (payload_size != 0) { // RFC 6891 6.1.2
+        out.u8(0);
+        out.u16(detail::type_opt);
+        out.u16(payload_size);
+        out.u32(0);
+        out.u16(0);
+    }
+    return message;
+}
+
+// What `message`, at most 65535 bytes, answers to the question that encode_query() put. errc::other_message: it is not
+// meant for this question, so go on listening.
+[[nodiscard]] inline result<answer> decode_response(byte_view message, std::uint16_t id, std::string_view name,
+                                                    record_type type)
+{
+    if (message.size() > 0xffff)
+        return errc::bad_message;
+    reader in(message);
+    const std::uint16_t received_id = in.u16();
+    const std::uint16_t flags = in.u16();
+    const std::uint16_t questions = in.u16();
+    const std::uint16_t answers = in.u16();
+    const std::uint16_t authorities = in.u16();
+    const std::uint16_t additionals = in.u16();
+    if (!in.ok())
+        return errc::bad_message;
+    if (received_id != id || (flags & (detail::flag_response | detail::mask_opcode)) != detail::flag_response)
+        return errc::other_message;
+
+    answer found;
+    std::uint16_t code = flags & detail::mask_code;
+    found.code = static_cast<response_code>(code);
+    found.authoritative = (flags & detail::flag_authoritative) != 0;
+    found.truncated = (flags & detail::flag_truncated) != 0;
+    // Note: a server that could not read the question need not repeat it.
+    const bool unread = found.code == response_code::format_error || found.code == response_code::not_implemented;
+    if (questions == 0 && unread)
+        return found;
+    if (questions != 1)
+        return errc::other_message;
+    const std::string asked = detail::read_name(message, in, message.size() - in.rest().size());
+    const std::uint16_t asked_type = in.u16();
+    const std::uint16_t asked_class = in.u16();
+    if (!in.ok())
+        return errc::bad_message;
+    const auto expected = canonical_name(name);
+    if (!expected || asked != *expected || asked_type != static_cast<std::uint16_t>(type)
+        || asked_class != detail::class_in)
+        return errc::other_message;
+    if (found.truncated) // RFC 2181 9: what is there may be cut anywhere
+        return found;
+
+    found.records = detail::read_section(message, in, answers, code);
+    found.authority = detail::read_section(message, in, authorities, code);
+    detail::read_section(message, in, additionals, code);
+    if (!in.ok())
+        return errc::bad_message;
+    found.code = static_cast<response_code>(code);
+    return found;
+}
+
+// RFC 1034 3.6.2: the name that `name`, as records spell it, is an alias of, as far as `records` say.
+[[nodiscard]] inline result<std::string> follow_aliases(const std::vector<record>& records, std::string name)
+{
+    for (std::size_t aliases = 0; aliases <= max_aliases; ++aliases) {
+        const auto is_alias = [&](const record& one) { return one.type == record_type::cname && one.name == name; };
+        const auto found = std::ranges::find_if(records, is_alias);
+        if (found == records.end())
+            return name;
+        name = found->text;
+    }
+    return errc::endless_alias;
+}
+
+// The records of that type that answer for `name`, at the end of its aliases; none if there is no end.
+[[nodiscard]] inline std::vector<record> records_for(const answer& found, std::string_view name, record_type type)
+{
+    const auto start = canonical_name(name);
+    const auto end = start && type != record_type::cname ? follow_aliases(found.records, *start) : start;
+    std::vector<record> chosen;
+    if (!end)
+        return chosen;
+    std::ranges::copy_if(found.records, std::back_inserter(chosen),
+                         [&](const record& one) { return one.type == type && one.name == *end; });
+    return chosen;
+}
+
+}
+
+#endif
+// ---- alos/os/file_system.hpp ----
+// The files that certificates are kept in, as the few operations whose order decides what a crash leaves behind.
+// os/posix_files.hpp is the real one; tests have one that loses power.
+#ifndef ALOS_OS_FILE_SYSTEM_HPP
+#define ALOS_OS_FILE_SYSTEM_HPP
+
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace alos::inline v0::os {
+
+enum class file_type { regular, directory, symlink, other };
+
+// What replaces what when a name is taken.
+enum class if_exists { replace, fail };
+
+// Errors are those of the operating system (boost::system::system_category): ENOENT, EEXIST, ENOSPC, ... Nothing is on
+// disk for sure before it was synced: the bytes by sync_file(), the name by sync_directory() of its directory.
+class file_system {
+public:
+    virtual ~file_system() = default;
+
+    // The bytes of a regular file; EFBIG when they are more than `most`. Symbolic links are followed.
+    [[nodiscard]] virtual result<secret_text> read(const std::string& path, std::size_t most) = 0;
+
+    // Makes a new file of these bytes; EEXIST when the name is taken. What it wrote before it failed is removed.
+    [[nodiscard]] virtual error_code write_new(const std::string& path, byte_view bytes, ::mode_t mode) = 0;
+
+    [[nodiscard]] virtual error_code sync_file(const std::string& path) = 0;
+    [[nodiscard]] virtual error_code sync_directory(const std::string& path) = 0;
+
+    // One directory; its parent is there. EEXIST when the name is taken.
+    [[nodiscard]] virtual error_code make_directory(const std::string& path, ::mode_t mode) = 0;
+
+    // Atomic, within one file system.
+    [[nodiscard]] virtual error_code rename(const std::string& from, const std::string& to, if_exists taken) = 0;
+
+    [[nodiscard]] virtual error_code make_symlink(const std::string& target, const std::string& path) = 0;
+    [[nodiscard]] virtual result<std::string> read_symlink(const std::string& path) = 0;
+
+    // A file, a link, or an empty directory.
+    [[nodiscard]] virtual error_code remove(const std::string& path) = 0;
+
+    // The names in a directory, sorted, without "." and "..".
+    [[nodiscard]] virtual result<std::vector<std::string>> list(const std::string& path) = 0;
+
+    struct status {
+        file_type type = file_type::other;
+        ::mode_t permissions = 0; // the lower 12 bits
+    };
+    // Of the name itself: links are not followed.
+    [[nodiscard]] virtual result<status> stat(const std::string& path) = 0;
+
+    // Held until it is destroyed or its process ends.
+    class lock {
+    public:
+        virtual ~lock() = default;
+    };
+    // An exclusive lock on that file, which is made if need be (0600), or null when somebody else has it: another
+    // process, or another lock of this one. Never waits.
+    [[nodiscard]] virtual result<std::unique_ptr<lock>> try_lock(const std::string& path) = 0;
+
+    // Calls `changed` with the directory's path when a name in it may have changed, as long as the result lives.
+    // Where that cannot be told, the result is null and nothing is called.
+    class watch {
+    public:
+        virtual ~watch() = default;
+    };
+    [[nodiscard]] virtual std::unique_ptr<watch> watch_directory(const std::string& path,
+                                                                 std::function<void(const std::string&)> changed) = 0;
+};
+
+}
+
+#endif
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+template <class T = void>
+using awaitable = boost::asio::awaitable<T>;
+
+using time_point = std::chrono::system_clock::time_point;
+
+// A TLS handshake that is made only to see the certificate; it is not verified.
+struct tls_probe {
+    std::string address; // of the server, an IP address
+    std::uint16_t port = 443;
+    std::string server_name;
+    std::string alpn; // the one protocol that is offered
+};
+
+// All members are called on one thread. What they return is awaited there. They end by being cancelled, then with an
+// exception of code boost::asio::error::operation_aborted, as Asio's own do.
+class environment {
+public:
+    virtual ~environment() = default;
+
+    [[nodiscard]] virtual time_point now() = 0;
+    virtual void random(byte_span out) = 0;
+
+    // Returns when now() is `when` or later, however the clock jumps meanwhile.
+    [[nodiscard]] virtual awaitable<> sleep_until(time_point when) = 0;
+
+    [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;
+    [[nodiscard]] virtual awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) = 0;
+
+    // The leaf in DER that a server shows (RFC 8737 3).
+    [[nodiscard]] virtual awaitable<outcome<byte_vector>> probe(tls_probe what) = 0;
+
+    // The addresses of this machine, for people; as many as are known.
+    [[nodiscard]] virtual std::vector<std::string> local_addresses() { return {}; }
+
+    [[nodiscard]] virtual os::file_system& files() = 0;
+};
+
+}
+
+#endif
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// A certificate with its key and what is known of both, kept and replaced as one. It belongs to `id`, which the
+// configuration gives it: what a path may contain, without '/', and not "." or "..".
+struct bundle {
+    std::string chain_pem; // leaf first
+    secret_text key_pem;
+    std::string meta_json; // who issued it, when, by which profile
+    std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
+};
+
+// A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
+// text does; 0 is that of one that is not there.
+struct document {
+    secret_text text;
+    std::uint64_t version = 0;
+};
+
+// The right to change what belongs to one name, for one attempt. Whoever gets it after somebody else has a higher
+// fence, and commits under an older one are refused.
+struct storage_lock {
+    std::string name;
+    std::string owner; // for people: host and process
+    std::uint64_t fence = 0;
+    std::shared_ptr<void> held; // the lock goes when the last copy of this does, at the latest
+};
+
+// Fails with errc::conflict when somebody else was faster, with errc::lock_lost when the lock is no longer held, and
+// with the operating system's errors. What fails leaves the old state; a crash at any moment leaves the old or the new.
+class storage {
+public:
+    virtual ~storage() = default;
+
+    // The ids of all certificates.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> certificates() = 0;
+
+    // The current generation, or the highest whose key and chain fit when that one is missing or broken; none at all
+    // is success without a value.
+    [[nodiscard]] virtual awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) = 0;
+
+    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
+    store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
+
+    // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
+    [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
+
+    // Replaces the version `expected`; without one, whatever is there. Returns the new version.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
+                                                                  std::optional<std::uint64_t> expected) = 0;
+
+    // One that is not there is erased already.
+    [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key) = 0;
+
+    // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
+    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
+
+    // Nothing when somebody else has it. Never waits.
+    [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
+    [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
+
+    // Waits until certificates or documents may have changed, by this process or another: "certificates", or the first
+    // part of a key. Never completes where that cannot be told.
+    [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
+};
+
+}
+
+#endif
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_stored_size = max_pem_size; // bytes of one file
+inline constexpr std::size_t max_key_part = 200;             // with what is added to it, a file name
+inline constexpr std::size_t max_key_parts = 8;
+
+namespace detail {
+
+// What may be an id, a lock's name, or a part of a key. Names that begin with a dot are ours.
+inline bool is_key_part(std::string_view part) noexcept
+{
+    constexpr std::string_view allowed =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+=-";
+    return !part.empty() && part.size() <= max_key_part && part.front() != '.'
+           && part.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+// Folders of the storage's own cannot be reached by a key.
+inline bool is_key(std::string_view key) noexcept
+{
+    for (std::size_t parts = 1; parts <= max_key_parts; ++parts) {
+        const std::size_t slash = key.find('/');
+        const std::string_view part = key.substr(0, slash);
+        if (!is_key_part(part) || (parts == 1 && (part == "certs" || part == "locks")))
+            return false;
+        if (slash == std::string_view::npos)
+            return true;
+        key.remove_prefix(slash + 1);
+    }
+    return false;
+}
+
+// Names the file and the cure.
+inline failure storage_failure(const std::string& path, std::string_view what, error_code why)
+{
+    return cert::detail::file_failure(path, what, why.value());
+}
+
+inline bool is_missing(error_code why) noexcept
+{
+    return why == boost::system::errc::no_such_file_or_directory || why == boost::system::errc::not_a_directory;
+}
+
+inline bool is_taken(error_code why) noexcept
+{
+    return why == boost::system::errc::file_exists || why == boost::system::errc::directory_not_empty;
+}
+
+// When a text has more than max_stored_size bytes.
+inline failure too_large(const std::string& path)
+{
+    return {make_error_code(boost::system::errc::file_too_large),
+            path + ": it would be larger than 1 MiB; leave out what is not needed"};
+}
+
+// One writer at a time. `files` outlives this.
+class durable_files {
+public:
+    // `top` and what is below it belongs to the storage.
+    durable_files(os::file_system& files, const std::string& top) : files_(files), top_size_(top.size()) {}
+
+    [[nodiscard]] os::file_system& files() noexcept { return files_; }
+
+    // Makes it and what is missing above it, for good.
+    [[nodiscard]] outcome<> ensure_directory(const std::string& path)
+    {
+        const std::string above = cert::detail::directory_of(path);
+        const auto there = files_.stat(path);
+        if (!there) {
+            if (!is_missing(there.error()))
+                return storage_failure(path, "cannot be looked at", there.error());
+            if (above != path)
+                if (auto made = ensure_directory(above); !made)
+                    return made;
+            if (const error_code failed = files_.make_directory(path, 0700); failed && !is_taken(failed))
+                return storage_failure(path, "this folder cannot be made", failed);
+        } else if (there->type == os::file_type::regular || there->type == os::file_type::other) {
+            return failure{make_error_code(boost::system::errc::not_a_directory),
+                           path + ": it is a file and not a folder; move it away"};
+        }
+        const bool is_ours = path.size() > top_size_;
+        if (there && (!is_ours || lasting_.contains(path)))
+            return {};
+        // Note: also for one that is there; whoever made it may have died before this was done.
+        if (const error_code failed = files_.sync_directory(above); failed && is_ours)
+            return storage_failure(above, "cannot be written", failed);
+        lasting_.insert(path);
+        return {};
+    }
+
+    // Frees that name, as far as it can be: of a file, a link, or a folder of files.
+    void remove_left_over(const std::string& path)
+    {
+        const auto there = files_.stat(path);
+        if (!there)
+            return;
+        if (there->type == os::file_type::directory)
+            if (const auto names = files_.list(path))
+                for (const std::string& name : *names)
+                    (void)files_.remove(path + '/' + name);
+        (void)files_.remove(path);
+    }
+
+    // A new file whose bytes are on disk; its name is not yet.
+    [[nodiscard]] outcome<> write_lasting(const std::string& path, std::string_view text)
+    {
+        error_code failed = files_.write_new(path, as_bytes(text), 0600);
+        if (!failed)
+            failed = files_.sync_file(path);
+        if (failed)
+            return storage_failure(path, "cannot be written", failed);
+        return {};
+    }
+
+    // Whoever reads `path` sees the old text or the new one.
+    [[nodiscard]] outcome<> replace_file(const std::string& path, std::string_view text)
+    {
+        if (text.size() > max_stored_size)
+            return too_large(path);
+        const std::string folder = cert::detail::directory_of(path);
+        if (auto made = ensure_directory(folder); !made)
+            return made;
+        const std::string temporary = folder + "/." + path.substr(path.rfind('/') + 1) + ".new";
+        remove_left_over(temporary);
+        auto written = write_lasting(temporary, text);
+        if (written)
+            if (const error_code failed = files_.rename(temporary, path, os::if_exists::replace))
+                written = storage_failure(path, "cannot be replaced", failed);
+        if (!written)
+            remove_left_over(temporary);
+        else
+            settle(folder);
+        return written;
+    }
+
+    // Makes a rename last. Note: when that fails the new state is there, for everybody to see, and may be the old one
+    // again after a power cut; to call it a failure would be wrong about today.
+    void settle(const std::string& folder) { (void)files_.sync_directory(folder); }
+
+private:
+    os::file_system& files_;
+    std::size_t top_size_;
+    std::set<std::string> lasting_; // folders whose names are on disk
+};
+
+}
+
+}
+
+#endif
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme::detail {
+
+inline constexpr std::uint64_t max_generation = 999'999'999'999;
+
+// "000042"; from a million on, as many digits as it takes.
+inline std::string generation_name(std::uint64_t number)
+{
+    const std::string digits = std::to_string(number);
+    return std::string(digits.size() < 6 ? 6 - digits.size() : 0, '0') + digits;
+}
+
+// 0 when it is no generation's name.
+inline std::uint64_t parse_generation(std::string_view name) noexcept
+{
+    std::uint64_t number = 0;
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
+    const bool is_whole = failed == std::errc() && end == name.data() + name.size();
+    const bool is_spelled = name.size() == 6 || (name.size() > 6 && name.front() != '0');
+    return is_whole && is_spelled && number <= max_generation ? number : 0;
+}
+
+// One writer at a time, any number of readers. Ids have been checked.
+class certificate_folder {
+public:
+    // Asked before anything is written, and again right before the switch.
+    using check = std::function<outcome<>()>;
+
+    // `disk` outlives this. `kept` generations stay.
+    certificate_folder(durable_files& disk, std::string path, std::size_t kept)
+        : disk_(disk), files_(disk.files()), certs_(std::move(path)), kept_(std::max<std::size_t>(kept, 1))
+    {
+    }
+
+    // The ids that have a generation.
+    [[nodiscard]] outcome<std::vector<std::string>> list()
+    {
+        const auto names = files_.list(certs_);
+        std::vector<std::string> ids;
+        if (!names && !is_missing(names.error()))
+            return storage_failure(certs_, "cannot be listed", names.error());
+        if (names)
+            for (const std::string& name : *names)
+                if (is_key_part(name) && !generations(folder_of(name)).empty())
+                    ids.push_back(name);
+        return ids;
+    }
+
+    // The current generation, or the highest that can be used.
+    [[nodiscard]] outcome<std::optional<bundle>> read(const std::string& id)
+    {
+        const std::string folder = folder_of(id);
+        for (unsigned attempt = 0; true; ++attempt) {
+            const std::uint64_t current = read_current(folder);
+            if (current != 0)
+                if (auto found = read_generation(folder, current))
+                    return std::optional<bundle>(std::move(*found));
+            std::optional<failure> newest_failure;
+            for (const std::uint64_t number : generations(folder)) {
+                auto found = read_generation(folder, number);
+                if (found)
+                    return std::optional<bundle>(std::move(*found));
+                if (!newest_failure)
+                    newest_failure = found.error();
+            }
+            // While this looked, a writer may have removed the one it looked at.
+            if (attempt < 3 && read_current(folder) != current)
+                continue;
+            if (newest_failure)
+                return failure{newest_failure->code,
+                               folder + ": no certificate in it can be used (" + newest_failure->what
+                                   + "); it is left as it is, for you to restore or remove"};
+            if (const auto names = files_.list(folder); !names && !is_missing(names.error()))
+                return storage_failure(folder, "cannot be listed", names.error());
+            return std::optional<bundle>();
+        }
+    }
+
+    // Makes `next` the current one if read() gives `expected` (0: none that can be used). Returns its number.
+    [[nodiscard]] outcome<std::uint64_t> write(const std::string& id, const bundle& next, std::uint64_t expected,
+                                               const check& may_commit)
+    {
+        const std::string folder = folder_of(id);
+        if (auto may = may_commit(); !may)
+            return may.error();
+        if (auto made = disk_.ensure_directory(folder); !made)
+            return made.error();
+        if (!is_in_use(id, expected))
+            return conflict(folder);
+
+        // A writer that died may have left a generation that never was the current one. Its number is spent.
+        const auto present = generations(folder);
+        const std::uint64_t before = read_current(folder);
+        const std::uint64_t number = std::max({before, expected, present.empty() ? 0 : present.front()}) + 1;
+        if (number > max_generation)
+            return failure{errc::bad_configuration, folder + ": its numbers are used up; move it away"};
+
+        const std::string made = folder + "/.new";
+        disk_.remove_left_over(made);
+        auto stored = write_generation(made, next);
+        if (stored)
+            stored = publish(folder, made, number, before, may_commit);
+        remove_old(folder);
+        if (stored)
+            return number;
+        disk_.remove_left_over(made);
+        return stored.error();
+    }
+
+private:
+    [[nodiscard]] std::string folder_of(std::string_view id) const { return certs_ + '/' + std::string(id); }
+
+    // Whether `expected` is what read() gives. What nobody can load counts as none.
+    [[nodiscard]] bool is_in_use(const std::string& id, std::uint64_t expected)
+    {
+        if (expected != 0 && read_current(folder_of(id)) == expected)
+            return true;
+        const auto found = read(id);
+        return (found && *found ? (*found)->generation : 0) == expected;
+    }
+
+    // Highest first; none where nothing can be listed.
+    [[nodiscard]] std::vector<std::uint64_t> generations(const std::string& folder)
+    {
+        std::vector<std::uint64_t> numbers;
+        if (const auto names = files_.list(folder))
+            for (const std::string& name : *names)
+                if (const std::uint64_t number = parse_generation(name); number != 0)
+                    numbers.push_back(number);
+        std::ranges::sort(numbers, std::greater<>());
+        return numbers;
+    }
+
+    // 0 when it is missing or says nothing.
+    [[nodiscard]] std::uint64_t read_current(const std::string& folder)
+    {
+        constexpr std::size_t most = 32;
+        const std::string path = folder + "/current";
+        if (const auto target = files_.read_symlink(path))
+            return parse_generation(*target);
+        const auto text = files_.read(path, most);
+        if (!text)
+            return 0;
+        const std::string_view line = as_text(*text);
+        return parse_generation(line.substr(0, line.find('\n')));
+    }
+
+    // Fails when a file cannot be read, or they do not belong together.
+    [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
+    {
+        const std::string inside = folder + '/' + generation_name(number);
+        const auto text = [&](const char* name) { return files_.read(inside + name, max_stored_size); };
+        const auto chain = text("/fullchain.pem");
+        auto key = text("/privkey.pem");
+        const auto meta = text("/meta.json");
+        for (const auto* each : {&chain, &std::as_const(key), &meta})
+            if (!*each)
+                return storage_failure(inside, "its files cannot be read", each->error());
+        bundle found;
+        found.chain_pem = as_text(*chain);
+        found.key_pem = std::move(*key);
+        found.meta_json = as_text(*meta);
+        found.generation = number;
+        if (const auto fits = verify(found, inside); !fits)
+            return fits.error();
+        return found;
+    }
+
+    [[nodiscard]] static outcome<> verify(const bundle& one, const std::string& inside)
+    {
+        const std::string chain_file = inside + "/fullchain.pem";
+        const std::string key_file = inside + "/privkey.pem";
+        cert::load_options options;
+        options.certificate_file = chain_file;
+        options.key_file = key_file;
+        // Note: without a key of its own, one in the chain's file would do.
+        if (one.key_pem.empty())
+            return failure{errc::bad_pem, key_file + ": it is empty"};
+        const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
+        if (!made)
+            return made.error();
+        return {};
+    }
+
+    [[nodiscard]] outcome<> write_generation(const std::string& made, const bundle& next)
+    {
+        if (std::max({next.chain_pem.size(), next.key_pem.size(), next.meta_json.size()}) > max_stored_size)
+            return too_large(made);
+        if (auto fits = verify(next, made); !fits)
+            return fits;
+        if (const error_code failed = files_.make_directory(made, 0700))
+            return storage_failure(made, "this folder cannot be made", failed);
+        if (auto written = disk_.write_lasting(made + "/fullchain.pem", next.chain_pem); !written)
+            return written;
+        if (auto written = disk_.write_lasting(made + "/privkey.pem", as_text(next.key_pem)); !written)
+            return written;
+        if (auto written = disk_.write_lasting(made + "/meta.json", next.meta_json); !written)
+            return written;
+        if (const error_code failed = files_.sync_directory(made))
+            return storage_failure(made, "cannot be written", failed);
+        return {};
+    }
+
+    // Gives the generation its number and makes it the current one, unless that is no longer `before`.
+    [[nodiscard]] outcome<> publish(const std::string& folder, const std::string& made, std::uint64_t number,
+                                    std::uint64_t before, const check& may_commit)
+    {
+        const std::string name = generation_name(number);
+        const error_code renamed = files_.rename(made, folder + '/' + name, os::if_exists::fail);
+        if (is_taken(renamed))
+            return conflict(folder);
+        if (renamed)
+            return storage_failure(folder, "a new certificate cannot be put there", renamed);
+        if (const error_code failed = files_.sync_directory(folder))
+            return storage_failure(folder, "cannot be written", failed);
+        if (auto may = may_commit(); !may)
+            return may;
+        if (read_current(folder) != before)
+            return conflict(folder);
+
+        const std::string link = folder + "/.current.new";
+        disk_.remove_left_over(link);
+        outcome<> pointed;
+        if (const error_code failed = files_.make_symlink(name, link)) {
+            // Some file systems have no links.
+            if (failed == boost::system::errc::no_space_on_device)
+                return storage_failure(link, "cannot be made", failed);
+            pointed = disk_.write_lasting(link, name + "\n");
+        }
+        if (pointed)
+            if (const error_code failed = files_.rename(link, folder + "/current", os::if_exists::replace))
+                pointed = storage_failure(folder + "/current", "cannot be replaced", failed);
+        if (!pointed)
+            disk_.remove_left_over(link);
+        else
+            disk_.settle(folder);
+        return pointed;
+    }
+
+    // Keeps the newest and the current one. What cannot be removed is tried again the next time.
+    void remove_old(const std::string& folder)
+    {
+        const auto numbers = generations(folder);
+        const std::uint64_t current = read_current(folder);
+        for (std::size_t i = kept_; i < numbers.size(); ++i)
+            if (numbers[i] != current)
+                disk_.remove_left_over(folder + '/' + generation_name(numbers[i]));
+    }
+
+    static failure conflict(const std::string& folder)
+    {
+        return {errc::conflict, folder + ": somebody else stored a certificate; load it"};
+    }
+
+    durable_files& disk_;
+    os::file_system& files_;
+    std::string certs_;
+    std::size_t kept_;
+};
+
+}
+
+#endif
+// ---- alos/acme/detail/folder_watch.hpp ----
+// Tells of changes in a storage's folder: of certificates, and of documents by the first part of their keys.
+#ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
+#define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme::detail {
+
+// Used on one thread.
+class folder_watch {
+public:
+    // `files` outlives this.
+    folder_watch(os::file_system& files, std::string directory, const boost::asio::any_io_executor& executor)
+        : files_(files), directory_(std::move(directory)),
+          bell_(executor, boost::asio::steady_timer::time_point::max())
+    {
+    }
+
+    folder_watch(const folder_watch&) = delete;
+    folder_watch& operator=(const folder_watch&) = delete;
+
+    // "certificates", or the first part of a key. Each change since the first call is told of once, however many there
+    // were of it; when a call is cancelled, it ends with that.
+    [[nodiscard]] awaitable<std::string> next()
+    {
+        if (watches_.empty())
+            watch_everything();
+        while (true) {
+            look_again();
+            if (!pending_.empty())
+                co_return std::move(pending_.extract(pending_.begin()).value());
+            co_await bell_.async_wait(boost::asio::as_tuple(boost::asio::deferred));
+            const auto state = co_await boost::asio::this_coro::cancellation_state;
+            if (state.cancelled() != boost::asio::cancellation_type::none) {
+                watches_.clear();
+                throw boost::system::system_error(boost::asio::error::operation_aborted);
+            }
+        }
+    }
+
+private:
+    struct watched {
+        std::string category; // empty for the folder of them all
+        std::size_t depth;    // of folders below it that are watched, too
+        std::unique_ptr<os::file_system::watch> watch;
+    };
+
+    void watch_everything()
+    {
+        is_first_look_ = true;
+        watch_folder(directory_, {}, max_key_parts);
+        is_first_look_ = false;
+        noticed_.clear();
+        pending_.clear();
+    }
+
+    // Note: a folder is watched before it is listed, so that nothing comes between.
+    void watch_folder(const std::string& path, const std::string& category, std::size_t depth)
+    {
+        if (!watches_.contains(path)) {
+            auto watch = files_.watch_directory(path, [this](const std::string& changed) { notice(changed); });
+            if (!watch)
+                return;
+            watches_.emplace(path, watched{category, depth, std::move(watch)});
+            if (!category.empty() && !is_first_look_)
+                pending_.insert(category);
+        }
+        const auto names = depth == 0 ? result<std::vector<std::string>>() : files_.list(path);
+        if (!names)
+            return;
+        for (const std::string& name : *names) {
+            const bool is_at_top = path == directory_;
+            if (!is_key_part(name) || name.ends_with(".json") || (is_at_top && name == "locks"))
+                continue;
+            const std::string below = path + '/' + name;
+            const auto about = files_.stat(below);
+            if (!about || about->type != os::file_type::directory)
+                continue;
+            const bool is_certificates = is_at_top && name == "certs";
+            const std::string& own = is_at_top ? name : category;
+            watch_folder(below, is_certificates ? "certificates" : own, is_certificates ? 1 : depth - 1);
+        }
+    }
+
+    void notice(const std::string& path)
+    {
+        noticed_.insert(path);
+        bell_.cancel();
+    }
+
+    // What has changed, and which folders came and went with it.
+    void look_again()
+    {
+        for (const std::string& path : std::exchange(noticed_, {})) {
+            const auto found = watches_.find(path);
+            if (found == watches_.end())
+                continue;
+            const std::string category = found->second.category;
+            const std::size_t depth = found->second.depth;
+            if (!category.empty())
+                pending_.insert(category);
+            else
+                notice_top();
+            forget_missing(path);
+            watch_folder(path, category, depth);
+        }
+    }
+
+    // Documents whose key is one part: which of them changed is not known.
+    void notice_top()
+    {
+        std::set<std::string> present;
+        if (const auto names = files_.list(directory_))
+            for (const std::string& name : *names)
+                if (name.ends_with(".json") && is_key_part(name))
+                    present.insert(name.substr(0, name.size() - 5));
+        pending_.insert(present.begin(), present.end());
+        pending_.merge(std::exchange(top_, present));
+    }
+
+    void forget_missing(const std::string& path)
+    {
+        const std::string inside = path + '/';
+        for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);) {
+            const auto about = files_.stat(each->first);
+            each = about && about->type == os::file_type::directory ? std::next(each) : watches_.erase(each);
+        }
+    }
+
+    os::file_system& files_;
+    std::string directory_;
+    boost::asio::steady_timer bell_; // never expires; is cancelled when something changed
+    std::map<std::string, watched> watches_;
+    std::set<std::string> noticed_; // paths
+    std::set<std::string> pending_; // what next() will return
+    std::set<std::string> top_;     // documents whose key is one part, when last looked
+    bool is_first_look_ = false;
+};
+
+}
+
+#endif
+// ---- alos/acme/rfc3339.hpp ----
+// Times as ACME's JSON writes them. RFC 3339 5.6.
+#ifndef ALOS_ACME_RFC3339_HPP
+#define ALOS_ACME_RFC3339_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+using time_point = std::chrono::system_clock::time_point;
+
+namespace detail {
+
+// Takes "." 1*DIGIT from the front of `rest`, if it is there; nothing when the digits are missing. What is finer than
+// a nanosecond is dropped.
+inline std::optional<std::chrono::nanoseconds> take_fraction(std::string_view& rest) noexcept
+{
+    if (!rest.starts_with('.'))
+        return std::chrono::nanoseconds(0);
+    rest.remove_prefix(1);
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (digits == 0)
+        return std::nullopt;
+    std::int64_t value = 0;
+    for (std::size_t i = 0; i < 9; ++i)
+        value = value * 10 + (i < digits ? rest[i] - '0' : 0);
+    rest.remove_prefix(digits);
+    return std::chrono::nanoseconds(value);
+}
+
+// time-offset: "Z", or how far local time is ahead of UTC.
+inline std::optional<std::chrono::seconds> parse_offset(std::string_view text) noexcept
+{
+    if (text == "Z" || text == "z")
+        return std::chrono::seconds(0);
+    if (!text.starts_with('+') && !text.starts_with('-'))
+        return std::nullopt;
+    http::detail::date_reader in(text.substr(1));
+    const unsigned hour = in.number(2);
+    in.skip(":");
+    const unsigned minute = in.number(2);
+    if (!in.complete() || hour > 23 || minute > 59)
+        return std::nullopt;
+    const std::chrono::seconds ahead(hour * 3600 + minute * 60);
+    return text.front() == '-' ? -ahead : ahead;
+}
+
+}
+
+// A date-time with any fraction and offset. A leap second is the second after it. Years before 1900 and from 2200 on
+// are taken as those: system_clock counts nanoseconds, and would not hold them.
+[[nodiscard]] inline result<time_point> parse_rfc3339(std::string_view text)
+{
+    const error_code malformed = make_error_code(boost::system::errc::bad_message);
+    constexpr std::size_t date_size = 10;
+    constexpr std::size_t time_size = 8;
+    // RFC 3339 5.6: "T" and "Z" may be lower case, and a space may stand for "T".
+    constexpr std::string_view separators = "Tt ";
+    if (text.size() <= date_size || separators.find(text[date_size]) == std::string_view::npos)
+        return malformed;
+
+    http::detail::date_reader date(text.substr(0, date_size));
+    const unsigned year = date.number(4);
+    date.skip("-");
+    const unsigned month = date.number(2);
+    date.skip("-");
+    const unsigned day = date.number(2);
+    const auto calendar = std::chrono::year(static_cast<int>(year)) / static_cast<int>(month) / static_cast<int>(day);
+    std::string_view rest = text.substr(date_size + 1);
+    http::detail::date_reader clock(rest.substr(0, time_size));
+    const unsigned second = clock.time();
+    if (!date.complete() || !calendar.ok() || !clock.complete())
+        return malformed;
+
+    rest.remove_prefix(time_size);
+    const auto fraction = detail::take_fraction(rest);
+    const auto offset = detail::parse_offset(rest);
+    if (!fraction || !offset)
+        return malformed;
+    constexpr std::chrono::sys_seconds first = std::chrono::sys_days(std::chrono::year(1900) / 1 / 1);
+    constexpr std::chrono::sys_seconds last = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
+    const std::chrono::sys_seconds whole = std::chrono::sys_days(calendar) + std::chrono::seconds(second) - *offset;
+    return std::clamp(whole, first, last) + std::chrono::duration_cast<time_point::duration>(*fraction);
+}
+
+// In UTC, to the second: "2026-11-22T23:55:32Z".
+[[nodiscard]] inline std::string format_rfc3339(time_point when)
+{
+    const auto second = std::chrono::floor<std::chrono::seconds>(when);
+    const auto midnight = std::chrono::floor<std::chrono::days>(second);
+    const std::chrono::year_month_day date(midnight);
+    const std::chrono::hh_mm_ss time(second - midnight);
+    std::string text = "0000-00-00T00:00:00Z";
+    const auto put = [&](std::size_t end, auto number) {
+        for (; number > 0; number /= 10)
+            text[--end] = static_cast<char>('0' + number % 10);
+    };
+    put(4, static_cast<int>(date.year()));
+    put(7, static_cast<unsigned>(date.month()));
+    put(10, static_cast<unsigned>(date.day()));
+    put(13, time.hours().count());
+    put(16, time.minutes().count());
+    put(19, time.seconds().count());
+    return text;
+}
+
+}
+
+#endif
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+// The number in a lock's fence file; nothing when it is damaged.
+inline std::optional<std::uint64_t> parse_fence(std::string_view text)
+{
+    error_code ec;
+    const boost::json::value whole = boost::json::parse(text, ec);
+    const auto* const object = ec ? nullptr : whole.if_object();
+    const auto* const fence = object ? object->if_contains("fence") : nullptr;
+    if (!fence || !fence->is_number())
+        return std::nullopt;
+    const auto number = fence->try_to_number<std::uint64_t>();
+    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return std::nullopt;
+    return *number;
+}
+
+// Never 0, which is the version of what is not there.
+inline std::uint64_t version_of(const secret_text& text)
+{
+    const auto digest = sha256_of(as_bytes(as_text(text)));
+    std::uint64_t version = 0;
+    for (std::size_t i = 0; i < 8; ++i)
+        version = version << 8 | digest[i];
+    return std::max<std::uint64_t>(version, 1);
+}
+
+}
+
+// All members are called, and awaited, on one thread; but for next_change() they block it for as long as the disk
+// takes. The folder is made when something is written (0700, files 0600). Parts of keys are made of letters, digits and
+// ._:@+=- and do not begin with a dot; what is not fails with errc::bad_name.
+class file_storage final : public storage {
+public:
+    using clock = std::function<time_point()>;
+
+    // `owner` is for people, and says who holds a lock: host and process. next_change() waits on `executor`. `kept`
+    // generations of a certificate stay. `files` outlives this.
+    file_storage(os::file_system& files, std::string directory, std::string owner, clock now,
+                 const boost::asio::any_io_executor& executor, unsigned kept = 5)
+        : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
+          now_(std::move(now)), executor_(executor), disk_(files, directory_),
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, executor)
+    {
+    }
+
+    file_storage(const file_storage&) = delete;
+    file_storage& operator=(const file_storage&) = delete;
+
+    // Makes the folder, and writes to it for a trial, so that what is wrong with it shows early.
+    [[nodiscard]] outcome<> prepare()
+    {
+        for (const std::string& folder : {path_of("certs"), path_of("locks")})
+            if (auto made = disk_.ensure_directory(folder); !made)
+                return made;
+        const auto lock = files_.try_lock(commit_lock());
+        const std::string trial = path_of(".trial");
+        (void)files_.remove(trial);
+        const error_code failed = lock ? files_.write_new(trial, {}, 0600) : lock.error();
+        (void)files_.remove(trial);
+        // Note: another process may be trying just now.
+        if (failed && failed != boost::system::errc::file_exists)
+            return detail::storage_failure(directory_, "certificates cannot be kept there", failed);
+        return {};
+    }
+
+    [[nodiscard]] awaitable<outcome<std::vector<std::string>>> certificates() override
+    {
+        co_return certificates_.list();
+    }
+
+    [[nodiscard]] awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        co_return certificates_.read(id);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::uint64_t>> store_certificate(std::string id, bundle next,
+                                                                      std::uint64_t expected,
+                                                                      storage_lock guard) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        const auto may_commit = [&] { return check_held(guard); };
+        co_return certificates_.write(id, next, expected, may_commit);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::vector<std::string>>> list(std::string prefix) override
+    {
+        if (!detail::is_key(prefix))
+            co_return bad_name(prefix);
+        const auto names = files_.list(path_of(prefix));
+        if (!names && !detail::is_missing(names.error()))
+            co_return detail::storage_failure(path_of(prefix), "cannot be listed", names.error());
+        std::vector<std::string> keys;
+        if (names)
+            for (std::string_view name : *names)
+                if (name.ends_with(".json") && detail::is_key_part(name.substr(0, name.size() - 5)))
+                    keys.emplace_back(name.substr(0, name.size() - 5));
+        co_return keys;
+    }
+
+    [[nodiscard]] awaitable<outcome<std::optional<document>>> load(std::string key) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        co_return read_document(key);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
+                                                          std::optional<std::uint64_t> expected) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        if (expected) {
+            const auto present = read_document(key);
+            if (!present)
+                co_return present.error();
+            if ((*present ? (*present)->version : 0) != *expected)
+                co_return failure{errc::conflict, document_path(key) + ": somebody else changed it; read it again"};
+        }
+        const auto written = disk_.replace_file(document_path(key), as_text(text));
+        if (!written)
+            co_return written.error();
+        co_return detail::version_of(text);
+    }
+
+    [[nodiscard]] awaitable<outcome<>> erase(std::string key) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        const std::string path = document_path(key);
+        if (const auto there = files_.stat(path); !there && detail::is_missing(there.error()))
+            co_return outcome<>();
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        const error_code failed = files_.remove(path);
+        if (failed && !detail::is_missing(failed))
+            co_return detail::storage_failure(path, "cannot be removed", failed);
+        (void)files_.sync_directory(cert::detail::directory_of(path));
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] awaitable<outcome<std::string>> move_aside(std::string key) override
+    {
+        if (!detail::is_key(key))
+            co_return bad_name(key);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        const std::string path = document_path(key);
+        const std::string aside = path + ".broken-" + format_rfc3339(now_());
+        for (unsigned i = 1; true; ++i) {
+            const std::string there = i == 1 ? aside : aside + "-" + std::to_string(i);
+            const error_code failed = files_.rename(path, there, os::if_exists::fail);
+            if (detail::is_taken(failed) && i < 100)
+                continue;
+            if (failed)
+                co_return detail::storage_failure(path, "cannot be moved aside", failed);
+            (void)files_.sync_directory(cert::detail::directory_of(path));
+            co_return there;
+        }
+    }
+
+    [[nodiscard]] awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) override
+    {
+        if (!detail::is_key_part(name))
+            co_return bad_name(name);
+        co_return take_lock(name);
+    }
+
+    [[nodiscard]] awaitable<> unlock(storage_lock held) override
+    {
+        if (held_lock* const mine = find_held(held))
+            mine->lock.reset();
+        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+        co_return;
+    }
+
+    // Tells of what happens after its first call. From then on the file system may keep the executor busy, until a call
+    // is cancelled or this is destroyed.
+    [[nodiscard]] awaitable<std::string> next_change() override
+    {
+        // Note: what cannot be made cannot be watched either; whoever writes there will say why.
+        (void)disk_.ensure_directory(path_of("certs"));
+        co_return co_await watch_.next();
+    }
+
+    // How long it waits for other processes that are writing.
+    std::chrono::milliseconds patience = std::chrono::seconds(2);
+
+private:
+    using lock_ptr = std::unique_ptr<os::file_system::lock>;
+
+    // What storage_lock::held points to; without a lock after unlock().
+    struct held_lock {
+        lock_ptr lock;
+    };
+
+    static std::string without_slash(std::string path)
+    {
+        while (path.size() > 1 && path.ends_with('/'))
+            path.pop_back();
+        return path.empty() ? "." : path;
+    }
+
+    [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
+    [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(key) + ".json"; }
+    [[nodiscard]] std::string lock_path(std::string_view name) const { return path_of("locks/") + std::string(name); }
+    [[nodiscard]] std::string commit_lock() const { return lock_path(".commit"); }
+
+    static failure bad_name(std::string_view name)
+    {
+        return {errc::bad_name, "'" + std::string(name.substr(0, 2 * max_key_part))
+                                    + "' cannot be stored: names are letters, digits and ._:@+=- only, do not begin "
+                                      "with a dot, and are 200 long at most"};
+    }
+
+    [[nodiscard]] outcome<std::optional<document>> read_document(const std::string& key)
+    {
+        const std::string path = document_path(key);
+        auto text = files_.read(path, max_stored_size);
+        if (!text && detail::is_missing(text.error()))
+            return std::optional<document>();
+        if (!text)
+            return detail::storage_failure(path, "cannot be read", text.error());
+        document found;
+        found.version = detail::version_of(*text);
+        found.text = std::move(*text);
+        return std::optional<document>(std::move(found));
+    }
+
+    // Everything that writes does so one after another, whichever process it is in; so what is half written when one
+    // begins was left by somebody who died.
+    [[nodiscard]] awaitable<outcome<lock_ptr>> begin_commit()
+    {
+        constexpr std::chrono::milliseconds pause(5);
+        const std::string path = commit_lock();
+        if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
+            co_return made.error();
+        for (std::chrono::milliseconds waited(0); waited <= patience; waited += pause) {
+            auto lock = files_.try_lock(path);
+            if (!lock)
+                co_return detail::storage_failure(path, "cannot be locked", lock.error());
+            if (*lock)
+                co_return std::move(*lock);
+            boost::asio::steady_timer timer(executor_, pause);
+            co_await timer.async_wait(boost::asio::deferred);
+        }
+        co_return failure{errc::timed_out,
+                          path + ": another process has been writing for too long; see what it hangs on"};
+    }
+
+    // --- Locks ---
+
+    [[nodiscard]] outcome<std::optional<storage_lock>> take_lock(const std::string& name)
+    {
+        const std::string path = lock_path(name) + ".lock";
+        if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
+            return made.error();
+        auto lock = files_.try_lock(path);
+        if (!lock)
+            return detail::storage_failure(path, "cannot be locked", lock.error());
+        if (!*lock)
+            return std::optional<storage_lock>();
+        const auto fence = raise_fence(name);
+        if (!fence)
+            return fence.error();
+        auto mine = std::make_shared<held_lock>();
+        mine->lock = std::move(*lock);
+        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+        held_[name] = mine;
+        storage_lock held;
+        held.name = name;
+        held.owner = owner_;
+        held.fence = *fence;
+        held.held = std::move(mine);
+        return std::optional<storage_lock>(std::move(held));
+    }
+
+    // 0 when there is none yet; nothing when it is damaged.
+    [[nodiscard]] outcome<std::optional<std::uint64_t>> read_fence(const std::string& name)
+    {
+        constexpr std::size_t most = 65536;
+        const std::string path = lock_path(name) + ".fence.json";
+        const auto text = files_.read(path, most);
+        if (text)
+            return detail::parse_fence(as_text(*text));
+        if (detail::is_missing(text.error()))
+            return std::optional<std::uint64_t>(0);
+        return detail::storage_failure(path, "cannot be read", text.error());
+    }
+
+    // Called by who has the lock.
+    [[nodiscard]] outcome<std::uint64_t> raise_fence(const std::string& name)
+    {
+        const auto last = read_fence(name);
+        if (!last)
+            return last.error();
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
+        // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
+        const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
+        boost::json::object about;
+        about["fence"] = raised;
+        about["owner"] = owner_;
+        about["since"] = format_rfc3339(now_());
+        const std::string text = boost::json::serialize(about);
+        if (const auto written = disk_.replace_file(lock_path(name) + ".fence.json", text); !written)
+            return written.error();
+        return raised;
+    }
+
+    [[nodiscard]] held_lock* find_held(const storage_lock& guard)
+    {
+        const auto found = held_.find(guard.name);
+        const auto mine = found == held_.end() ? nullptr : found->second.lock();
+        return mine && mine == guard.held ? mine.get() : nullptr;
+    }
+
+    [[nodiscard]] outcome<> check_held(const storage_lock& guard)
+    {
+        const held_lock* const mine = find_held(guard);
+        if (!mine || !mine->lock)
+            return failure{errc::lock_lost, "the lock '" + guard.name + "' is not held; take it first"};
+        const auto last = read_fence(guard.name);
+        if (!last)
+            return last.error();
+        if (*last != guard.fence)
+            return failure{errc::lock_lost, "the lock '" + guard.name + "' was taken by somebody else meanwhile"};
+        return {};
+    }
+
+    os::file_system& files_;
+    std::string directory_;
+    std::string owner_;
+    clock now_;
+    boost::asio::any_io_executor executor_;
+    detail::durable_files disk_;
+    detail::certificate_folder certificates_;
+    detail::folder_watch watch_;
+    std::map<std::string, std::weak_ptr<held_lock>, std::less<>> held_;
+};
+
+}
+
+#endif
+// ---- alos/acme/foreign_storage.hpp ----
+// Certificates that certbot and lego keep in their folders: read, never written.
+//   certbot: live/<name>/{fullchain.pem,privkey.pem}
+//   lego: certificates/<name>.crt, <name>.key, <name>.issuer.crt
+#ifndef ALOS_ACME_FOREIGN_STORAGE_HPP
+#define ALOS_ACME_FOREIGN_STORAGE_HPP
+
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_foreign_certificates = 10000;
+
+struct foreign_certificate {
+    std::string name; // what its owner calls it; what it is for stands in the certificate
+    std::string chain_pem;
+    secret_text key_pem;
+};
+
+struct foreign_certificates {
+    std::vector<foreign_certificate> found;
+    std::vector<std::string> skipped; // for each that cannot be used, a sentence that says why
+};
+
+namespace detail {
+
+inline bool is_folder(os::file_system& files, const std::string& path)
+{
+    // Note: the folder may be a link; listing follows it.
+    return files.list(path).has_value();
+}
+
+// Names from a folder go into logs.
+inline bool is_plain_name(std::string_view name) noexcept
+{
+    const auto is_plain = [](char c) { return c > ' ' && c < '\x7f' && c != '/'; };
+    return !name.empty() && !name.starts_with('.') && std::ranges::all_of(name, is_plain);
+}
+
+inline std::vector<std::string> plain_names(os::file_system& files, const std::string& folder)
+{
+    auto names = files.list(folder);
+    if (!names)
+        return {};
+    std::erase_if(*names, [](const std::string& name) { return !is_plain_name(name); });
+    return std::move(*names);
+}
+
+inline constexpr std::string_view lego_chain = ".crt";
+inline constexpr std::string_view lego_issuer = ".issuer.crt";
+
+inline bool is_lego_chain(std::string_view name) noexcept
+{
+    return name.size() > lego_chain.size() && name.ends_with(lego_chain) && !name.ends_with(lego_issuer);
+}
+
+// The certificates in a text, or 0 when it is no PEM.
+inline std::size_t count_certificates(std::string_view pem)
+{
+    const auto blocks = parse_pem(pem);
+    const auto is_certificate = [](const pem_block& block) { return block.label == "CERTIFICATE"; };
+    return blocks ? static_cast<std::size_t>(std::ranges::count_if(*blocks, is_certificate)) : 0;
+}
+
+struct foreign_files {
+    std::string name;
+    std::string chain;
+    std::string key;
+    std::string issuer; // empty: none
+};
+
+// Reads one, or says why it cannot be used.
+inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, const foreign_files& where)
+{
+    const auto chain = files.read(where.chain, max_pem_size);
+    if (!chain)
+        return failure{chain.error(), where.chain + ": cannot be read: " + chain.error().message()};
+    auto key = files.read(where.key, max_pem_size);
+    if (!key)
+        return failure{key.error(), where.key + ": cannot be read: " + key.error().message()};
+    foreign_certificate one;
+    one.name = where.name;
+    one.chain_pem = as_text(*chain);
+    one.key_pem = std::move(*key);
+    if (one.key_pem.empty())
+        return failure{errc::bad_pem, where.key + ": it is empty"};
+    if (!where.issuer.empty() && count_certificates(one.chain_pem) == 1) {
+        if (const auto issuer = files.read(where.issuer, max_pem_size)) {
+            if (!one.chain_pem.ends_with('\n'))
+                one.chain_pem += '\n';
+            one.chain_pem += as_text(*issuer);
+        }
+    }
+    cert::load_options options;
+    options.certificate_file = where.chain;
+    options.key_file = where.key;
+    const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
+    if (!made)
+        return made.error();
+    return one;
+}
+
+inline std::vector<foreign_files> find_certbot(os::file_system& files, const std::string& directory)
+{
+    const std::string live = directory + "/live";
+    std::vector<foreign_files> found;
+    for (const std::string& name : plain_names(files, live)) {
+        const std::string folder = live + '/' + name;
+        if (is_folder(files, folder))
+            found.push_back({name, folder + "/fullchain.pem", folder + "/privkey.pem", {}});
+    }
+    return found;
+}
+
+inline std::vector<foreign_files> find_lego(os::file_system& files, const std::string& directory)
+{
+    const std::string folder = directory + "/certificates";
+    std::vector<foreign_files> found;
+    for (const std::string& file : plain_names(files, folder)) {
+        if (!is_lego_chain(file))
+            continue;
+        const std::string stem = file.substr(0, file.size() - lego_chain.size());
+        const std::string path = folder + '/' + stem;
+        const std::string name = stem.starts_with("_.") ? "*" + stem.substr(1) : stem;
+        found.push_back({name, folder + '/' + file, path + ".key", path + std::string(lego_issuer)});
+    }
+    return found;
+}
+
+}
+
+// Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt.
+[[nodiscard]] inline bool is_certbot(os::file_system& files, const std::string& directory)
+{
+    const auto has_chain = [&](const detail::foreign_files& one) { return files.stat(one.chain).has_value(); };
+    return std::ranges::any_of(detail::find_certbot(files, directory), has_chain);
+}
+
+// Whether lego keeps its certificates in that folder, which it calls .lego.
+[[nodiscard]] inline bool is_lego(os::file_system& files, const std::string& directory)
+{
+    return !detail::find_lego(files, directory).empty();
+}
+
+// All that either of them has there and that can be served, whether expired or not.
+[[nodiscard]] inline foreign_certificates read_foreign(os::file_system& files, const std::string& directory)
+{
+    foreign_certificates all;
+    std::vector<detail::foreign_files> places = detail::find_certbot(files, directory);
+    for (detail::foreign_files& one : detail::find_lego(files, directory))
+        places.push_back(std::move(one));
+    if (places.size() > max_foreign_certificates) {
+        all.skipped.push_back(directory + ": only the first 10000 certificates in it are read");
+        places.resize(max_foreign_certificates);
+    }
+    for (const detail::foreign_files& where : places) {
+        auto one = detail::read_foreign_files(files, where);
+        // Certbot replaces its links one after the other; between two of them they do not fit.
+        for (int again = 0; again < 2 && !one && one.error().code == errc::key_mismatch; ++again)
+            one = detail::read_foreign_files(files, where);
+        if (one)
+            all.found.push_back(std::move(*one));
+        else
+            all.skipped.push_back("a certificate of another program is passed over: " + one.error().what);
+    }
+    return all;
+}
+
+}
+
+#endif
+// ---- alos/acme/manager.hpp ----
+// All certificates of a server: what is configured, what is served, and who works on what and when. It runs on one
+// thread and sees the world through an environment, so that years of it pass in a test in a second.
+#ifndef ALOS_ACME_MANAGER_HPP
+#define ALOS_ACME_MANAGER_HPP
+
+// ---- alos/acme/renewer.hpp ----
+// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
+// (RFC 9773). The manager has one of these for all certificates.
+#ifndef ALOS_ACME_RENEWER_HPP
+#define ALOS_ACME_RENEWER_HPP
+
+// ---- alos/acme/authority.hpp ----
+// One CA of the configuration with all that belongs to it: the client, the accounts by e-mail address, and how much may
+// still be asked of it.
+#ifndef ALOS_ACME_AUTHORITY_HPP
+#define ALOS_ACME_AUTHORITY_HPP
+
+// ---- alos/acme/account.hpp ----
+// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
+// RFC 8555 7.3.
+#ifndef ALOS_ACME_ACCOUNT_HPP
+#define ALOS_ACME_ACCOUNT_HPP
+
+// ---- alos/acme/client.hpp ----
+// One CA, spoken to: its directory, nonces, and signed requests that are repeated where the protocol says so.
+// RFC 8555 6 and 7.1.
+#ifndef ALOS_ACME_CLIENT_HPP
+#define ALOS_ACME_CLIENT_HPP
+
+// ---- alos/acme/jws.hpp ----
+// Keys of accounts and what they sign: JWK (RFC 7517 4, RFC 7518 6, RFC 8037 2), its thumbprint (RFC 7638 3), and JWS
+// in the flattened form that ACME asks for (RFC 7515 7.2.2, RFC 8555 6.2).
+#ifndef ALOS_ACME_JWS_HPP
+#define ALOS_ACME_JWS_HPP
+
+// ---- alos/acme/base64url.hpp ----
+// base64url without padding (RFC 4648 5), as JOSE writes bytes (RFC 7515 2).
+#ifndef ALOS_ACME_BASE64URL_HPP
+#define ALOS_ACME_BASE64URL_HPP
+
+
+#include <boost/system/errc.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr unsigned no_digit = 64;
+
+// What a digit of the alphabet for URLs stands for; no_digit for any other character.
+constexpr unsigned base64url_value(char c) noexcept
+{
+    if (c >= 'A' && c <= 'Z')
+        return static_cast<unsigned>(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return static_cast<unsigned>(c - 'a') + 26;
+    if (c >= '0' && c <= '9')
+        return static_cast<unsigned>(c - '0') + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : no_digit;
+}
+
+// The same for both alphabets (RFC 4648 4 and 5).
+constexpr unsigned base64_value(char c) noexcept
+{
+    return c == '+' ? 62 : c == '/' ? 63 : base64url_value(c);
+}
+
+template <class Bytes, class Value>
+result<Bytes> decode_base64(std::string_view text, Value value_of)
+{
+    const auto bad = boost::system::errc::make_error_code(boost::system::errc::illegal_byte_sequence);
+    if (text.size() % 4 == 1)
+        return bad;
+    Bytes bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    unsigned pending = 0;
+    unsigned bits = 0; // of `pending`, at its low end
+    for (const char c : text) {
+        const unsigned digit = value_of(c);
+        if (digit == no_digit)
+            return bad;
+        pending = (pending & 0x3f) << 6 | digit;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes.push_back(static_cast<std::uint8_t>(pending >> bits));
+        }
+    }
+    // RFC 4648 3.5: bits that belong to no byte are zero, so that bytes have one spelling.
+    if ((pending & ((1u << bits) - 1)) != 0)
+        return bad;
+    return bytes;
+}
+
+}
+
+[[nodiscard]] inline std::string to_base64url(byte_view bytes)
+{
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::string text;
+    text.reserve(bytes.size() / 3 * 4 + 3);
+    unsigned pending = 0;
+    unsigned bits = 0;
+    for (const std::uint8_t byte : bytes) {
+        pending = (pending & 0xff) << 8 | byte;
+        for (bits += 8; bits >= 6;) {
+            bits -= 6;
+            text += digits[pending >> bits & 0x3f];
+        }
+    }
+    if (bits != 0)
+        text += digits[pending << (6 - bits) & 0x3f];
+    return text;
+}
+
+// Fails with illegal_byte_sequence for anything that to_base64url() does not write.
+[[nodiscard]] inline result<byte_vector> from_base64url(std::string_view text)
+{
+    return detail::decode_base64<byte_vector>(text, detail::base64url_value);
+}
+
+// A key as people copy it from a CA's page: either alphabet, with padding or without, blanks around it.
+[[nodiscard]] inline result<secret_bytes> secret_from_base64(std::string_view text)
+{
+    constexpr std::string_view blanks = " \t\r\n";
+    const std::size_t start = text.find_first_not_of(blanks);
+    text.remove_prefix(std::min(start, text.size()));
+    text = text.substr(0, text.find_last_not_of(blanks) + 1);
+    for (int i = 0; i < 2 && text.ends_with('='); ++i)
+        text.remove_suffix(1);
+    return detail::decode_base64<secret_bytes>(text, detail::base64_value);
+}
+
+// Whether the text is of that alphabet, and not empty. Tokens and nonces have to be (RFC 8555 6.5.1, 8.3).
+[[nodiscard]] inline bool is_base64url(std::string_view text) noexcept
+{
+    const auto is_digit = [](char c) { return detail::base64url_value(c) != detail::no_digit; };
+    return !text.empty() && std::ranges::all_of(text, is_digit);
+}
+
+}
+
+#endif
+
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t min_account_rsa_bits = 2048; // RFC 7518 3.3
+inline constexpr std::size_t max_hmac_key_size = 1024;    // bytes; RFC 7518 3.2 wants at least 32
+
+namespace detail {
+
+// RFC 7518 3.1, RFC 8037 3.1
+[[nodiscard]] constexpr std::string_view algorithm_of(public_key_facts::type key) noexcept
+{
+    switch (key) {
+    case public_key_facts::type::ecdsa_p256: return "ES256";
+    case public_key_facts::type::ecdsa_p384: return "ES384";
+    case public_key_facts::type::ed25519: return "EdDSA";
+    case public_key_facts::type::rsa: return "RS256";
+    default: return {};
+    }
+}
+
+// A JSON object whose members stay in the order in which they are added. Boost.JSON quotes the texts: what a CA sent,
+// such as a URL, may hold anything.
+class json_text {
+public:
+    json_text member(std::string_view name, std::string_view text) &&
+    {
+        return std::move(*this).document(name, boost::json::serialize(boost::json::string_view(text)));
+    }
+
+    // `json` is a value already.
+    json_text document(std::string_view name, std::string_view json) &&
+    {
+        text_ += text_.empty() ? "{\"" : ",\"";
+        text_.append(name).append("\":").append(json);
+        return std::move(*this);
+    }
+
+    [[nodiscard]] std::string text() && { return std::move(text_) + "}"; }
+
+private:
+    std::string text_;
+};
+
+// RFC 7518 6.2.1: both coordinates are as wide as the curve, zeros in front included.
+inline std::string ec_jwk(std::string_view curve, byte_view point, std::size_t width)
+{
+    if (point.size() != 1 + 2 * width || point[0] != 0x04) // SEC 1 2.3.3: not compressed
+        return {};
+    const std::string x = to_base64url(point.subspan(1, width));
+    const std::string y = to_base64url(point.subspan(1 + width));
+    return json_text().member("crv", curve).member("kty", "EC").member("x", x).member("y", y).text();
+}
+
+// RFC 8037 2
+inline std::string ed25519_jwk(byte_view point)
+{
+    return json_text().member("crv", "Ed25519").member("kty", "OKP").member("x", to_base64url(point)).text();
+}
+
+// RFC 7518 6.3.1: numbers without zeros in front.
+inline std::string rsa_jwk(byte_view key)
+{
+    der::reader in(key);
+    der::reader fields(in.read(der::sequence));
+    const auto number = [&] {
+        byte_view digits = fields.read(der::integer);
+        while (!digits.empty() && digits[0] == 0)
+            digits = digits.subspan(1);
+        return to_base64url(digits);
+    };
+    const std::string n = number();
+    const std::string e = number();
+    if (!fields.ok())
+        return {};
+    return json_text().member("e", e).member("kty", "RSA").member("n", n).text();
+}
+
+// RFC 7638 3.2, 3.3: the required members only, in the order of their names, without blanks. Empty for a key that has
+// no such form here.
+inline std::string jwk_of(public_key_facts::type kind, byte_view public_key_info)
+{
+    der::reader in(public_key_info);
+    der::reader fields(in.read(der::sequence));
+    fields.read(der::sequence);
+    byte_view key = fields.read(der::bit_string);
+    if (key.empty())
+        return {};
+    key = key.subspan(1);
+    switch (kind) {
+    case public_key_facts::type::ecdsa_p256: return ec_jwk("P-256", key, 32);
+    case public_key_facts::type::ecdsa_p384: return ec_jwk("P-384", key, 48);
+    case public_key_facts::type::ed25519: return ed25519_jwk(key);
+    case public_key_facts::type::rsa: return rsa_jwk(key);
+    default: return {};
+    }
+}
+
+}
+
+// A key pair that signs requests. Copies share it; any number of threads may use it.
+class account_key {
+public:
+    // Note: RSA takes a large part of a second.
+    [[nodiscard]] static outcome<account_key> generate(key_kind kind)
+    {
+        const auto key = private_key::generate(kind);
+        if (!key)
+            return key.error();
+        return from(*key);
+    }
+
+    // The first private key of a PEM text, not encrypted.
+    [[nodiscard]] static outcome<account_key> from_pem(std::string_view pem)
+    {
+        const auto blocks = parse_pem(pem);
+        if (!blocks)
+            return blocks.error();
+        const auto block = std::ranges::find_if(*blocks, is_private_key);
+        if (block == blocks->end())
+            return failure{errc::bad_pem, "it holds no private key; restore the account's"};
+        const auto key = parse_private_key(*block, {}, {});
+        if (!key)
+            return key.error();
+        return from(*key);
+    }
+
+    // Any private key, not null: that of a certificate may revoke it (RFC 8555 7.6).
+    [[nodiscard]] static outcome<account_key> from(private_key_ptr key)
+    {
+        const byte_vector info = key->public_key_info();
+        const public_key_facts facts = read_public_key(info);
+        const auto scheme = document_scheme_of(facts);
+        std::string jwk = detail::jwk_of(facts.kind, info);
+        if (!scheme || jwk.empty())
+            return failure{errc::unsupported_key, "an ACME account cannot use " + facts.text
+                                                      + "; use ECDSA P-256 or P-384, or RSA of 2048 bits or more"};
+        // RFC 7518 3.3: "A key of size 2048 bits or larger MUST be used".
+        if (facts.kind == public_key_facts::type::rsa && facts.bits < min_account_rsa_bits)
+            return failure{errc::unsupported_key,
+                           facts.text + " is too small for any CA; use ECDSA P-256, or RSA of 2048 bits or more"};
+        // RFC 7638 3.1
+        std::string thumbprint = to_base64url(sha256_of(as_bytes(jwk)));
+        return account_key(std::make_shared<const parts>(
+            parts{std::move(key), *scheme, detail::algorithm_of(facts.kind), std::move(jwk), std::move(thumbprint)}));
+    }
+
+    // PrivateKeyInfo (RFC 5958), not encrypted.
+    [[nodiscard]] secret_text to_pem() const { return parts_->key->to_pem(); }
+
+    // "ES256", "ES384", "RS256"; "EdDSA", which few CAs take. All views are valid as long as a copy of the key.
+    [[nodiscard]] std::string_view alg() const noexcept { return parts_->alg; }
+
+    // The public key as JSON, the way its thumbprint is computed of.
+    [[nodiscard]] std::string_view jwk() const noexcept { return parts_->jwk; }
+
+    // base64url, 43 characters.
+    [[nodiscard]] std::string_view thumbprint() const noexcept { return parts_->thumbprint; }
+
+    // The bytes of a JWS Signature. ECDSA's are r and s side by side (RFC 7518 3.4).
+    [[nodiscard]] result<byte_vector> sign(byte_view input) const
+    {
+        return parts_->key->sign_document(parts_->scheme, input, ecdsa_form::raw);
+    }
+
+private:
+    struct parts {
+        private_key_ptr key;
+        signature_scheme scheme;
+        std::string_view alg;
+        std::string jwk;
+        std::string thumbprint;
+    };
+
+    explicit account_key(std::shared_ptr<const parts> made) noexcept : parts_(std::move(made)) {}
+
+    std::shared_ptr<const parts> parts_;
+};
+
+// What a request is for (RFC 8555 6.2).
+struct jws_target {
+    std::string url; // exactly that of the request
+    std::string nonce;
+    std::string kid{}; // the account's URL; empty: the key itself is sent
+};
+
+namespace detail {
+
+// RFC 7515 5.1: what is signed, and RFC 7515 7.2.2: how it is sent.
+struct unsigned_jws {
+    std::string header;
+    std::string payload;
+
+    unsigned_jws(std::string_view header_json, std::string_view payload_text)
+        : header(to_base64url(as_bytes(header_json))), payload(to_base64url(as_bytes(payload_text)))
+    {}
+
+    [[nodiscard]] std::string signing_input() const { return header + "." + payload; }
+
+    [[nodiscard]] std::string with(byte_view signature) const
+    {
+        return json_text()
+            .member("protected", header)
+            .member("payload", payload)
+            .member("signature", to_base64url(signature))
+            .text();
+    }
+};
+
+inline result<std::string> sign_with(const account_key& key, const unsigned_jws& text)
+{
+    const auto signature = key.sign(as_bytes(text.signing_input()));
+    if (!signature)
+        return signature.error();
+    return text.with(*signature);
+}
+
+}
+
+// RFC 8555 6.2: the body of a POST. `payload` is JSON, or empty for POST-as-GET (RFC 8555 6.3). Fails only when the key
+// is damaged.
+[[nodiscard]] inline result<std::string> sign_jws(const account_key& key, const jws_target& target,
+                                                  std::string_view payload)
+{
+    // RFC 8555 6.2: "The "jwk" and "kid" fields are mutually exclusive."
+    auto header = detail::json_text().member("alg", key.alg());
+    auto named = target.kid.empty() ? std::move(header).document("jwk", key.jwk())
+                                    : std::move(header).member("kid", target.kid);
+    const std::string text = std::move(named).member("nonce", target.nonce).member("url", target.url).text();
+    return detail::sign_with(key, detail::unsigned_jws(text, payload));
+}
+
+// RFC 8555 7.3.5: what the new key signs to take over `account` from the old one. The old key then signs it as the
+// payload of a request to `url`, that of keyChange.
+[[nodiscard]] inline result<std::string> sign_key_change(const account_key& new_key, const account_key& old_key,
+                                                         std::string_view account, std::string_view url)
+{
+    // RFC 8555 7.3.5: "The inner JWS MUST omit the "nonce" header parameter."
+    const std::string header =
+        detail::json_text().member("alg", new_key.alg()).document("jwk", new_key.jwk()).member("url", url).text();
+    const std::string payload =
+        detail::json_text().member("account", account).document("oldKey", old_key.jwk()).text();
+    return detail::sign_with(new_key, detail::unsigned_jws(header, payload));
+}
+
+// RFC 8555 7.3.4: the externalAccountBinding of a newAccount request to `url`, a JSON object. `kid` and `hmac_key` (see
+// secret_from_base64) are from the CA.
+[[nodiscard]] inline outcome<std::string> external_account_binding(std::string_view kid, byte_view hmac_key,
+                                                                   std::string_view url, const account_key& key)
+{
+    if (kid.empty() || hmac_key.empty() || hmac_key.size() > max_hmac_key_size)
+        return failure{errc::bad_configuration, "the key identifier or the HMAC key of the external account is missing "
+                                                "or too long; copy both from the CA's page"};
+    const std::string header = detail::json_text().member("alg", "HS256").member("kid", kid).member("url", url).text();
+    const detail::unsigned_jws text(header, key.jwk());
+    std::array<std::uint8_t, 32> mac{};
+    botan_crypto::hmac hs256(hash_algorithm::sha256);
+    hs256.start(hmac_key);
+    hs256.update(as_bytes(text.signing_input()));
+    hs256.finish(mac);
+    return text.with(mac);
+}
+
+}
+
+#endif
+// ---- alos/acme/objects.hpp ----
+// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
+// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
+// failure names the one at fault. What we send is in payloads.hpp.
+#ifndef ALOS_ACME_OBJECTS_HPP
+#define ALOS_ACME_OBJECTS_HPP
+
+// ---- alos/acme/problem.hpp ----
+// What a CA says when it refuses: problem documents (RFC 7807, RFC 8555 6.7), what follows from them, and when to ask
+// again (RFC 9110 10.2.3). Answers that are no problem documents are taken as they are.
+#ifndef ALOS_ACME_PROBLEM_HPP
+#define ALOS_ACME_PROBLEM_HPP
+
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8555 6.7: the namespace of `type`.
+inline constexpr std::string_view problem_namespace = "urn:ietf:params:acme:error:";
+
+// RFC 8555 6.7.1: what is wrong with one of several names.
+struct subproblem {
+    std::string type; // without the namespace
+    std::string detail;
+    std::string identifier; // its value
+};
+
+struct problem {
+    unsigned status = 0; // of HTTP; 0 when the CA gave none
+    std::string type;    // without the namespace; empty when the answer was no problem document
+    std::string title;
+    std::string detail; // of an answer that was no problem document: its first 512 bytes
+    std::string instance;
+    std::vector<subproblem> subproblems;
+    std::vector<std::string> algorithms; // RFC 8555 6.2: those the CA takes, of badSignatureAlgorithm
+};
+
+// What a failure means for the next attempt.
+enum class failure_class : std::uint8_t {
+    transient,  // may pass by itself
+    throttled,  // passes by waiting
+    permanent,  // stays until settings change, here or in the DNS
+    repairable, // the same is asked again in another way, at once
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_problem_text = 4096;
+inline constexpr std::size_t max_problem_list = 100;
+inline constexpr std::size_t max_excerpt = 512;
+inline constexpr std::size_t max_description = 1000;
+
+struct known_problem {
+    std::string_view type;
+    failure_class means;
+    std::string_view cure;
+};
+
+// RFC 8555 6.7, RFC 9773 7.4, and the registry that both write to.
+inline constexpr auto known_problems = std::to_array<known_problem>({
+    {"accountDoesNotExist", failure_class::repairable, "the account is registered anew, with the same key"},
+    {"alreadyReplaced", failure_class::repairable, "the order is repeated without the certificate that it replaces"},
+    {"alreadyRevoked", failure_class::repairable, "nothing is left to do: the certificate is revoked"},
+    {"badCSR", failure_class::permanent, "choose another key type, or fewer names for one certificate"},
+    {"badNonce", failure_class::repairable, "the request is repeated with a new nonce"},
+    {"badPublicKey", failure_class::permanent, "choose another key type; ECDSA P-256 is taken everywhere"},
+    {"badRevocationReason", failure_class::permanent, "give one of the reasons 0, 1, 4 and 5, or none"},
+    {"badSignatureAlgorithm", failure_class::repairable, "the request is repeated with an algorithm the CA names"},
+    {"caa", failure_class::permanent,
+     "add a CAA record for this CA to the domain, or use a CA that its records name"},
+    {"compound", failure_class::transient, "mend what is said of each name"},
+    {"conflict", failure_class::transient, "wait: another request is changing the same thing"},
+    {"connection", failure_class::transient,
+     "let the CA reach every address of the name, on port 80 for http-01 and 443 for tls-alpn-01; check firewalls"},
+    {"dns", failure_class::transient, "check that all name servers of the domain answer, and DNSSEC"},
+    {"externalAccountRequired", failure_class::permanent, "give the eab_kid and eab_hmac_key that the CA handed out"},
+    {"incorrectResponse", failure_class::transient,
+     "check that every address of the name leads to this server, and that nothing before it answers challenges"},
+    {"invalidContact", failure_class::permanent, "correct the e-mail address"},
+    {"invalidProfile", failure_class::permanent, "choose a profile that the CA's directory lists, or none"},
+    {"malformed", failure_class::permanent, "check the names and the profile; this CA does not take such a request"},
+    {"orderNotReady", failure_class::repairable, "the order is read again"},
+    {"rateLimited", failure_class::throttled, "wait, or use another CA; one certificate may have several names"},
+    {"rejectedIdentifier", failure_class::permanent, "leave that name out, or use another CA"},
+    {"serverInternal", failure_class::transient, "wait: the fault is the CA's own"},
+    {"tls", failure_class::transient,
+     "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
+    {"unauthorized", failure_class::transient,
+     "check that every address of the name leads to this server, or the TXT record; and that the account is open"},
+    {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
+    {"unsupportedIdentifier", failure_class::permanent,
+     "leave out names of that kind, or choose a profile or a CA that certifies them"},
+    {"userActionRequired", failure_class::permanent, "open the page that the CA names, and agree there"},
+});
+
+inline const known_problem* find_problem(std::string_view type) noexcept
+{
+    const auto found = std::ranges::find(known_problems, type, &known_problem::type);
+    return found == known_problems.end() ? nullptr : &*found;
+}
+
+// RFC 8259, nested 32 deep at most; nothing for anything else. What is read is bounded by the caller.
+inline std::optional<boost::json::value> read_json(std::string_view text)
+{
+    boost::json::parse_options options;
+    options.max_depth = 32;
+    error_code ec;
+    boost::json::value document = boost::json::parse(text, ec, {}, options);
+    return ec ? std::nullopt : std::optional(std::move(document));
+}
+
+// The first bytes of UTF-8 without the half of a character at their end.
+inline std::string_view cut(std::string_view text, std::size_t limit) noexcept
+{
+    if (text.size() <= limit)
+        return text;
+    while (limit > 0 && (static_cast<std::uint8_t>(text[limit]) & 0xc0) == 0x80)
+        --limit;
+    return text.substr(0, limit);
+}
+
+// The text of a member, cut to what is worth keeping; empty if there is none.
+inline std::string text_of(const boost::json::object& from, std::string_view name)
+{
+    const boost::json::value* const found = from.if_contains(name);
+    const boost::json::string* const text = found ? found->if_string() : nullptr;
+    return text ? std::string(cut(*text, max_problem_text)) : std::string();
+}
+
+inline std::string without_namespace(std::string type)
+{
+    if (type.starts_with(problem_namespace))
+        type.erase(0, problem_namespace.size());
+    return type;
+}
+
+// RFC 8555 6.7.1: each may have an identifier.
+inline subproblem read_subproblem(const boost::json::object& from)
+{
+    subproblem made{without_namespace(text_of(from, "type")), text_of(from, "detail"), {}};
+    const boost::json::value* const about = from.if_contains("identifier");
+    if (const boost::json::object* const identifier = about ? about->if_object() : nullptr)
+        made.identifier = text_of(*identifier, "value");
+    return made;
+}
+
+// RFC 7807 3.1: a member of another type than it should have is as one that is not there. `status` is that of the
+// answer, 0 for a problem that is part of an object.
+inline problem read_problem(const boost::json::object& from, unsigned status)
+{
+    problem made;
+    made.status = status;
+    if (const auto* const own = from.if_contains("status"); own && own->is_int64() && status == 0) {
+        if (const std::int64_t number = own->get_int64(); number >= 100 && number <= 599)
+            made.status = static_cast<unsigned>(number);
+    }
+    made.type = without_namespace(text_of(from, "type"));
+    if (made.type.empty())
+        made.type = "about:blank"; // RFC 7807 3.1: "when this member is not present, its value is assumed to be"
+    made.title = text_of(from, "title");
+    made.detail = text_of(from, "detail");
+    made.instance = text_of(from, "instance");
+    const auto list = [&](std::string_view name) {
+        const boost::json::value* const found = from.if_contains(name);
+        return found ? found->if_array() : nullptr;
+    };
+    if (const boost::json::array* const parts = list("subproblems")) {
+        for (const boost::json::value& each : *parts) {
+            if (made.subproblems.size() < max_problem_list && each.is_object())
+                made.subproblems.push_back(read_subproblem(each.get_object()));
+        }
+    }
+    if (const boost::json::array* const names = list("algorithms")) {
+        for (const boost::json::value& each : *names) {
+            if (made.algorithms.size() < max_problem_list && each.is_string())
+                made.algorithms.emplace_back(cut(each.get_string(), 64));
+        }
+    }
+    return made;
+}
+
+// A page of a proxy, as one line of ASCII.
+inline std::string excerpt_of(std::string_view body)
+{
+    std::string text;
+    for (const char c : body.substr(0, max_excerpt))
+        text += c >= 0x20 && c < 0x7f ? c : c == '\t' || c == '\r' || c == '\n' ? ' ' : '?';
+    return text;
+}
+
+// The media type without its parameters (RFC 9110 8.3.1).
+inline bool is_problem_type(std::string_view content_type) noexcept
+{
+    return http::equal_ignoring_case(http::next_part(content_type, ';'), "application/problem+json");
+}
+
+// Appends `text` in one line: controls, those of C1 too, are written as numbers.
+inline void append_in_one_line(std::string& out, std::string_view text)
+{
+    constexpr std::string_view digits = "0123456789abcdef";
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<std::uint8_t>(text[i]);
+        const bool c1 = byte == 0xc2 && i + 1 < text.size() && (static_cast<std::uint8_t>(text[i + 1]) & 0xe0) == 0x80;
+        if (byte >= 0x20 && byte != 0x7f && !c1) {
+            out += text[i];
+            continue;
+        }
+        const auto code = c1 ? static_cast<std::uint8_t>(text[++i]) : byte;
+        out += "\\x";
+        out += digits[code >> 4];
+        out += digits[code & 0x0f];
+    }
+}
+
+inline void append_with(std::string& out, std::string_view before, std::string_view text)
+{
+    if (text.empty())
+        return;
+    out += before;
+    append_in_one_line(out, text);
+}
+
+}
+
+// Never fails: of a body that is no problem document, the status and the beginning are kept. `body` is bounded by who
+// fetched it.
+[[nodiscard]] inline problem parse_problem(unsigned status, std::string_view content_type, std::string_view body)
+{
+    const auto document = detail::read_json(body);
+    const boost::json::object* const members = document ? document->if_object() : nullptr;
+    // Note: some CAs send their problem documents as application/json; the namespace gives them away.
+    if (members && (detail::is_problem_type(content_type)
+                    || detail::text_of(*members, "type").starts_with(problem_namespace)))
+        return detail::read_problem(*members, status);
+    problem made;
+    made.status = status;
+    made.detail = detail::excerpt_of(body);
+    return made;
+}
+
+// `has_retry_after`: whether the answer named a time to come back.
+[[nodiscard]] inline failure_class class_of(const problem& what, bool has_retry_after = false) noexcept
+{
+    if (what.status == 429 || (what.status == 503 && has_retry_after))
+        return failure_class::throttled;
+    if (what.type == "compound") {
+        // As its parts: one name that will never be certified stops the order.
+        for (const failure_class worst : {failure_class::permanent, failure_class::throttled}) {
+            const bool found = std::ranges::any_of(what.subproblems, [&](const subproblem& each) {
+                const detail::known_problem* const known = detail::find_problem(each.type);
+                return known && known->means == worst;
+            });
+            if (found)
+                return worst;
+        }
+    }
+    if (const detail::known_problem* const known = detail::find_problem(what.type))
+        return known->means;
+    // A refusal of a kind that is not known: nothing says that asking again helps. A page that is no problem document
+    // is not the CA's word, but that of something before it, and a problem within an object has no status.
+    const bool refused = what.status >= 400 && what.status < 500 && what.status != 408 && !what.type.empty();
+    return refused ? failure_class::permanent : failure_class::transient;
+}
+
+// One line in the CA's own words, the single names included; at most 1000 bytes.
+[[nodiscard]] inline std::string describe(const problem& what)
+{
+    std::string text = what.status != 0 ? std::to_string(what.status) : std::string();
+    const std::string_view type = what.type == "about:blank" ? std::string_view{} : std::string_view(what.type);
+    detail::append_with(text, text.empty() ? "" : " ", type);
+    detail::append_with(text, text.empty() ? "" : ": ", what.detail.empty() ? what.title : what.detail);
+    for (const subproblem& each : what.subproblems) {
+        detail::append_with(text, "; ", each.identifier.empty() ? "one name" : each.identifier);
+        detail::append_with(text, ": ", each.type);
+        detail::append_with(text, ": ", each.detail);
+    }
+    detail::append_with(text, "; see ", what.instance);
+    if (text.empty())
+        return "no reason is given";
+    if (text.size() > detail::max_description) {
+        constexpr std::string_view dots = "...";
+        text.resize(detail::cut(text, detail::max_description - dots.size()).size());
+        text += dots;
+    }
+    return text;
+}
+
+// What the operator can do about it, or what is done without them; a sentence's end.
+[[nodiscard]] inline std::string_view cure_of(const problem& what) noexcept
+{
+    if (const detail::known_problem* const known = detail::find_problem(what.type))
+        return known->cure;
+    if (what.status == 429)
+        return detail::find_problem("rateLimited")->cure;
+    if (what.status >= 500)
+        return "wait: the fault is the CA's, or that of a proxy on the way";
+    return "check that the directory's URL is that of an ACME CA, and that no proxy answers in its place";
+}
+
+// RFC 9110 10.2.3: how long to wait; a date is taken by the server's own clock if the answer has its Date. Within 0
+// and 7 days; nothing without the field or when it cannot be read.
+[[nodiscard]] inline std::optional<std::chrono::seconds> retry_after(const http::outbound_response& answer,
+                                                                     time_point now) noexcept
+{
+    constexpr std::chrono::seconds longest = std::chrono::days(7);
+    const std::string_view text = http::trim(answer.field("Retry-After"));
+    if (text.empty())
+        return std::nullopt;
+    if (std::ranges::all_of(text, http::is_digit)) {
+        const auto number = http::parse_decimal(text);
+        const auto most = static_cast<std::uint64_t>(longest.count());
+        return std::chrono::seconds(static_cast<std::int64_t>(std::min(number.value_or(most), most)));
+    }
+    const std::time_t here = std::max<std::time_t>(1, std::chrono::system_clock::to_time_t(now));
+    const auto when = http::parse_date(text, here);
+    if (!when)
+        return std::nullopt;
+    const auto there = http::parse_date(http::trim(answer.field("Date")), here);
+    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0), longest);
+}
+
+}
+
+#endif
+
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+enum class identifier_type : std::uint8_t { dns, ip };
+
+// RFC 8555 9.7.7, RFC 8738 3: a name in its one spelling, A-labels in lower case, maybe behind "*.", or an address as
+// in RFC 5952.
+struct identifier {
+    identifier_type type = identifier_type::dns;
+    std::string value;
+
+    friend auto operator<=>(const identifier&, const identifier&) = default;
+};
+
+// RFC 8555 7.1.1. An empty URL: the CA does not offer it.
+struct directory {
+    std::string new_nonce;
+    std::string new_account;
+    std::string new_order;
+    std::string new_authz;
+    std::string revoke_cert;
+    std::string key_change;
+    std::string renewal_info; // RFC 9773 3
+    std::string terms_of_service;
+    std::string website;
+    std::vector<std::string> caa_identities;
+    bool external_account_required = false;
+    std::map<std::string, std::string> profiles; // by name, what they are for
+};
+
+enum class account_status : std::uint8_t { valid, deactivated, revoked };
+enum class order_status : std::uint8_t { pending, ready, processing, valid, invalid };
+enum class authorization_status : std::uint8_t { pending, valid, invalid, deactivated, expired, revoked };
+enum class challenge_status : std::uint8_t { pending, processing, valid, invalid };
+
+// RFC 8555 7.1.2.
+struct account {
+    account_status status = account_status::valid; // one that is not known is `revoked`
+    std::vector<std::string> contact;
+    std::string orders; // empty: the CA keeps no list
+};
+
+// RFC 8555 7.1.3.
+struct order {
+    order_status status = order_status::invalid; // also one that is not known
+    std::optional<time_point> expires;
+    std::vector<identifier> identifiers;
+    std::vector<std::string> authorizations; // URLs; there while pending
+    std::string finalize;                    // there while pending or ready
+    std::string certificate;                 // there when valid
+    std::optional<problem> error;
+    std::string profile;
+    std::string replaces; // RFC 9773 5
+};
+
+// RFC 8555 7.1.5 and 8.
+struct challenge {
+    std::string type; // "http-01"; others than alos knows are here, too
+    std::string url;
+    std::string token; // of base64url characters; empty when the type has none
+    challenge_status status = challenge_status::invalid; // also one that is not known
+    std::optional<problem> error;
+    std::optional<time_point> validated;
+};
+
+// RFC 8555 7.1.4.
+struct authorization {
+    authorization_status status = authorization_status::invalid; // also one that is not known
+    acme::identifier identifier; // without "*."
+    std::optional<time_point> expires;
+    bool wildcard = false;
+    std::vector<challenge> challenges;
+};
+
+// RFC 9773 4.2: when the CA would like the certificate to be renewed. `start` is before `end`.
+struct renewal_info {
+    time_point start;
+    time_point end;
+    std::string explanation_url;
+};
+
+// The name in its one spelling.
+[[nodiscard]] inline outcome<identifier> identifier_of(std::string_view name)
+{
+    const auto spelled = cert::parse_domain(name);
+    if (!spelled)
+        return failure{errc::bad_name, "'" + std::string(name.substr(0, cert::max_name_size))
+                                           + "' cannot be in a certificate; write a host name like www.example.com "
+                                             "(other alphabets as xn-- labels), *.example.com, or an IP address"};
+    const bool is_address = !cert::ip_address(*spelled).empty();
+    return identifier{is_address ? identifier_type::ip : identifier_type::dns, *spelled};
+}
+
+// Whether both have the same names, in any order and any number; RFC 8555 7.4 lets a CA shuffle them.
+[[nodiscard]] inline bool same_identifiers(std::vector<identifier> a, std::vector<identifier> b)
+{
+    for (std::vector<identifier>* const each : {&a, &b}) {
+        std::ranges::sort(*each);
+        each->erase(std::unique(each->begin(), each->end()), each->end());
+    }
+    return a == b;
+}
+
+// RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
+[[nodiscard]] inline identifier ordered_identifier(const authorization& from)
+{
+    return {from.identifier.type, (from.wildcard ? "*." : "") + from.identifier.value};
+}
+
+namespace detail {
+
+inline constexpr std::size_t max_answer = 1 << 20;
+inline constexpr std::size_t max_url = 2048;
+inline constexpr std::size_t max_text = 4096;
+inline constexpr std::size_t max_token = 512;
+inline constexpr std::size_t max_identifiers = 100;
+inline constexpr std::size_t max_challenges = 20;
+inline constexpr std::size_t max_list = 100;
+inline constexpr std::size_t max_orders = 1000;
+
+enum class need : std::uint8_t { optional, required };
+
+// Reads the members of one JSON object. The first fault is kept in `fault`; what is read afterwards does not count. A
+// member that is null is as one that is not there.
+class object_reader {
+public:
+    // `path` names the object in failures: "order". All parameters must outlive this.
+    object_reader(const boost::json::object& from, std::string path, std::optional<failure>& fault)
+        : from_(from), path_(std::move(path)), fault_(fault)
+    {
+    }
+
+    [[nodiscard]] std::string text(std::string_view name, need how, std::size_t limit = max_text)
+    {
+        const boost::json::value* const found = find(name, how);
+        if (!found)
+            return {};
+        const boost::json::string* const value = found->if_string();
+        if (!value || value->size() > limit || (value->empty() && how == need::required)) {
+            fail(name, "is not a string of at most " + std::to_string(limit) + " bytes");
+            return {};
+        }
+        return std::string(value->data(), value->size());
+    }
+
+    // An absolute URL, to be asked later. It has no character that could end a line or a header field.
+    [[nodiscard]] std::string url(std::string_view name, need how)
+    {
+        std::string value = text(name, how, max_url);
+        if (!value.empty() && !is_url(value))
+            fail(name, "is not an absolute URL");
+        return value;
+    }
+
+    [[nodiscard]] bool flag(std::string_view name)
+    {
+        const boost::json::value* const found = find(name, need::optional);
+        if (found && !found->is_bool())
+            fail(name, "is neither true nor false");
+        return found && found->is_bool() && found->get_bool();
+    }
+
+    [[nodiscard]] std::optional<time_point> time(std::string_view name, need how)
+    {
+        const std::string value = text(name, how);
+        if (value.empty())
+            return std::nullopt;
+        const auto when = parse_rfc3339(value);
+        if (when)
+            return *when;
+        fail(name, "is not a time as in RFC 3339");
+        return std::nullopt;
+    }
+
+    // Calls read(value, path) for each element of an array.
+    template <class Read>
+    void each(std::string_view name, need how, std::size_t limit, Read read)
+    {
+        const boost::json::value* const found = find(name, how);
+        if (!found)
+            return;
+        const boost::json::array* const list = found->if_array();
+        if (!list || list->size() > limit)
+            return fail(name, "is not a list of at most " + std::to_string(limit));
+        for (std::size_t i = 0; i < list->size() && !fault_; ++i)
+            read((*list)[i], path_ + "." + std::string(name) + "[" + std::to_string(i) + "]");
+    }
+
+    [[nodiscard]] std::vector<std::string> texts(std::string_view name, std::size_t limit)
+    {
+        std::vector<std::string> values;
+        each(name, need::optional, limit, [&](const boost::json::value& value, const std::string& path) {
+            const boost::json::string* const one = value.if_string();
+            if (!one || one->size() > max_text)
+                return fail_at(path, "is not a string of at most " + std::to_string(max_text) + " bytes");
+            values.emplace_back(one->data(), one->size());
+        });
+        return values;
+    }
+
+    [[nodiscard]] std::vector<std::string> urls(std::string_view name, need how, std::size_t limit)
+    {
+        std::vector<std::string> values;
+        each(name, how, limit, [&](const boost::json::value& value, const std::string& path) {
+            const boost::json::string* const one = value.if_string();
+            if (!one || !is_url({one->data(), one->size()}))
+                return fail_at(path, "is not an absolute URL");
+            values.emplace_back(one->data(), one->size());
+        });
+        return values;
+    }
+
+    // Calls read(reader) for the members of an object within this one.
+    template <class Read>
+    void within(std::string_view name, need how, Read read)
+    {
+        const boost::json::value* const found = find(name, how);
+        if (found)
+            enter(*found, path_ + "." + std::string(name), read);
+    }
+
+    // The same for an element of a list.
+    template <class Read>
+    void enter(const boost::json::value& value, const std::string& path, Read read)
+    {
+        const boost::json::object* const members = value.if_object();
+        if (!members)
+            return fail_at(path, "is not an object");
+        object_reader inner(*members, path, fault_);
+        read(inner);
+    }
+
+    // RFC 7807. One that is no object says nothing, and stops nothing.
+    [[nodiscard]] std::optional<problem> error(std::string_view name) const
+    {
+        const boost::json::value* const found = from_.if_contains(name);
+        const boost::json::object* const members = found ? found->if_object() : nullptr;
+        return members ? std::optional(read_problem(*members, 0)) : std::nullopt;
+    }
+
+    [[nodiscard]] const boost::json::object& members() const noexcept { return from_; }
+
+    void fail(std::string_view name, std::string_view what) { fail_at(path_ + "." + std::string(name), what); }
+
+private:
+    void fail_at(const std::string& path, std::string_view what)
+    {
+        if (!fault_)
+            fault_ = failure{make_error_code(boost::system::errc::bad_message),
+                             "the CA's answer cannot be used: " + path + " " + std::string(what)
+                                 + "; check that its directory's URL is that of an ACME CA (RFC 8555)"};
+    }
+
+    [[nodiscard]] const boost::json::value* find(std::string_view name, need how)
+    {
+        const boost::json::value* const found = from_.if_contains(name);
+        if (found && !found->is_null())
+            return found;
+        if (how == need::required)
+            fail(name, "is missing");
+        return nullptr;
+    }
+
+    [[nodiscard]] static bool is_url(std::string_view text) noexcept
+    {
+        const std::size_t end = text.find("://");
+        if (end == std::string_view::npos || text.size() > max_url || text.size() <= end + 3)
+            return false;
+        const std::string_view scheme = text.substr(0, end);
+        return (http::equal_ignoring_case(scheme, "https") || http::equal_ignoring_case(scheme, "http"))
+               && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+    }
+
+    const boost::json::object& from_;
+    const std::string path_;
+    std::optional<failure>& fault_;
+};
+
+// An Object from the JSON text of one, by read(reader, object).
+template <class Object, class Read>
+outcome<Object> read_object(std::string_view json, std::string_view what, Read read)
+{
+    const auto document = json.size() <= max_answer ? read_json(json) : std::nullopt;
+    const boost::json::object* const members = document ? document->if_object() : nullptr;
+    if (!members)
+        return failure{make_error_code(boost::system::errc::bad_message),
+                       "the CA's answer cannot be used: the " + std::string(what)
+                           + " is no JSON object; check that its directory's URL is that of an ACME CA (RFC 8555)"};
+    Object made{};
+    std::optional<failure> fault;
+    object_reader reader(*members, std::string(what), fault);
+    read(reader, made);
+    if (fault)
+        return std::move(*fault);
+    return made;
+}
+
+// The value of an enumeration by its place in `words`.
+template <class Status, std::size_t Count>
+Status status_of(std::string_view word, const std::array<std::string_view, Count>& words, Status otherwise) noexcept
+{
+    const auto found = std::ranges::find(words, word);
+    return found == words.end() ? otherwise : static_cast<Status>(found - words.begin());
+}
+
+inline constexpr std::array<std::string_view, 3> account_words = {"valid", "deactivated", "revoked"};
+inline constexpr std::array<std::string_view, 5> order_words = {"pending", "ready", "processing", "valid", "invalid"};
+inline constexpr std::array<std::string_view, 6> authorization_words = {"pending",     "valid",   "invalid",
+                                                                        "deactivated", "expired", "revoked"};
+inline constexpr std::array<std::string_view, 4> challenge_words = {"pending", "processing", "valid", "invalid"};
+
+// RFC 8555 7.1.3, RFC 8738 3: spelled as we spell it, since what was asked for is compared with what came back.
+inline identifier read_identifier(object_reader& in)
+{
+    const std::string type = in.text("type", need::required);
+    const std::string value = in.text("value", need::required);
+    auto made = identifier_of(value);
+    const std::string_view expected = made && made->type == identifier_type::ip ? "ip" : "dns";
+    if (!made || type != expected) {
+        in.fail("value", "is no identifier of a type that alos knows");
+        return {};
+    }
+    return std::move(*made);
+}
+
+// Others can be neither written in a configuration nor shown.
+inline bool is_profile_name(std::string_view name) noexcept
+{
+    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+inline void read_challenge(object_reader& in, challenge& out)
+{
+    out.type = in.text("type", need::required, 64);
+    out.url = in.url("url", need::required);
+    out.status = status_of(in.text("status", need::required), challenge_words, challenge_status::invalid);
+    out.validated = in.time("validated", need::optional);
+    out.error = in.error("error");
+    // RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path.
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const bool known = out.type == "http-01" || out.type == "dns-01" || out.type == "tls-alpn-01";
+    if (!known)
+        return; // alos does not answer it, whatever its token is
+    out.token = in.text("token", need::required, max_token);
+    if (out.token.find_first_not_of(alphabet) != std::string::npos)
+        in.fail("token", "has characters outside the base64url alphabet");
+}
+
+}
+
+[[nodiscard]] constexpr std::string_view name_of(order_status status) noexcept
+{
+    return detail::order_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] constexpr std::string_view name_of(authorization_status status) noexcept
+{
+    return detail::authorization_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] constexpr std::string_view name_of(challenge_status status) noexcept
+{
+    return detail::challenge_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] inline outcome<directory> parse_directory(std::string_view json)
+{
+    using namespace detail;
+    return read_object<directory>(json, "directory", [](object_reader& in, directory& out) {
+        out.new_nonce = in.url("newNonce", need::required);
+        out.new_account = in.url("newAccount", need::required);
+        out.new_order = in.url("newOrder", need::required);
+        out.new_authz = in.url("newAuthz", need::optional);
+        out.revoke_cert = in.url("revokeCert", need::optional);
+        out.key_change = in.url("keyChange", need::optional);
+        out.renewal_info = in.url("renewalInfo", need::optional);
+        in.within("meta", need::optional, [&](object_reader& meta) {
+            out.terms_of_service = meta.text("termsOfService", need::optional);
+            out.website = meta.text("website", need::optional);
+            out.caa_identities = meta.texts("caaIdentities", max_list);
+            out.external_account_required = meta.flag("externalAccountRequired");
+            meta.within("profiles", need::optional, [&](object_reader& profiles) {
+                if (profiles.members().size() > max_list)
+                    return meta.fail("profiles", "has more than " + std::to_string(max_list) + " members");
+                for (const auto& each : profiles.members()) {
+                    const std::string_view name(each.key().data(), each.key().size());
+                    if (is_profile_name(name))
+                        out.profiles.emplace(name, text_of(profiles.members(), name));
+                }
+            });
+        });
+    });
+}
+
+[[nodiscard]] inline outcome<account> parse_account(std::string_view json)
+{
+    using namespace detail;
+    return read_object<account>(json, "account", [](object_reader& in, account& out) {
+        const std::string status = in.text("status", need::optional);
+        // Note: what answers 200 or 201 without a status has taken the account.
+        out.status = status.empty() ? account_status::valid : status_of(status, account_words, account_status::revoked);
+        out.contact = in.texts("contact", max_list);
+        out.orders = in.url("orders", need::optional);
+    });
+}
+
+// RFC 8555 7.1.2.1: the URLs of one page of an account's orders.
+[[nodiscard]] inline outcome<std::vector<std::string>> parse_order_list(std::string_view json)
+{
+    using namespace detail;
+    using list = std::vector<std::string>;
+    return read_object<list>(json, "list of orders", [](object_reader& in, list& out) {
+        out = in.urls("orders", need::required, max_orders);
+    });
+}
+
+[[nodiscard]] inline outcome<order> parse_order(std::string_view json)
+{
+    using namespace detail;
+    return read_object<order>(json, "order", [](object_reader& in, order& out) {
+        out.status = status_of(in.text("status", need::required), order_words, order_status::invalid);
+        const bool pending = out.status == order_status::pending;
+        const bool open = pending || out.status == order_status::ready;
+        const bool valid = out.status == order_status::valid;
+        out.expires = in.time("expires", need::optional);
+        in.each("identifiers", need::required, max_identifiers, [&](const auto& value, const std::string& path) {
+            in.enter(value, path, [&](object_reader& one) { out.identifiers.push_back(read_identifier(one)); });
+        });
+        out.authorizations = in.urls("authorizations", pending ? need::required : need::optional, max_identifiers);
+        out.finalize = in.url("finalize", open ? need::required : need::optional);
+        out.certificate = in.url("certificate", valid ? need::required : need::optional);
+        out.error = in.error("error");
+        out.profile = in.text("profile", need::optional);
+        out.replaces = in.text("replaces", need::optional);
+    });
+}
+
+// The answer to a challenge that was accepted, and each within an authorization.
+[[nodiscard]] inline outcome<challenge> parse_challenge(std::string_view json)
+{
+    return detail::read_object<challenge>(json, "challenge", detail::read_challenge);
+}
+
+[[nodiscard]] inline outcome<authorization> parse_authorization(std::string_view json)
+{
+    using namespace detail;
+    return read_object<authorization>(json, "authorization", [](object_reader& in, authorization& out) {
+        out.status = status_of(in.text("status", need::required), authorization_words, authorization_status::invalid);
+        in.within("identifier", need::required, [&](object_reader& about) { out.identifier = read_identifier(about); });
+        // RFC 8555 7.1.4: "Wildcard domain names ... MUST NOT be included in authorization objects."
+        if (out.identifier.value.starts_with("*."))
+            in.fail("identifier", "is a wildcard");
+        out.expires = in.time("expires", need::optional);
+        out.wildcard = in.flag("wildcard");
+        in.each("challenges", need::required, max_challenges, [&](const auto& value, const std::string& path) {
+            in.enter(value, path, [&](object_reader& one) { read_challenge(one, out.challenges.emplace_back()); });
+        });
+    });
+}
+
+[[nodiscard]] inline outcome<renewal_info> parse_renewal_info(std::string_view json)
+{
+    using namespace detail;
+    return read_object<renewal_info>(json, "renewal information", [](object_reader& in, renewal_info& out) {
+        in.within("suggestedWindow", need::required, [&](object_reader& window) {
+            out.start = window.time("start", need::required).value_or(time_point());
+            out.end = window.time("end", need::required).value_or(time_point());
+        });
+        // RFC 9773 4.2: such an answer is treated as none.
+        if (out.end <= out.start)
+            in.fail("suggestedWindow", "does not end after its start");
+        out.explanation_url = in.text("explanationURL", need::optional);
+    });
+}
+
+}
+
+#endif
+// ---- alos/acme/signal.hpp ----
+// Coroutines of one thread that wait for each other.
+#ifndef ALOS_ACME_SIGNAL_HPP
+#define ALOS_ACME_SIGNAL_HPP
+
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
+class signal {
+public:
+    template <class Token>
+    auto async_wait(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [this](auto handler) { enlist(std::move(handler)); }, token);
+    }
+
+    // Ends at the next notify_all(), or by being cancelled.
+    [[nodiscard]] boost::asio::awaitable<void> wait()
+    {
+        co_await async_wait(boost::asio::use_awaitable);
+    }
+
+    void notify_all()
+    {
+        while (!waiters_.empty()) {
+            waiter next = std::move(waiters_.front());
+            waiters_.pop_front();
+            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
+                slot.clear();
+            next.complete(error_code());
+        }
+    }
+
+private:
+    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
+
+    struct waiter {
+        boost::asio::any_io_executor executor;
+        handler_type handler;
+
+        void complete(error_code why)
+        {
+            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
+        }
+    };
+
+    template <class Handler>
+    void enlist(Handler handler)
+    {
+        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
+        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
+        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
+        if (!slot.is_connected())
+            return;
+        // Note: a slot may be told more than once.
+        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
+            if (std::exchange(is_told, true))
+                return;
+            waiter cancelled = std::move(*place);
+            waiters_.erase(place);
+            cancelled.complete(boost::asio::error::operation_aborted);
+        });
+    }
+
+    std::list<waiter> waiters_;
+};
+
+// As many at once as it has room for; the others wait.
+class admission_gate {
+public:
+    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
+
+    // A place, given back when it goes.
+    class place {
+    public:
+        explicit place(admission_gate& from) noexcept : from_(&from) {}
+        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        place& operator=(place&&) = delete;
+        ~place()
+        {
+            if (!from_)
+                return;
+            ++from_->room_;
+            from_->left_.notify_all();
+        }
+
+    private:
+        admission_gate* from_;
+    };
+
+    [[nodiscard]] boost::asio::awaitable<place> enter()
+    {
+        while (room_ == 0)
+            co_await left_.wait();
+        --room_;
+        co_return place(*this);
+    }
+
+private:
+    unsigned room_;
+    signal left_;
+};
+
+}
+
+#endif
+// ---- alos/http/url.hpp ----
+// URLs of http and https as a client uses them (RFC 3986, RFC 9110 4.2), and references that are resolved against one
+// (RFC 3986 5.2), as they stand in Location and Link. Pure.
+#ifndef ALOS_HTTP_URL_HPP
+#define ALOS_HTTP_URL_HPP
+
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::http {
+
+inline constexpr std::size_t max_url_size = 8192;
+
+struct url {
+    std::string scheme{};       // "http" or "https"
+    std::string host{};         // in lower case, without a final dot; an IPv6 address without brackets
+    std::uint16_t port = 0;
+    std::string target = "/";   // path and query as they are sent; no fragment
+
+    [[nodiscard]] bool is_secure() const noexcept { return scheme == "https"; }
+    [[nodiscard]] std::uint16_t default_port() const noexcept { return is_secure() ? 443 : 80; }
+
+    // What Host carries (RFC 9110 7.2): the port only if it is not the scheme's own.
+    [[nodiscard]] std::string authority() const
+    {
+        return port == default_port() ? bracketed_host() : host_and_port();
+    }
+
+    // What CONNECT asks for (RFC 9112 3.2.3).
+    [[nodiscard]] std::string host_and_port() const { return bracketed_host() + ":" + std::to_string(port); }
+
+    // Without the target, in which there may be secrets.
+    [[nodiscard]] std::string origin() const { return scheme + "://" + authority(); }
+
+    [[nodiscard]] std::string text() const { return origin() + target; }
+
+    friend bool operator==(const url&, const url&) = default;
+
+private:
+    [[nodiscard]] std::string bracketed_host() const
+    {
+        return host.find(':') == std::string::npos ? host : "[" + host + "]";
+    }
+};
+
+namespace detail {
+
+inline failure bad_url(std::string what)
+{
+    return {make_error_code(boost::system::errc::invalid_argument), std::move(what)};
+}
+
+// The scheme in lower case (RFC 3986 3.1); empty if there is none.
+inline std::string scheme_of(std::string_view text)
+{
+    const std::size_t end = text.find_first_of(":/?#");
+    if (end == std::string_view::npos || end == 0 || text[end] != ':')
+        return {};
+    std::string scheme;
+    for (const char c : text.substr(0, end)) {
+        const char lower = to_lower(c);
+        const bool letter = lower >= 'a' && lower <= 'z';
+        if (!letter && (scheme.empty() || (!is_digit(c) && c != '+' && c != '-' && c != '.')))
+            return {};
+        scheme.push_back(lower);
+    }
+    return scheme;
+}
+
+// RFC 3986 3.2: host and port into `into`, whose scheme is set. Names with percent-escapes or other alphabets are
+// refused: no two parts of a program shall disagree about whom they mean.
+inline outcome<> read_authority(std::string_view text, url& into)
+{
+    if (text.find('@') != std::string_view::npos)
+        return bad_url("a URL with a user name or password in it; leave them out");
+    into.port = into.default_port();
+    std::string_view host = text;
+    const std::size_t colon = text.find(':', text.starts_with('[') ? text.find(']') : 0);
+    if (colon != std::string_view::npos) {
+        const std::string_view digits = text.substr(colon + 1);
+        host = text.substr(0, colon);
+        if (!digits.empty()) { // RFC 3986 3.2.3
+            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), into.port);
+            if (error != std::errc{} || end != digits.data() + digits.size() || into.port == 0)
+                return bad_url("a URL's port is a number from 1 to 65535");
+        }
+    }
+    const bool brackets = host.starts_with('[') && host.ends_with(']');
+    if (brackets)
+        host = host.substr(1, host.size() - 2);
+    const cert::ip_address address(host);
+    if (brackets != (host.find(':') != std::string_view::npos))
+        return bad_url("a URL has an IPv6 address, and nothing else, in brackets");
+    if (!address.empty()) {
+        into.host = address.text();
+        return {};
+    }
+    const cert::host_name name(host);
+    if (name.empty())
+        return bad_url("a URL's host is a name or an IP address; write other alphabets as xn-- labels");
+    into.host = name.text();
+    return {};
+}
+
+// RFC 3986 5.2.3 and 5.2.4: the path of a relative reference, with the query behind it.
+inline std::string target_of(std::string_view path, std::string_view query)
+{
+    std::string target(path);
+    remove_dot_segments(target);
+    if (target.empty())
+        target = "/";
+    return target.append(query);
+}
+
+}
+
+// An absolute URL. A fragment is left out.
+[[nodiscard]] inline outcome<url> parse_url(std::string_view text)
+{
+    if (text.size() > max_url_size)
+        return detail::bad_url("a URL of more than 8192 bytes");
+    text = text.substr(0, text.find('#'));
+    const auto is_allowed = [](char c) { return is_target_char(c) && static_cast<std::uint8_t>(c) < 0x7f; };
+    if (!std::ranges::all_of(text, is_allowed))
+        return detail::bad_url("a URL with a blank, a control character or another alphabet in it; percent-encode it");
+    url found;
+    found.scheme = detail::scheme_of(text);
+    if (found.scheme != "http" && found.scheme != "https")
+        return detail::bad_url("a URL that does not start with http:// or https://");
+    text.remove_prefix(found.scheme.size() + 1);
+    if (!text.starts_with("//"))
+        return detail::bad_url("a URL that does not start with http:// or https://");
+    text.remove_prefix(2);
+    const std::size_t end = std::min(text.find_first_of("/?"), text.size());
+    if (const auto read = detail::read_authority(text.substr(0, end), found); !read)
+        return read.error();
+    const std::size_t mark = std::min(text.find('?'), text.size());
+    found.target = detail::target_of(text.substr(end, mark - end), text.substr(mark));
+    return found;
+}
+
+// RFC 3986 5.2.2: what `reference`, absolute or relative, means in a document that came from `base`.
+[[nodiscard]] inline outcome<url> resolve_reference(const url& base, std::string_view reference)
+{
+    reference = reference.substr(0, reference.find('#'));
+    if (!detail::scheme_of(reference).empty())
+        return parse_url(reference);
+    if (reference.starts_with("//"))
+        return parse_url(base.scheme + ":" + std::string(reference));
+    const std::string_view old_path = std::string_view(base.target).substr(0, base.target.find('?'));
+    const std::size_t mark = std::min(reference.find('?'), reference.size());
+    const std::string_view path = reference.substr(0, mark);
+    if (reference.empty())
+        return base;
+    std::string merged;
+    if (path.empty())
+        merged = old_path;
+    else if (path.front() == '/')
+        merged = path;
+    else
+        merged = std::string(old_path.substr(0, old_path.rfind('/') + 1)).append(path);
+    merged.append(reference.substr(mark));
+    return parse_url(base.origin() + merged);
+}
+
+}
+
+#endif
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Why a CA did not do what it was asked for.
+struct refusal {
+    failure_class kind = failure_class::transient;
+    std::string what; // one sentence: the phase, the CA's own words, the cure
+    std::optional<std::chrono::seconds> retry_after{};
+    problem why{}; // without a type when it was no problem document that came back
+};
+
+// Makes reply<T>::value() throw what a caller who does not check expects.
+[[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
+{
+    throw boost::system::system_error(make_error_code(errc::refused), why.what);
+}
+
+template <class T = void>
+using reply = boost::system::result<T, refusal>;
+
+// An account at a CA: the key that signs, and the URL that names it (RFC 8555 7.3).
+struct signer {
+    account_key key;
+    std::string url{}; // empty: the key itself is sent
+};
+
+// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none.
+[[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
+{
+    const auto base = http::parse_url(answer.url);
+    if (!base || reference.empty())
+        return {};
+    const auto found = http::resolve_reference(*base, reference);
+    return found ? found->text() : std::string();
+}
+
+// All members are called on one thread; several requests may be under way together.
+class client {
+public:
+    // `world` outlives it.
+    client(environment& world, certificate_authority ca) : world_(world), ca_(std::move(ca)) {}
+
+    // Reads the CA's own roots; before anything else.
+    [[nodiscard]] outcome<> prepare()
+    {
+        if (!ca_.directory.starts_with("https://") && !(ca_.allow_http && ca_.directory.starts_with("http://")))
+            return failure{errc::bad_configuration,
+                           ca_.directory + ": the directory of a CA has an https URL; correct it"};
+        if (ca_.roots_file.empty())
+            return {};
+        const auto pem = world_.files().read(ca_.roots_file, max_pem_size);
+        if (!pem)
+            return failure{pem.error(), ca_.roots_file + ": the authorities for " + ca_.directory
+                                            + " cannot be read: " + pem.error().message() + "; check the path"};
+        trust_ = std::make_shared<const http::trust>(http::trust{.roots_pem = std::string(as_text(*pem))});
+        return {};
+    }
+
+    [[nodiscard]] const certificate_authority& ca() const noexcept { return ca_; }
+    [[nodiscard]] environment& world() const noexcept { return world_; }
+
+    // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
+    [[nodiscard]] awaitable<reply<directory>> find_directory()
+    {
+        while (fetching_directory_)
+            co_await directory_fetched_.wait();
+        const time_point now = world_.now();
+        if (directory_ && now >= directory_read_ && now - directory_read_ < directory_life)
+            co_return *directory_;
+        // Whatever ends this (a cancellation, too), the next one has its turn.
+        struct turn {
+            client& of;
+            explicit turn(client& asking) noexcept : of(asking) { of.fetching_directory_ = true; }
+            ~turn()
+            {
+                of.fetching_directory_ = false;
+                of.directory_fetched_.notify_all();
+            }
+        };
+        const turn ours(*this);
+        auto answer = co_await get(ca_.directory, "directory");
+        if (!answer)
+            co_return answer.error();
+        auto read = parse_directory(answer->body);
+        if (!read)
+            co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
+        directory_ = std::move(*read);
+        directory_read_ = world_.now();
+        co_return *directory_;
+    }
+
+    // A resource of the directory's; asked for again once when the CA has moved it.
+    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
+                                                                 signer by, std::string phase)
+    {
+        for (bool again = false;; again = true) {
+            const auto known = co_await find_directory();
+            if (!known)
+                co_return known.error();
+            const std::string url = (*known).*resource;
+            if (url.empty())
+                co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
+            auto answer = co_await post(url, payload, by, phase);
+            const bool moved = !answer && answer.error().why.type.empty()
+                               && (answer.error().why.status == 404 || answer.error().why.status == 405);
+            if (!moved || again)
+                co_return answer;
+            directory_.reset();
+        }
+    }
+
+    // RFC 8555 6.2. An empty payload is POST-as-GET (6.3). `phase` is for people: "order", "challenge".
+    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string url, std::string payload, signer by,
+                                                                 std::string phase)
+    {
+        const time_point begun = world_.now();
+        for (unsigned tries = 0;; ++tries) {
+            auto fresh = co_await take_nonce();
+            if (!fresh)
+                co_return fresh.error();
+            const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
+            auto body = sign_jws(by.key, target, payload);
+            if (!body)
+                co_return refusal{failure_class::permanent, phase + ": the account key cannot sign: "
+                                                                + body.error().message()};
+            http::outbound_request request{.method = "POST", .url = url, .body = std::move(*body)};
+            request.fields.emplace_back("Content-Type", "application/jose+json");
+            auto answer = co_await send(std::move(request), phase);
+            // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
+            const bool stale = !answer && answer.error().why.type == "badNonce";
+            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats)
+                co_return answer;
+        }
+    }
+
+    // Unsigned: the directory and renewal information.
+    [[nodiscard]] awaitable<reply<http::outbound_response>> get(std::string url, std::string phase)
+    {
+        http::outbound_request request{.url = std::move(url)};
+        request.max_redirects = 5;
+        auto answer = co_await send(std::move(request), std::move(phase));
+        co_return answer;
+    }
+
+private:
+    static constexpr std::chrono::hours directory_life{1};
+    static constexpr std::chrono::hours nonce_life{1};
+    static constexpr std::size_t most_nonces = 32;
+    // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
+    static constexpr unsigned most_nonce_repeats = 300;
+    static constexpr std::chrono::minutes longest_nonce_repeats{5};
+
+    struct nonce {
+        std::string text;
+        time_point since;
+    };
+
+    // RFC 8555 7.2.
+    [[nodiscard]] awaitable<reply<std::string>> take_nonce()
+    {
+        const time_point now = world_.now();
+        while (!nonces_.empty()) {
+            nonce newest = std::move(nonces_.back());
+            nonces_.pop_back();
+            if (now >= newest.since && now - newest.since < nonce_life)
+                co_return std::move(newest.text);
+        }
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        http::outbound_request request{.method = "HEAD", .url = known->new_nonce};
+        const auto answer = co_await send(std::move(request), "nonce");
+        if (!answer) {
+            if (answer.error().why.status == 404 || answer.error().why.status == 405)
+                directory_.reset();
+            co_return answer.error();
+        }
+        // Note: another request may have taken it, if this one waited; then that one's comes back to us.
+        if (nonces_.empty())
+            co_return refusal{failure_class::transient, "nonce: " + known->new_nonce + " gave none"};
+        nonce fresh = std::move(nonces_.back());
+        nonces_.pop_back();
+        co_return std::move(fresh.text);
+    }
+
+    [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
+    {
+        request.authorities = trust_;
+        auto answer = co_await world_.fetch(std::move(request));
+        if (!answer)
+            co_return refusal{failure_class::transient, phase + ": " + answer.error().what};
+        keep_nonce(*answer);
+        if (answer->status >= 200 && answer->status < 300)
+            co_return std::move(*answer);
+        refusal why;
+        why.why = parse_problem(answer->status, answer->field("Content-Type"), answer->body);
+        why.retry_after = retry_after(*answer, world_.now());
+        why.kind = class_of(why.why, why.retry_after.has_value());
+        why.what = phase + ": " + ca_.directory + " says " + describe(why.why) + "; " + std::string(cure_of(why.why));
+        co_return why;
+    }
+
+    // RFC 8555 6.5.1: "Clients MUST ignore invalid Replay-Nonce values."
+    void keep_nonce(const http::outbound_response& from)
+    {
+        const std::string_view text = from.field("Replay-Nonce");
+        const bool valid = text.size() <= 512 && is_base64url(text);
+        if (!valid)
+            return;
+        if (nonces_.size() == most_nonces)
+            nonces_.pop_front();
+        nonces_.push_back({std::string(text), world_.now()});
+    }
+
+    environment& world_;
+    const certificate_authority ca_;
+    std::shared_ptr<const http::trust> trust_;
+    std::deque<nonce> nonces_; // the newest last
+    std::optional<directory> directory_;
+    time_point directory_read_;
+    bool fetching_directory_ = false;
+    signal directory_fetched_;
+};
+
+}
+
+#endif
+// ---- alos/acme/payloads.hpp ----
+// What is asked of a CA, as the JSON texts that JWS sign. RFC 8555 7.3 to 7.6, RFC 9773 5.
+#ifndef ALOS_ACME_PAYLOADS_HPP
+#define ALOS_ACME_PAYLOADS_HPP
+
+
+#include <boost/json/serialize.hpp>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8555 7.3.
+struct new_account {
+    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
+    bool terms_of_service_agreed = true;
+    bool only_return_existing = false; // RFC 8555 7.3.1
+    std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON
+};
+
+// RFC 8555 7.5.1: what accepts a challenge.
+inline constexpr std::string_view challenge_payload = "{}";
+
+// RFC 8555 7.3.6 and 7.5.2: what deactivates an account or an authorization.
+inline constexpr std::string_view deactivation_payload = "{\"status\":\"deactivated\"}";
+
+namespace detail {
+
+inline boost::json::array json_list(const std::vector<std::string>& texts)
+{
+    boost::json::array list;
+    for (const std::string& each : texts)
+        list.emplace_back(each);
+    return list;
+}
+
+}
+
+// Throws when the binding is no JSON.
+[[nodiscard]] inline std::string new_account_payload(const new_account& asked)
+{
+    boost::json::object payload;
+    if (asked.only_return_existing)
+        payload["onlyReturnExisting"] = true;
+    if (!asked.contact.empty())
+        payload["contact"] = detail::json_list(asked.contact);
+    if (asked.terms_of_service_agreed)
+        payload["termsOfServiceAgreed"] = true;
+    if (!asked.external_account_binding.empty())
+        payload["externalAccountBinding"] = boost::json::parse(asked.external_account_binding);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.3.2: the contacts from now on; none takes them away.
+[[nodiscard]] inline std::string update_account_payload(const std::vector<std::string>& contact)
+{
+    boost::json::object payload;
+    payload["contact"] = detail::json_list(contact);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.4. `profile` is one of the directory's; `replaces` the RFC 9773 4.1 identifier of the certificate that
+// the new one is instead of. Empty ones are left out.
+[[nodiscard]] inline std::string new_order_payload(std::span<const identifier> identifiers,
+                                                   std::string_view profile = {}, std::string_view replaces = {})
+{
+    boost::json::array list;
+    for (const identifier& each : identifiers) {
+        boost::json::object one;
+        one["type"] = each.type == identifier_type::ip ? "ip" : "dns";
+        one["value"] = each.value;
+        list.push_back(std::move(one));
+    }
+    boost::json::object payload;
+    payload["identifiers"] = std::move(list);
+    if (!profile.empty())
+        payload["profile"] = profile;
+    if (!replaces.empty())
+        payload["replaces"] = replaces;
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.4: `csr` in DER.
+[[nodiscard]] inline std::string finalize_payload(byte_view csr)
+{
+    boost::json::object payload;
+    payload["csr"] = to_base64url(csr);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.6: `certificate` in DER; `reason` as in RFC 5280 5.3.1.
+[[nodiscard]] inline std::string revoke_payload(byte_view certificate, std::optional<unsigned> reason = {})
+{
+    boost::json::object payload;
+    payload["certificate"] = to_base64url(certificate);
+    if (reason)
+        payload["reason"] = *reason;
+    return boost::json::serialize(payload);
+}
+
+}
+
+#endif
+// ---- alos/acme/record.hpp ----
+// What is kept of each certificate between attempts and across restarts, as JSON: where its renewal stands, the order
+// under way, and what is known of a generation.
+#ifndef ALOS_ACME_RECORD_HPP
+#define ALOS_ACME_RECORD_HPP
+
+// ---- alos/acme/renewal.hpp ----
+// When to renew, when to ask the CA about it (RFC 9773), and when to try again after a failure. Pure: the time and
+// random numbers, from [0, 1), are arguments. Everything is in proportion to a certificate's life, so that it holds
+// for ten minutes as for a year.
+#ifndef ALOS_ACME_RENEWAL_HPP
+#define ALOS_ACME_RENEWAL_HPP
+
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace alos::inline v0::acme {
+
+// Both times are within it (RFC 5280 4.1.2.5).
+struct validity {
+    time_point not_before;
+    time_point not_after;
+};
+
+// RFC 9773 4.2.
+struct renewal_window {
+    time_point start;
+    time_point end;
+};
+
+// A window that the CA gave, and the time that was drawn from it. Kept, across restarts too, until the window changes.
+struct suggestion {
+    renewal_window window;
+    time_point chosen;
+};
+
+// What came of asking for a window.
+enum class window_answer : std::uint8_t {
+    received,
+    temporary_error, // no connection, a timeout, 5xx
+    long_term_error, // 4xx, or an answer that cannot be used
+};
+
+// Why a certificate is to be replaced.
+enum class renewal_cause : std::uint8_t { due, forced, revoked, reconfigured };
+
+namespace detail {
+
+// In milliseconds no difference overflows, whatever a certificate says.
+inline std::chrono::milliseconds between(time_point from, time_point to) noexcept
+{
+    using std::chrono::milliseconds;
+    return std::chrono::floor<milliseconds>(to) - std::chrono::floor<milliseconds>(from);
+}
+
+inline std::chrono::milliseconds scaled(std::chrono::milliseconds all, double factor) noexcept
+{
+    return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(all.count()) * factor));
+}
+
+// From 1 - part to 1 + part.
+inline double around_one(double part, double random) noexcept { return 1 + part * (2 * random - 1); }
+
+}
+
+// How long a certificate lives, its last second included; at least a second.
+[[nodiscard]] inline std::chrono::milliseconds lifetime(const validity& of) noexcept
+{
+    return std::max<std::chrono::milliseconds>(std::chrono::seconds(1),
+                                          detail::between(of.not_before, of.not_after) + std::chrono::seconds(1));
+}
+
+// After this, a twentieth of life is left, and nothing is worth waiting for.
+[[nodiscard]] inline time_point latest_renewal(const validity& of) noexcept { return of.not_after - lifetime(of) / 20; }
+
+// Whether to renew now, whatever window was suggested and however long we would wait after a failure of our own
+// accord. A CA's Retry-After still holds.
+[[nodiscard]] inline bool is_emergency(const validity& of, time_point now) noexcept
+{
+    return now >= latest_renewal(of);
+}
+
+// When to renew without advice: with a third of life left, with half of it below ten days. `random` spreads it by 1 %
+// of life to either side; 0.5 is the middle.
+[[nodiscard]] inline time_point ordinary_renewal(const validity& of, double random = 0.5) noexcept
+{
+    const std::chrono::milliseconds life = lifetime(of);
+    const std::chrono::milliseconds left = life / (life >= std::chrono::days(10) ? 3 : 2);
+    return std::min<time_point>(of.not_after - left + detail::scaled(life, 0.01 * (2 * random - 1)),
+                                latest_renewal(of));
+}
+
+// RFC 9773 4.2: another is as no answer.
+[[nodiscard]] inline bool is_answer(const renewal_window& window) noexcept { return window.end > window.start; }
+
+// RFC 9773 4.2: a random time within the window. None is later than a twentieth of life before the end: a window
+// behind that is the CA's mistake.
+[[nodiscard]] inline time_point choose_time(const renewal_window& window, const validity& of, double random) noexcept
+{
+    const std::chrono::milliseconds width = detail::between(window.start, window.end);
+    return std::min<time_point>(window.start + detail::scaled(width, random), latest_renewal(of));
+}
+
+// What to go by after `answer`: the suggestion that there was, while the window is the same to the second; else a new
+// one. An answer that is none leaves what there was.
+[[nodiscard]] inline std::optional<suggestion> suggest(const std::optional<suggestion>& before,
+                                                       const renewal_window& answer, const validity& of,
+                                                       double random) noexcept
+{
+    const auto same = [](time_point a, time_point b) {
+        return std::chrono::floor<std::chrono::seconds>(a) == std::chrono::floor<std::chrono::seconds>(b);
+    };
+    if (!is_answer(answer))
+        return before;
+    if (before && same(before->window.start, answer.start) && same(before->window.end, answer.end))
+        return before;
+    return suggestion{answer, choose_time(answer, of, random)};
+}
+
+// When to renew: at the time that was chosen, else at the ordinary one, but not before `now`. `random` is drawn once
+// for each certificate.
+[[nodiscard]] inline time_point next_renewal(const validity& of, const std::optional<suggestion>& advice,
+                                             time_point now, double random) noexcept
+{
+    const time_point planned = advice ? std::min(advice->chosen, latest_renewal(of)) : ordinary_renewal(of, random);
+    return std::max(planned, now);
+}
+
+// Whether a window says that the certificate is revoked, or will be: it passed before anybody would have renewed.
+[[nodiscard]] inline bool is_revocation(const renewal_window& window, const validity& of, time_point now) noexcept
+{
+    return is_answer(window) && window.end < now && now < ordinary_renewal(of);
+}
+
+// RFC 9773 4.3: when to ask for the window again; nothing when that would be after the certificate's end. `failures` in
+// a row count for temporary errors only.
+[[nodiscard]] inline std::optional<time_point> next_check(window_answer last, unsigned failures, time_point now,
+                                                          const validity& of,
+                                                          std::optional<std::chrono::seconds> retry_after,
+                                                          double random) noexcept
+{
+    using namespace std::chrono;
+    constexpr milliseconds shortest = minutes(1);
+    constexpr milliseconds usual = hours(6);
+    milliseconds wait = usual;
+    if (last == window_answer::temporary_error) {
+        const unsigned doublings = std::min(std::max(failures, 1u) - 1, 9u);
+        wait = detail::scaled(std::min<milliseconds>(shortest * (1u << doublings), usual),
+                              detail::around_one(0.2, random));
+    }
+    if (retry_after)
+        wait = std::clamp<seconds>(*retry_after, minutes(1), days(1));
+    // Note: a day is a long time for a certificate of an hour; ten questions in a life are few.
+    wait = std::min(wait, std::max<milliseconds>(lifetime(of) / 10, seconds(10)));
+    const time_point next = now + wait;
+    return next < of.not_after ? std::optional(next) : std::nullopt;
+}
+
+// When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
+// certificate yet. Our own waits are at most a tenth of the life that is left, and an hour when none is; a CA's
+// Retry-After is never cut short. It never gives up.
+[[nodiscard]] inline time_point next_attempt(failure_class last, unsigned failures, time_point now,
+                                             const std::optional<validity>& of,
+                                             std::optional<std::chrono::seconds> retry_after, double random) noexcept
+{
+    using namespace std::chrono;
+    constexpr std::array<milliseconds, 4> steps = {minutes(1), minutes(10), minutes(100), hours(24)};
+    constexpr milliseconds least = seconds(10);
+    const std::size_t first = last == failure_class::permanent ? 3 : last == failure_class::throttled ? 1 : 0;
+    const std::size_t retries = std::max(failures, 1u) - 1;
+    milliseconds own = steps[std::min(first + retries, steps.size() - 1)];
+    if (retries > 0)
+        own = detail::scaled(own, detail::around_one(0.2, random));
+    if (of) {
+        const milliseconds left = detail::between(now, of->not_after);
+        own = std::min<milliseconds>(own, left > left.zero() ? std::max(left / 10, least) : hours(1));
+        // Where the emergency begins, there is an attempt, whatever was planned.
+        const milliseconds until_emergency = detail::between(now, latest_renewal(*of));
+        if (until_emergency > until_emergency.zero())
+            own = std::min(own, std::max(until_emergency, least));
+    }
+    if (!retry_after)
+        return now + own;
+    const milliseconds asked = std::clamp<seconds>(*retry_after, seconds(0), days(366));
+    // Note: a CA that says "now" each time is not asked without a pause.
+    const milliseconds pause = last == failure_class::throttled ? std::min<milliseconds>(own, minutes(1)) : own;
+    return now + std::max(asked, pause);
+}
+
+// When the same names may be ordered again after a success, so that no wrong window makes a hot loop.
+[[nodiscard]] inline time_point cool_down_end(time_point obtained, const validity& of) noexcept
+{
+    return obtained + lifetime(of) / 10;
+}
+
+[[nodiscard]] inline bool may_renew(renewal_cause cause, time_point obtained, const validity& of,
+                                    time_point now) noexcept
+{
+    // Before it was obtained: the clock was wrong then or is now, and says nothing.
+    return cause != renewal_cause::due || now >= cool_down_end(obtained, of) || now < obtained;
+}
+
+// How often to look at a certificate although a timer is set: timers sleep when machines do.
+[[nodiscard]] inline std::chrono::milliseconds sweep_interval(const validity& of) noexcept
+{
+    return std::clamp<std::chrono::milliseconds>(lifetime(of) / 50, std::chrono::seconds(1), std::chrono::minutes(10));
+}
+
+// Which of `count` CAs to ask next, where `current` was asked last: another after a refusal that stays, and after any
+// failure once a sixth of life is left or the third one in a row while there is no certificate; the first when there
+// was no failure, so at the next renewal.
+[[nodiscard]] inline std::size_t next_ca(std::size_t current, std::size_t count, failure_class last, unsigned failures,
+                                         const std::optional<validity>& of, time_point now) noexcept
+{
+    if (failures == 0 || count == 0)
+        return 0;
+    const bool late = of ? detail::between(now, of->not_after) <= lifetime(*of) / 6 : failures >= 3;
+    const bool move_on = last == failure_class::permanent || late;
+    return (current % count + (move_on ? 1 : 0)) % count;
+}
+
+}
+
+#endif
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// The document "state/<id>". Times that are not known are the epoch.
+struct certificate_state {
+    std::string configuration; // what the settings were; others are tried at once
+    time_point next_attempt{}; // after a failure
+    unsigned failures = 0;     // in a row
+    failure_class last_class = failure_class::transient;
+    std::string last_error;
+    std::string directory; // of the CA to ask
+    std::optional<suggestion> advice;
+    time_point next_check{}; // of the renewal window (RFC 9773)
+    unsigned check_failures = 0;
+    std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
+    std::string forced_why;   // "revoked", "forced", "reconfigured"
+    double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
+    std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
+};
+
+// The document "order/<id>"; its private key is "order/<id>.key".
+struct order_record {
+    std::string directory;
+    std::string account; // URL
+    std::string url;
+    std::string certificate_id; // that it was to replace (RFC 9773 5)
+    std::vector<identifier> names;
+};
+
+// meta.json of a generation.
+struct generation_record {
+    std::string directory;
+    std::string account;
+    std::string profile;
+    time_point obtained{};
+    std::vector<identifier> names;
+};
+
+namespace detail {
+
+inline boost::json::array names_to_json(const std::vector<identifier>& names)
+{
+    boost::json::array list;
+    for (const identifier& each : names)
+        list.emplace_back(each.value);
+    return list;
+}
+
+// Those that are no names are left out.
+inline std::vector<identifier> names_from_json(const boost::json::object& from)
+{
+    std::vector<identifier> names;
+    const boost::json::value* const found = from.if_contains("names");
+    if (!found || !found->is_array())
+        return names;
+    for (const boost::json::value& each : found->get_array()) {
+        if (!each.is_string() || names.size() == max_identifiers)
+            continue;
+        if (auto name = identifier_of(std::string_view(each.get_string())))
+            names.push_back(std::move(*name));
+    }
+    return names;
+}
+
+inline void put_time(boost::json::object& into, std::string_view name, time_point when)
+{
+    if (when != time_point())
+        into[name] = format_rfc3339(when);
+}
+
+// The epoch if it is not there or cannot be read: then it is due.
+inline time_point time_of(const boost::json::object& from, std::string_view name)
+{
+    const auto read = parse_rfc3339(text_of(from, name));
+    return read ? *read : time_point();
+}
+
+inline std::uint64_t number_of(const boost::json::object& from, std::string_view name)
+{
+    const boost::json::value* const found = from.if_contains(name);
+    if (found && found->is_int64() && found->get_int64() > 0)
+        return static_cast<std::uint64_t>(found->get_int64());
+    return found && found->is_uint64() ? found->get_uint64() : 0;
+}
+
+inline constexpr std::array<std::string_view, 4> class_words = {"transient", "throttled", "permanent", "repairable"};
+
+// The object that `text` is, or nothing.
+inline std::optional<boost::json::object> read_object_text(std::string_view text)
+{
+    auto document = read_json(text);
+    if (!document || !document->is_object())
+        return std::nullopt;
+    return std::move(document->get_object());
+}
+
+}
+
+[[nodiscard]] inline std::string to_json(const certificate_state& state)
+{
+    boost::json::object out;
+    out["configuration"] = state.configuration;
+    out["failures"] = state.failures;
+    if (state.failures > 0) {
+        detail::put_time(out, "nextAttempt", state.next_attempt);
+        out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
+        out["lastError"] = state.last_error;
+    }
+    out["directory"] = state.directory;
+    out["generation"] = state.generation;
+    out["spread"] = state.spread;
+    if (state.advice) {
+        detail::put_time(out, "windowStart", state.advice->window.start);
+        detail::put_time(out, "windowEnd", state.advice->window.end);
+        detail::put_time(out, "chosen", state.advice->chosen);
+    }
+    detail::put_time(out, "nextCheck", state.next_check);
+    out["checkFailures"] = state.check_failures;
+    if (state.forced != 0) {
+        out["forced"] = state.forced;
+        out["forcedWhy"] = state.forced_why;
+    }
+    return boost::json::serialize(out);
+}
+
+// What cannot be read is as if it had never been written; nothing at all if it is not even JSON.
+[[nodiscard]] inline std::optional<certificate_state> parse_certificate_state(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return std::nullopt;
+    certificate_state state;
+    state.configuration = detail::text_of(*in, "configuration");
+    state.failures = static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "failures"), 1'000'000));
+    state.next_attempt = detail::time_of(*in, "nextAttempt");
+    const auto word = std::ranges::find(detail::class_words, detail::text_of(*in, "lastClass"));
+    if (word != detail::class_words.end())
+        state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
+    state.last_error = detail::text_of(*in, "lastError");
+    state.directory = detail::text_of(*in, "directory");
+    state.generation = detail::number_of(*in, "generation");
+    if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
+        state.spread = std::clamp(spread->get_double(), 0.0, 1.0);
+    const renewal_window window{detail::time_of(*in, "windowStart"), detail::time_of(*in, "windowEnd")};
+    if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
+        state.advice = suggestion{window, chosen};
+    state.next_check = detail::time_of(*in, "nextCheck");
+    state.check_failures =
+        static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
+    state.forced = detail::number_of(*in, "forced");
+    state.forced_why = detail::text_of(*in, "forcedWhy");
+    return state;
+}
+
+[[nodiscard]] inline std::string to_json(const order_record& order)
+{
+    boost::json::object out;
+    out["directory"] = order.directory;
+    out["account"] = order.account;
+    out["url"] = order.url;
+    out["replaces"] = order.certificate_id;
+    out["names"] = detail::names_to_json(order.names);
+    return boost::json::serialize(out);
+}
+
+[[nodiscard]] inline std::optional<order_record> parse_order_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return std::nullopt;
+    order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in)};
+    if (order.url.empty() || order.directory.empty())
+        return std::nullopt;
+    return order;
+}
+
+[[nodiscard]] inline std::string to_json(const generation_record& one)
+{
+    boost::json::object out;
+    out["directory"] = one.directory;
+    out["account"] = one.account;
+    out["profile"] = one.profile;
+    detail::put_time(out, "obtained", one.obtained);
+    out["names"] = detail::names_to_json(one.names);
+    return boost::json::serialize(out);
+}
+
+// Never fails: a certificate serves without it.
+[[nodiscard]] inline generation_record parse_generation_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return {};
+    return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
+            detail::time_of(*in, "obtained"), detail::names_from_json(*in)};
+}
+
+}
+
+#endif
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
+// "account/<id>.next", the key that is about to replace the first.
+class account_keeper {
+public:
+    // Told in one sentence what became of the account; the first argument says whether it is new.
+    using teller = std::function<void(event_kind, std::string)>;
+
+    // Both outlive it.
+    account_keeper(client& ca, storage& kept, std::string email, teller tell)
+        : ca_(ca), storage_(kept), email_(std::move(email)), tell_(std::move(tell)),
+          id_(id_of(ca.ca().directory, email_))
+    {
+    }
+
+    // What the account at that CA is kept under: the host, so that people recognise it, and what makes it unique.
+    [[nodiscard]] static std::string id_of(const std::string& directory, const std::string& email)
+    {
+        const auto where = http::parse_url(directory);
+        const auto digest = sha256_of(as_bytes(directory + "\n" + email));
+        std::string id = where ? where->host : "ca";
+        for (char& c : id) {
+            if (c == '[' || c == ']')
+                c = '_';
+        }
+        return id + "-" + to_base64url(byte_view(digest).first(9));
+    }
+
+    // The account, which is registered if need be. Those who come meanwhile wait.
+    [[nodiscard]] awaitable<reply<signer>> open()
+    {
+        const admission_gate::place turn = co_await gate_.enter();
+        if (open_)
+            co_return *open_;
+        auto key = co_await load_key();
+        if (!key)
+            co_return key.error();
+        if (auto taken = co_await finish_key_change(*key); !taken)
+            co_return taken.error();
+        const std::string known = co_await load_url();
+        if (!known.empty()) {
+            tell_(event_kind::account_reused, "registration reused: " + known);
+            open_.emplace(signer{*key, known});
+            co_return *open_;
+        }
+        auto url = co_await register_key(*key);
+        if (!url)
+            co_return url.error();
+        open_.emplace(signer{*key, std::move(*url)});
+        co_return *open_;
+    }
+
+    // RFC 8555 6.7, accountDoesNotExist: the CA has lost it. The next open() registers the same key again.
+    [[nodiscard]] awaitable<outcome<>> forget()
+    {
+        open_.reset();
+        auto erased = co_await storage_.erase(document());
+        co_return erased;
+    }
+
+    // RFC 8555 7.3.2: another contact.
+    [[nodiscard]] awaitable<reply<>> update(std::vector<std::string> contact)
+    {
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        std::string payload = update_account_payload(contact);
+        const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
+        if (!done)
+            co_return done.error();
+        co_return reply<>();
+    }
+
+    // RFC 8555 7.3.6. It cannot be opened again.
+    [[nodiscard]] awaitable<reply<>> deactivate()
+    {
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        std::string payload(deactivation_payload);
+        const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
+        if (!done)
+            co_return done.error();
+        open_.reset();
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.move_aside(document() + ".key"));
+        co_return reply<>();
+    }
+
+    // RFC 8555 7.3.5: a new key for the same account. It is kept before the CA hears of it: if the answer is lost,
+    // open() finds out which of the two counts.
+    [[nodiscard]] awaitable<reply<>> change_key(key_kind kind)
+    {
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        auto next = account_key::generate(kind);
+        if (!next)
+            co_return local(next.error());
+        const std::string pending = document() + ".next";
+        secret_text pem = next->to_pem();
+        const auto stored = co_await storage_.store(pending, std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        const auto known = co_await ca_.find_directory();
+        if (!known)
+            co_return known.error();
+        auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
+        if (!inner)
+            co_return local(failure{inner.error(), "the new account key cannot sign"});
+        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
+        open_.reset();
+        if (!done)
+            co_return done.error();
+        auto promoted = co_await promote(*next);
+        co_return promoted;
+    }
+
+private:
+    static refusal local(const failure& why) { return {failure_class::transient, "account: " + why.what}; }
+
+    [[nodiscard]] std::string document() const { return "account/" + id_; }
+
+    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
+    [[nodiscard]] awaitable<reply<account_key>> load_key()
+    {
+        const std::string name = document() + ".key";
+        for (int tries = 0;; ++tries) {
+            const auto kept = co_await storage_.load(name);
+            if (!kept)
+                co_return local(kept.error());
+            if (kept->has_value()) {
+                auto key = account_key::from_pem(as_text((*kept)->text));
+                if (key)
+                    co_return std::move(*key);
+                const auto aside = co_await storage_.move_aside(name);
+                if (!aside)
+                    co_return local(aside.error());
+                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
+                                                  + "); it is now in " + *aside + ", and a new account is made");
+                static_cast<void>(co_await storage_.erase(document()));
+            }
+            auto made = account_key::generate(key_kind::ecdsa_p256);
+            if (!made)
+                co_return local(made.error());
+            secret_text pem = made->to_pem();
+            const auto stored = co_await storage_.store(name, std::move(pem), 0);
+            if (stored)
+                co_return std::move(*made);
+            if (stored.error().code != errc::conflict || tries == 3)
+                co_return local(stored.error());
+        }
+    }
+
+    [[nodiscard]] awaitable<std::string> load_url()
+    {
+        const auto kept = co_await storage_.load(document());
+        if (!kept || !kept->has_value())
+            co_return std::string();
+        const auto in = detail::read_object_text(as_text((*kept)->text));
+        co_return in ? detail::text_of(*in, "url") : std::string();
+    }
+
+    [[nodiscard]] awaitable<outcome<>> keep_url(std::string url)
+    {
+        boost::json::object out;
+        out["directory"] = ca_.ca().directory;
+        out["email"] = email_;
+        out["url"] = url;
+        const std::string text = boost::json::serialize(out);
+        secret_text kept(text.begin(), text.end());
+        const auto stored = co_await storage_.store(document(), std::move(kept), std::nullopt);
+        if (!stored)
+            co_return stored.error();
+        co_return outcome<>();
+    }
+
+    // RFC 8555 7.3: 201 is a new account, 200 one that this key had already.
+    [[nodiscard]] awaitable<reply<std::string>> register_key(account_key key)
+    {
+        const auto known = co_await ca_.find_directory();
+        if (!known)
+            co_return known.error();
+        new_account asked;
+        if (!email_.empty())
+            asked.contact.push_back("mailto:" + email_);
+        const certificate_authority& ca = ca_.ca();
+        if (!ca.eab_kid.empty() || !ca.eab_hmac_key.empty()) {
+            const auto secret = secret_from_base64(ca.eab_hmac_key);
+            if (!secret)
+                co_return refusal{failure_class::permanent, "account: the eab_hmac_key for " + ca.directory
+                                                                + " is not base64url; copy it again from the CA's page"};
+            auto binding = external_account_binding(ca.eab_kid, *secret, known->new_account, key);
+            if (!binding)
+                co_return refusal{failure_class::permanent, "account: " + binding.error().what};
+            asked.external_account_binding = std::move(*binding);
+        } else if (known->external_account_required) {
+            co_return refusal{failure_class::permanent,
+                              "account: " + ca.directory
+                                  + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
+        }
+        std::string payload = new_account_payload(asked);
+        signer itself{key};
+        const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
+        if (!answer)
+            co_return answer.error();
+        const std::string url = url_in(*answer, answer->field("Location"));
+        if (url.empty())
+            co_return refusal{failure_class::transient, "account: " + ca.directory + " named no account URL"};
+        const auto read = parse_account(answer->body);
+        if (read && read->status != account_status::valid)
+            co_return refusal{failure_class::permanent,
+                              "account: " + url + " is closed; move its key away (" + document() + ".key)"};
+        if (const auto stored = co_await keep_url(url); !stored)
+            co_return local(stored.error());
+        const bool is_new = answer->status == 201;
+        tell_(is_new ? event_kind::account_created : event_kind::account_reused,
+              (is_new ? "registered as " : "registration reused: ") + url);
+        co_return url;
+    }
+
+    // After a change of keys whose answer was lost: `key` becomes the new one if the CA knows that.
+    [[nodiscard]] awaitable<reply<>> finish_key_change(account_key& key)
+    {
+        const std::string pending = document() + ".next";
+        const auto kept = co_await storage_.load(pending);
+        if (!kept || !kept->has_value())
+            co_return reply<>();
+        const auto next = account_key::from_pem(as_text((*kept)->text));
+        if (next) {
+            new_account asked;
+            asked.only_return_existing = true;
+            asked.terms_of_service_agreed = false;
+            std::string payload = new_account_payload(asked);
+            signer itself{*next};
+            const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
+            if (answer) {
+                auto promoted = co_await promote(*next);
+                if (!promoted)
+                    co_return promoted;
+                key = *next;
+                co_return reply<>();
+            }
+            if (answer.error().why.type != "accountDoesNotExist")
+                co_return answer.error();
+        }
+        static_cast<void>(co_await storage_.erase(pending));
+        co_return reply<>();
+    }
+
+    [[nodiscard]] awaitable<reply<>> promote(account_key next)
+    {
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        static_cast<void>(co_await storage_.erase(document() + ".next"));
+        co_return reply<>();
+    }
+
+    client& ca_;
+    storage& storage_;
+    const std::string email_;
+    const teller tell_;
+    const std::string id_;
+    admission_gate gate_{1};
+    std::optional<signer> open_;
+};
+
+}
+
+#endif
+// ---- alos/acme/token_bucket.hpp ----
+// A limit on how often something may be done: so many at once, then one more every so often.
+#ifndef ALOS_ACME_TOKEN_BUCKET_HPP
+#define ALOS_ACME_TOKEN_BUCKET_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace alos::inline v0::acme {
+
+// Kept as one time, the one at which the bucket is full again: store full_at(), and give it to the next one.
+class token_bucket {
+public:
+    // `burst` 0, or a `refill` of nothing, is no limit. A burst above 10,000 is taken as that, a refill above 3 days
+    // too: they fill within the range of the clock.
+    token_bucket(unsigned burst, std::chrono::seconds refill, time_point full_at = {}) noexcept
+        : burst_(std::min(burst, largest_burst)), refill_(std::clamp(refill, std::chrono::seconds(0), longest_refill)),
+          full_at_(std::chrono::floor<std::chrono::milliseconds>(full_at))
+    {
+    }
+
+    // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
+    [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
+    {
+        if (burst_ == 0 || refill_ == refill_.zero())
+            return std::nullopt;
+        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
+        // Note: after the clock jumped back, or with a smaller burst than before, the bucket would seem emptier than
+        // it can be; it is empty then.
+        const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
+        full_at_ = full;
+        const instant free_at = full - refill_ * (burst_ - 1);
+        if (free_at > here)
+            return free_at;
+        full_at_ = full + refill_;
+        return std::nullopt;
+    }
+
+    // How many may be taken at once.
+    [[nodiscard]] unsigned level(time_point now) const noexcept
+    {
+        if (burst_ == 0 || refill_ == refill_.zero())
+            return ~0u;
+        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
+        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
+        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
+        return static_cast<unsigned>(burst_ - taken);
+    }
+
+    [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
+
+private:
+    using instant = std::chrono::sys_time<std::chrono::milliseconds>;
+    static constexpr unsigned largest_burst = 10'000;
+    static constexpr std::chrono::seconds longest_refill = std::chrono::days(3);
+
+    std::int64_t burst_;
+    std::chrono::milliseconds refill_;
+    instant full_at_;
+};
+
+}
+
+#endif
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// All members are called on the manager's thread.
+class authority {
+public:
+    // `world` and `kept` outlive it.
+    authority(environment& world, storage& kept, certificate_authority settings, account_keeper::teller tell)
+        : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
+    {
+    }
+
+    authority(const authority&) = delete;
+    authority& operator=(const authority&) = delete;
+
+    // Reads the files that its settings name.
+    [[nodiscard]] outcome<> prepare() { return client_.prepare(); }
+
+    [[nodiscard]] client& ca() noexcept { return client_; }
+    [[nodiscard]] const std::string& directory_url() const noexcept { return client_.ca().directory; }
+
+    [[nodiscard]] account_keeper& account(const std::string& email)
+    {
+        auto& place = accounts_[email];
+        if (!place)
+            place = std::make_unique<account_keeper>(client_, storage_, email, tell_);
+        return *place;
+    }
+
+    // Whether another order may be placed now; if not, when. Shared with the other processes, and kept over restarts:
+    // a program that is started again and again must not empty it each time.
+    [[nodiscard]] awaitable<std::optional<time_point>> take_order()
+    {
+        const rate& limit = client_.ca().orders;
+        if (limit.burst == 0)
+            co_return std::nullopt;
+        const std::string name = "limits/" + account_keeper::id_of(directory_url(), {});
+        for (int tries = 0; tries < 5; ++tries) {
+            const auto kept = co_await storage_.load(name);
+            time_point full_at{};
+            std::uint64_t version = 0;
+            if (kept && kept->has_value()) {
+                version = (*kept)->version;
+                if (const auto in = detail::read_object_text(as_text((*kept)->text)))
+                    full_at = detail::time_of(*in, "ordersFullAt");
+            }
+            token_bucket bucket(limit.burst, limit.refill, full_at);
+            if (const auto later = bucket.take(client_.world().now()))
+                co_return later;
+            boost::json::object out;
+            detail::put_time(out, "ordersFullAt", bucket.full_at());
+            const std::string text = boost::json::serialize(out);
+            secret_text bytes(text.begin(), text.end());
+            const auto stored = co_await storage_.store(name, std::move(bytes), version);
+            if (stored || stored.error().code != errc::conflict)
+                break; // a disk that is full must not keep us from renewing
+        }
+        co_return std::nullopt;
+    }
+
+private:
+    storage& storage_;
+    client client_;
+    const account_keeper::teller tell_;
+    std::map<std::string, std::unique_ptr<account_keeper>> accounts_; // by e-mail address
+};
+
+}
+
+#endif
+// ---- alos/acme/board.hpp ----
+// Where the answers to challenges stand while the CA looks for them: here, in the storage for the other processes of
+// this host, and in the DNS. RFC 8555 8, RFC 8737.
+#ifndef ALOS_ACME_BOARD_HPP
+#define ALOS_ACME_BOARD_HPP
+
+// ---- alos/acme/challenge.hpp ----
+// Answers to challenges: key authorizations, and how each challenge shows them (RFC 8555 8, RFC 8737, RFC 8738).
+#ifndef ALOS_ACME_CHALLENGE_HPP
+#define ALOS_ACME_CHALLENGE_HPP
+
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_token_size = 512; // bytes; CAs send 43
+
+// For clients whose clock is late, and as long as an order may be open.
+inline constexpr std::chrono::hours tls_alpn_backdate{24};
+inline constexpr std::chrono::hours tls_alpn_lifetime{24 * 7};
+
+// RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path and of
+// a file's name.
+[[nodiscard]] inline bool is_token(std::string_view text) noexcept
+{
+    return text.size() <= max_token_size && is_base64url(text);
+}
+
+// RFC 8555 8.1; `thumbprint` as account_key::thumbprint() gives it.
+[[nodiscard]] inline std::string key_authorization(std::string_view token, std::string_view thumbprint)
+{
+    return std::string(token) + "." + std::string(thumbprint);
+}
+
+inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
+
+// RFC 8555 8.3: where the CA asks for the key authorization.
+[[nodiscard]] inline std::string http01_path(std::string_view token)
+{
+    return std::string(http01_prefix) + std::string(token);
+}
+
+// RFC 8555 8.4: the name of the TXT record; a wildcard's is that of the name below it.
+[[nodiscard]] inline std::string dns01_name(std::string_view domain)
+{
+    if (domain.starts_with("*."))
+        domain.remove_prefix(2);
+    return "_acme-challenge." + std::string(domain);
+}
+
+// RFC 8555 8.4: its value, 43 characters.
+[[nodiscard]] inline std::string dns01_value(std::string_view key_authorization)
+{
+    return to_base64url(sha256_of(as_bytes(key_authorization)));
+}
+
+// The name of an IP address in the DNS (RFC 1035 3.5, RFC 3596 2.5); empty for any other text.
+[[nodiscard]] inline std::string reverse_name(std::string_view ip)
+{
+    const cert::ip_address address(ip);
+    if (address.empty())
+        return {};
+    const byte_view bytes = address.bytes();
+    std::string name;
+    for (std::size_t i = bytes.size(); i-- > 0;) {
+        if (bytes.size() == 4) {
+            name += std::to_string(bytes[i]) + ".";
+            continue;
+        }
+        constexpr std::string_view digits = "0123456789abcdef";
+        for (const int digit : {bytes[i] & 0x0f, bytes[i] >> 4}) {
+            name += digits[static_cast<std::size_t>(digit)];
+            name += '.';
+        }
+    }
+    return name + (bytes.size() == 4 ? "in-addr.arpa" : "ip6.arpa");
+}
+
+// What the CA puts into SNI when it asks for this identifier, a DNS name or an IP address (RFC 8737 3, RFC 8738 6).
+[[nodiscard]] inline std::string tls_alpn_server_name(std::string_view identifier)
+{
+    const std::string reversed = reverse_name(identifier);
+    return reversed.empty() ? std::string(identifier) : reversed;
+}
+
+namespace detail {
+
+// RFC 8737 3: id-pe 31
+inline constexpr std::array<std::uint8_t, 8> oid_acme_identifier{0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f};
+
+// RFC 8737 3: Authorization, an OCTET STRING of 32 bytes.
+inline byte_vector acme_identifier(std::string_view key_authorization)
+{
+    byte_vector value;
+    der::writer<byte_vector> out(value);
+    out.value(der::octet_string, sha256_of(as_bytes(key_authorization)));
+    return value;
+}
+
+// An identifier in its one spelling.
+inline outcome<std::string> tls_alpn_identifier(std::string_view text)
+{
+    auto name = cert::parse_domain(text);
+    if (!name) {
+        std::string what = "'";
+        alos::detail::append_printable(what, as_bytes(text));
+        return failure{errc::bad_name, what + "' is no host name and no IP address, which tls-alpn-01 is for"};
+    }
+    if (name->starts_with("*."))
+        return failure{errc::bad_name, "'" + *name + "' cannot be proved by tls-alpn-01; use dns-01 for wildcards"};
+    return std::move(*name);
+}
+
+// The names of a certificate, for people.
+inline std::string names_text(const certificate& one)
+{
+    std::string text;
+    for (const std::string_view name : one.dns_names) {
+        if (text.size() > 300)
+            return text + ", ...";
+        text += text.empty() ? "" : ", ";
+        alos::detail::append_printable(text, as_bytes(name));
+    }
+    for (const byte_view address : one.addresses) {
+        if (text.size() > 300)
+            return text + ", ...";
+        text += text.empty() ? "" : ", ";
+        text += cert::ip_address(address).text();
+    }
+    return text.empty() ? "no name" : text;
+}
+
+inline bool names_only(const certificate& one, const std::string& identifier)
+{
+    if (one.dns_names.size() + one.addresses.size() != 1)
+        return false;
+    if (!one.addresses.empty())
+        return cert::ip_address(one.addresses.front()).text() == identifier;
+    // A dNSName that spells an address is not the address.
+    return cert::ip_address(identifier).empty() && cert::parse_domain(one.dns_names.front()) == identifier;
+}
+
+}
+
+// RFC 8737 3: what is shown to a client that offers "acme-tls/1" and nothing else, under tls_alpn_server_name().
+[[nodiscard]] inline outcome<cert::credential_ptr> make_tls_alpn_credential(std::string_view identifier,
+                                                                            std::string_view key_authorization,
+                                                                            system_time now)
+{
+    const auto name = detail::tls_alpn_identifier(identifier);
+    if (!name)
+        return name.error();
+    certificate_spec spec;
+    spec.common_name = "tls-alpn-01";
+    if (const cert::ip_address address(*name); !address.empty())
+        spec.addresses.emplace_back(address.bytes().begin(), address.bytes().end());
+    else
+        spec.dns_names.push_back(*name);
+    spec.not_before = now - tls_alpn_backdate;
+    spec.not_after = now + tls_alpn_lifetime;
+    // "The acmeIdentifier extension MUST be critical so that the certificate isn't inadvertently used by non-ACME
+    // software."
+    const byte_view oid = detail::oid_acme_identifier;
+    spec.more.push_back({{oid.begin(), oid.end()}, true, detail::acme_identifier(key_authorization)});
+
+    const auto key = private_key::generate(key_kind::ecdsa_p256);
+    if (!key)
+        return key.error();
+    const auto der = issue_self_signed(spec, **key);
+    if (!der)
+        return der.error();
+    return cert::make_credential(as_text(encode_pem("CERTIFICATE", *der)), as_text((*key)->to_pem()),
+                                 {.from = cert::source::acme});
+}
+
+// Whether the certificate that a server showed to "acme-tls/1" would convince the CA (RFC 8737 3, step 4); if not, what
+// is wrong with it.
+[[nodiscard]] inline outcome<> answers_tls_alpn(byte_view leaf_der, std::string_view identifier,
+                                                std::string_view key_authorization)
+{
+    const auto name = detail::tls_alpn_identifier(identifier);
+    if (!name)
+        return name.error();
+    const auto leaf = parse_certificate({leaf_der.begin(), leaf_der.end()});
+    if (!leaf)
+        return failure{errc::bad_certificate,
+                       *name + " shows a certificate that cannot be read; another server answers there"};
+    const auto proof = find_extension(*leaf, detail::oid_acme_identifier);
+    if (!proof)
+        return failure{errc::bad_certificate,
+                       *name + " shows an ordinary certificate (" + detail::names_text(*leaf)
+                           + ") where acme-tls/1 was asked for; let what ends TLS before this server pass it through, "
+                             "or use another challenge"};
+    if (!detail::names_only(*leaf, *name))
+        return failure{errc::bad_certificate, *name + " shows a challenge certificate for " + detail::names_text(*leaf)
+                                                  + "; another ACME client answers there"};
+    if (!proof->critical || !equal(proof->value, detail::acme_identifier(key_authorization)))
+        return failure{errc::bad_certificate,
+                       *name + " answers another challenge than this one; another ACME client, or an attempt that has "
+                               "ended, answers there"};
+    return {};
+}
+
+}
+
+#endif
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// One answer.
+struct posting {
+    challenge_type type;
+    identifier about; // "*." included
+    std::string token;
+    std::string key_authorization;
+};
+
+// All members are called on the manager's thread.
+class board {
+public:
+    // All outlive it.
+    board(environment& world, storage& kept, answers& http01, cert::registry& certificates)
+        : world_(world), storage_(kept), http01_(http01), certificates_(certificates)
+    {
+    }
+
+    // Returns when the CA can see it. Of two answers for one name by tls-alpn-01, which has room for one, the second
+    // waits for the first to be taken away.
+    [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns)
+    {
+        switch (what.type) {
+        case challenge_type::http_01: http01_.put(what.token, what.key_authorization); break;
+        case challenge_type::tls_alpn_01: {
+            while (taken_.contains(what.about.value))
+                co_await left_.wait();
+            if (auto shown = show(what.about.value, what.key_authorization); !shown)
+                co_return shown;
+            taken_.insert(what.about.value);
+            break;
+        }
+        case challenge_type::dns_01: {
+            std::string name = dns01_name(what.about.value);
+            std::string value = dns01_value(what.key_authorization);
+            auto done = co_await dns->present(std::move(name), std::move(value));
+            co_return done;
+        }
+        }
+        own_.insert(document(what));
+        const auto until = std::chrono::system_clock::to_time_t(world_.now() + life);
+        const std::string text = what.key_authorization + "\n" + std::to_string(until) + "\n";
+        secret_text kept(text.begin(), text.end());
+        const auto stored = co_await storage_.store(document(what), std::move(kept), std::nullopt);
+        if (!stored)
+            co_return stored.error();
+        co_return outcome<>();
+    }
+
+    // What cannot be taken away is said, and forgotten.
+    [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
+    {
+        switch (what.type) {
+        case challenge_type::http_01: http01_.remove(what.token); break;
+        case challenge_type::tls_alpn_01:
+            hide(what.about.value);
+            taken_.erase(what.about.value);
+            left_.notify_all();
+            break;
+        case challenge_type::dns_01: {
+            std::string name = dns01_name(what.about.value);
+            std::string value = dns01_value(what.key_authorization);
+            auto done = co_await dns->clean_up(std::move(name), std::move(value));
+            co_return done;
+        }
+        }
+        own_.erase(document(what));
+        auto erased = co_await storage_.erase(document(what));
+        co_return erased;
+    }
+
+    // Answers here what other processes posted, and no longer what they took down.
+    [[nodiscard]] awaitable<> follow_others()
+    {
+        std::map<std::string, posting> seen;
+        for (const challenge_type type : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
+            const std::string folder = "challenge/" + std::string(name_of(type));
+            const auto listed = co_await storage_.list(folder);
+            if (!listed)
+                continue;
+            for (const std::string& name : *listed) {
+                const std::string key = folder + "/" + name;
+                if (own_.contains(key))
+                    continue;
+                if (const auto known = others_.find(key); known != others_.end()) {
+                    seen.insert(*known);
+                    continue;
+                }
+                auto read = co_await read_posting(type, name, key);
+                if (!read || own_.contains(key))
+                    continue;
+                if (type == challenge_type::http_01)
+                    http01_.put(read->token, read->key_authorization);
+                else if (!show(read->about.value, read->key_authorization))
+                    continue;
+                seen.emplace(key, std::move(*read));
+            }
+        }
+        for (const auto& [key, gone] : others_) {
+            if (seen.contains(key) || own_.contains(key))
+                continue;
+            if (gone.type == challenge_type::http_01)
+                http01_.remove(gone.token);
+            else if (!taken_.contains(gone.about.value))
+                hide(gone.about.value);
+        }
+        others_ = std::move(seen);
+    }
+
+private:
+    static constexpr std::chrono::hours life{24}; // of an answer whose process died
+
+    static std::string document(const posting& what)
+    {
+        const bool by_token = what.type == challenge_type::http_01;
+        return "challenge/" + std::string(name_of(what.type)) + "/" + (by_token ? what.token : what.about.value);
+    }
+
+    // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
+    [[nodiscard]] awaitable<std::optional<posting>> read_posting(challenge_type type, std::string name, std::string key)
+    {
+        const auto kept = co_await storage_.load(key);
+        if (!kept || !kept->has_value())
+            co_return std::nullopt;
+        std::string_view rest = as_text((*kept)->text);
+        const std::string key_authorization(http::next_part(rest, '\n'));
+        const auto until = http::parse_decimal(http::next_part(rest, '\n'));
+        const auto now = static_cast<std::uint64_t>(std::chrono::system_clock::to_time_t(world_.now()));
+        if (!until || *until < now) {
+            static_cast<void>(co_await storage_.erase(key));
+            co_return std::nullopt;
+        }
+        if (type == challenge_type::http_01)
+            co_return posting{type, {}, name, key_authorization};
+        const auto about = identifier_of(name);
+        if (!about)
+            co_return std::nullopt;
+        co_return posting{type, *about, {}, key_authorization};
+    }
+
+    [[nodiscard]] outcome<> show(const std::string& name, const std::string& key_authorization)
+    {
+        auto made = make_tls_alpn_credential(name, key_authorization, world_.now());
+        if (!made)
+            return made.error();
+        return certificates_.set_challenge(tls_alpn_server_name(name), std::move(*made));
+    }
+
+    void hide(const std::string& name)
+    {
+        static_cast<void>(certificates_.set_challenge(tls_alpn_server_name(name), nullptr));
+    }
+
+    environment& world_;
+    storage& storage_;
+    answers& http01_;
+    cert::registry& certificates_;
+    std::set<std::string> own_;              // documents
+    std::map<std::string, posting> others_;  // by document
+    std::set<std::string> taken_;            // names shown by tls-alpn-01
+    signal left_;
+};
+
+}
+
+#endif
+// ---- alos/acme/certificate_id.hpp ----
+// How a certificate is named to the CA that issued it, when it is asked about renewal (RFC 9773 4.1).
+#ifndef ALOS_ACME_CERTIFICATE_ID_HPP
+#define ALOS_ACME_CERTIFICATE_ID_HPP
+
+
+#include <string>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_certificate_id_part = 64; // bytes; RFC 5280 4.1.2.2 knows 20
+
+// RFC 9773 4.1: the authority key identifier and the serial number. Fails when the certificate names no authority key,
+// as self-signed ones may: then no CA can be asked.
+[[nodiscard]] inline result<std::string> ari_certificate_id(const certificate& leaf)
+{
+    const byte_view authority = authority_key_identifier(leaf);
+    if (authority.empty() || authority.size() > max_certificate_id_part || leaf.serial.empty()
+        || leaf.serial.size() > max_certificate_id_part)
+        return make_error_code(errc::bad_certificate);
+    return to_base64url(authority) + "." + to_base64url(leaf.serial);
+}
+
+[[nodiscard]] inline result<std::string> ari_certificate_id(byte_view leaf_der)
+{
+    const auto leaf = parse_certificate({leaf_der.begin(), leaf_der.end()});
+    if (!leaf)
+        return leaf.error();
+    return ari_certificate_id(*leaf);
+}
+
+}
+
+#endif
+// ---- alos/acme/issue.hpp ----
+// One certificate, from the order to the download, as a coroutine in the order of RFC 8555 7.4: order,
+// authorizations, challenges, finalize, download, check.
+#ifndef ALOS_ACME_ISSUE_HPP
+#define ALOS_ACME_ISSUE_HPP
+
+// ---- alos/acme/link.hpp ----
+// Links between resources: "alternate" chains, "next" pages, the terms of service. RFC 8288, RFC 8555 7.
+#ifndef ALOS_ACME_LINK_HPP
+#define ALOS_ACME_LINK_HPP
+
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr std::size_t max_links = 32;
+inline constexpr std::size_t max_link_target = 2048;
+
+// Takes links from the front of one field value. RFC 8288 3, appendix B.2.
+class link_reader {
+public:
+    explicit link_reader(std::string_view value) noexcept : rest_(value) {}
+
+    struct link {
+        std::string_view target;
+        std::string relations; // relation types with spaces between them
+        bool has_anchor = false;
+    };
+
+    // Nothing at the end, and where the value stops being a list of links.
+    [[nodiscard]] std::optional<link> next()
+    {
+        while (skip_space(), take(','))
+            continue;
+        const std::size_t end = rest_.find('>');
+        if (!take('<') || end == std::string_view::npos)
+            return std::nullopt;
+        link made;
+        made.target = rest_.substr(0, end - 1);
+        rest_.remove_prefix(end);
+        bool has_relations = false;
+        while (skip_space(), take(';')) {
+            skip_space();
+            const std::string_view name = token();
+            std::string value;
+            if (skip_space(); take('=')) {
+                skip_space();
+                value = rest_.starts_with('"') ? quoted() : std::string(token());
+            }
+            // RFC 8288 3.3: "occurrences after the first MUST be ignored by parsers."
+            if (http::equal_ignoring_case(name, "rel") && !std::exchange(has_relations, true))
+                made.relations = std::move(value);
+            made.has_anchor = made.has_anchor || http::equal_ignoring_case(name, "anchor");
+        }
+        if (!rest_.empty() && rest_.front() != ',')
+            rest_ = {}; // what follows cannot be told from a parameter of this one
+        return made;
+    }
+
+private:
+    void skip_space() noexcept
+    {
+        while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
+            rest_.remove_prefix(1);
+    }
+
+    bool take(char c) noexcept
+    {
+        const bool there = rest_.starts_with(c);
+        rest_.remove_prefix(there ? 1 : 0);
+        return there;
+    }
+
+    // What stands before the next separator: more than RFC 9110 calls a token, as a value may be an unquoted URL.
+    std::string_view token() noexcept
+    {
+        const std::size_t size = std::min(rest_.find_first_of(" \t=;,\""), rest_.size());
+        const std::string_view text = rest_.substr(0, size);
+        rest_.remove_prefix(size);
+        return text;
+    }
+
+    // RFC 9110 5.6.4; one that never ends, ends with the value.
+    std::string quoted()
+    {
+        std::string text;
+        rest_.remove_prefix(1);
+        while (!rest_.empty() && !take('"')) {
+            if (rest_.front() == '\\' && rest_.size() > 1)
+                rest_.remove_prefix(1);
+            text += rest_.front();
+            rest_.remove_prefix(1);
+        }
+        return text;
+    }
+
+    std::string_view rest_;
+};
+
+// RFC 8288 2.1.1: relation types are compared without regard to case.
+inline bool has_relation(std::string_view relations, std::string_view wanted) noexcept
+{
+    while (!relations.empty()) {
+        if (http::equal_ignoring_case(http::next_part(relations, ' '), wanted))
+            return true;
+    }
+    return false;
+}
+
+}
+
+// The targets of the answer's links of relation `rel`, in their order and as they stand: a relative one is to be
+// taken against `from.url`. Links with another context than the answer itself (RFC 8288 3.2) are left out, as are those
+// with a target longer than 2048 bytes; 32 links are looked at, at most.
+[[nodiscard]] inline std::vector<std::string> links(const http::outbound_response& from, std::string_view rel)
+{
+    std::vector<std::string> targets;
+    std::size_t seen = 0;
+    for (const auto& [name, value] : from.fields) {
+        if (!http::equal_ignoring_case(name, "Link"))
+            continue;
+        detail::link_reader reader(value);
+        while (seen < detail::max_links) {
+            const auto link = reader.next();
+            if (!link)
+                break;
+            ++seen;
+            const std::string_view target = http::trim(link->target);
+            const bool usable = !target.empty() && target.size() <= detail::max_link_target
+                                && http::is_field_value(target) && !link->has_anchor;
+            if (usable && detail::has_relation(link->relations, rel))
+                targets.emplace_back(target);
+        }
+    }
+    return targets;
+}
+
+}
+
+#endif
+// ---- alos/acme/prover.hpp ----
+// Proves control of the names of one order: chooses a challenge for each, publishes the answers, looks at them from
+// outside, tells the CA, and waits for its verdict. RFC 8555 7.5, 8.
+#ifndef ALOS_ACME_PROVER_HPP
+#define ALOS_ACME_PROVER_HPP
+
+// ---- alos/acme/self_check.hpp ----
+// Looks at the answer to a challenge the way the CA will, from here: by the name, over the wire. RFC 8555 8.3,
+// RFC 8737 3.
+#ifndef ALOS_ACME_SELF_CHECK_HPP
+#define ALOS_ACME_SELF_CHECK_HPP
+
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr std::chrono::seconds self_check_time{10};
+inline constexpr std::chrono::seconds self_check_pause{1};
+
+// What the name resolves to, IPv6 first; an address is itself.
+inline awaitable<std::vector<std::string>> addresses_of(environment& world, identifier about)
+{
+    std::vector<std::string> found;
+    if (about.type == identifier_type::ip) {
+        found.push_back(about.value);
+        co_return found;
+    }
+    for (const dns::record_type type : {dns::record_type::aaaa, dns::record_type::a}) {
+        const auto answer = co_await world.resolve(about.value, type);
+        if (!answer)
+            continue;
+        for (const dns::record& each : answer->records) {
+            if (each.type == type)
+                found.push_back(each.text);
+        }
+    }
+    co_return found;
+}
+
+// Empty when the answer is there.
+inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
+{
+    const bool is_ipv6 = answer.about.value.find(':') != std::string::npos;
+    http::outbound_request request;
+    request.url = "http://" + (is_ipv6 ? "[" + answer.about.value + "]" : answer.about.value)
+                  + (port == 80 ? "" : ":" + std::to_string(port)) + http01_path(answer.token);
+    request.max_body = 4096;
+    request.max_redirects = 10;
+    request.timeout = std::chrono::seconds(5);
+    const std::string url = request.url;
+    const auto got = co_await world.fetch(std::move(request));
+    if (!got)
+        co_return url + ": " + got.error().what;
+    if (got->status != 200)
+        co_return url + " answers with status " + std::to_string(got->status);
+    co_return http::trim(got->body) == answer.key_authorization ? "" : url + " answers something else than this server";
+}
+
+inline awaitable<std::string> look_by_tls(environment& world, posting answer, std::uint16_t port)
+{
+    const std::vector<std::string> addresses = co_await addresses_of(world, answer.about);
+    if (addresses.empty())
+        co_return answer.about.value + " has no address";
+    for (const std::string& each : addresses) {
+        tls_probe probe{each, port, tls_alpn_server_name(answer.about.value), "acme-tls/1"};
+        const auto leaf = co_await world.probe(std::move(probe));
+        if (!leaf)
+            co_return leaf.error().what;
+        const auto good = answers_tls_alpn(*leaf, answer.about.value, answer.key_authorization);
+        if (!good)
+            co_return each + ": " + good.error().what;
+    }
+    co_return "";
+}
+
+}
+
+// Empty when all is well; else, after ten seconds of trying, one sentence with what was seen, where the name leads, and
+// where we are.
+[[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
+                                                       std::uint16_t tls_alpn01_port)
+{
+    if (answer.type == challenge_type::dns_01)
+        co_return ""; // the solver has looked
+    const time_point end = world.now() + detail::self_check_time;
+    std::string seen;
+    for (;;) {
+        if (answer.type == challenge_type::http_01)
+            seen = co_await detail::look_by_http(world, answer, http01_port);
+        else
+            seen = co_await detail::look_by_tls(world, answer, tls_alpn01_port);
+        if (seen.empty())
+            co_return seen;
+        const time_point next = world.now() + detail::self_check_pause;
+        if (next > end || world.now() < end - detail::self_check_time) // the clock jumped back
+            break;
+        co_await world.sleep_until(next);
+    }
+    const auto join = [](const std::vector<std::string>& all) {
+        std::string text;
+        for (const std::string& each : all)
+            text.append(text.empty() ? "" : ", ").append(each);
+        return text.empty() ? std::string("none that are known") : text;
+    };
+    const std::string there = join(co_await detail::addresses_of(world, answer.about));
+    co_return "the answer cannot be seen from here, and perhaps not by the CA: " + seen + "; addresses of "
+        + answer.about.value + ": " + there + "; addresses of this machine: " + join(world.local_addresses());
+}
+
+}
+
+#endif
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// When to look again at something that the CA works on: as it says, else after a tenth of a second, then ever later.
+class poll_pause {
+public:
+    [[nodiscard]] time_point next(time_point now, std::optional<std::chrono::seconds> retry_after) noexcept
+    {
+        const std::chrono::milliseconds own = std::exchange(own_, std::min<std::chrono::milliseconds>(own_ * 2, longest));
+        return now + (retry_after ? std::max<std::chrono::milliseconds>(*retry_after, own) : own);
+    }
+
+private:
+    static constexpr std::chrono::seconds longest{10};
+    std::chrono::milliseconds own_{100};
+};
+
+// Why names were not proven.
+struct unproven {
+    refusal why;
+    bool try_another_way = false; // a new order may be proven by another challenge
+    bool order_is_lost = false;
+};
+
+[[noreturn]] inline void throw_exception_from_error(const unproven& no, const boost::source_location& where)
+{
+    throw_exception_from_error(no.why, where);
+}
+
+// Called with every step, in one sentence.
+using step_teller = std::function<void(const std::string&)>;
+
+// Of one issuance. It remembers which challenges failed for which name.
+class prover {
+public:
+    // `ca` and `answers` outlive it.
+    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, time_point deadline,
+           step_teller tell)
+        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), deadline_(deadline),
+          tell_(std::move(tell))
+    {
+    }
+
+    // Every answer is taken away again, whatever happened.
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> prove(order asked)
+    {
+        std::vector<proof> proofs;
+        std::exception_ptr thrown;
+        boost::system::result<void, unproven> done;
+        try {
+            done = co_await attempt(std::move(asked), proofs);
+        } catch (...) { // cancelled, or out of memory
+            thrown = std::current_exception();
+        }
+        const auto undisturbed = boost::asio::disable_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        for (proof& each : proofs) {
+            if (each.is_posted) {
+                const auto gone = co_await board_.take_down(each.answer, settings_->dns);
+                if (!gone)
+                    tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
+            }
+        }
+        if (!done && !thrown)
+            co_await deactivate(proofs);
+        const auto disturbed = boost::asio::enable_terminal_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        if (thrown)
+            std::rethrow_exception(thrown);
+        co_return done;
+    }
+
+private:
+    // One authorization on its way.
+    struct proof {
+        std::string url;
+        authorization state;
+        posting answer;
+        std::string challenge_url;
+        bool is_posted = false;
+    };
+
+    [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
+
+    unproven stop(std::string what, failure_class kind, bool order_is_lost = false) const
+    {
+        return {{kind, "authorization: " + ca_.ca().directory + ": " + std::move(what)}, false, order_is_lost};
+    }
+
+    // `proofs` is what there is to clean up when this ends.
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> attempt(order asked, std::vector<proof>& proofs)
+    {
+        for (const std::string& url : asked.authorizations) {
+            auto read = co_await read_authorization(url);
+            if (!read)
+                co_return unproven{std::move(read.error())};
+            const identifier about = ordered_identifier(*read);
+            if (std::ranges::count(asked.identifiers, about) == 0)
+                co_return stop("it asks for " + about.value + ", which is not in the order", failure_class::transient,
+                               true);
+            // RFC 8555 7.1.4: one from an earlier order may still be valid.
+            if (read->status == authorization_status::valid)
+                continue;
+            if (read->status != authorization_status::pending)
+                co_return stop("that of " + about.value + " is " + std::string(name_of(read->status)),
+                               failure_class::transient, true);
+            const challenge* const chosen = choose(*read, about);
+            if (!chosen)
+                co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
+                                   + ") can be answered; allow another one in `challenges`, or set `dns`",
+                               failure_class::permanent, true);
+            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url};
+            next.answer = {*type_of(chosen->type), about, chosen->token,
+                           key_authorization(chosen->token, by_.key.thumbprint())};
+            proofs.push_back(std::move(next));
+        }
+        for (proof& each : proofs) {
+            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
+                  + each.answer.about.value);
+            each.is_posted = true; // from now on there may be something to take away
+            const auto posted = co_await board_.post(each.answer, settings_->dns);
+            if (!posted)
+                co_return stop(each.answer.about.value + ": " + posted.error().what, failure_class::transient);
+        }
+        if (settings_->self_check) {
+            for (const proof& each : proofs)
+                co_await check(each.answer);
+        }
+        for (const proof& each : proofs) {
+            if (each.state.status != authorization_status::pending)
+                continue;
+            std::string payload(challenge_payload);
+            const auto accepted = co_await ca_.post(each.challenge_url, std::move(payload), by_, "challenge");
+            // The answer may be lost though it had effect; the authorization tells.
+            if (!accepted && accepted.error().why.status != 0)
+                co_return unproven{accepted.error()};
+        }
+        for (proof& each : proofs) {
+            auto verdict = co_await wait_for_verdict(each);
+            if (!verdict)
+                co_return verdict;
+        }
+        co_return boost::system::result<void, unproven>();
+    }
+
+    [[nodiscard]] awaitable<reply<authorization>> read_authorization(std::string url)
+    {
+        const auto answer = co_await ca_.post(url, std::string(), by_, "authorization");
+        if (!answer)
+            co_return answer.error();
+        last_pause_ = retry_after(*answer, world().now());
+        auto state = parse_authorization(answer->body);
+        if (!state)
+            co_return refusal{failure_class::transient,
+                              "authorization: " + ca_.ca().directory + ": " + state.error().what};
+        co_return std::move(*state);
+    }
+
+    // RFC 8555 7.5.1: `processing` is no failure.
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> wait_for_verdict(proof& of)
+    {
+        poll_pause pause;
+        for (;;) {
+            auto read = co_await read_authorization(of.url);
+            if (!read)
+                co_return unproven{std::move(read.error())};
+            of.state = std::move(*read);
+            if (of.state.status == authorization_status::valid)
+                co_return boost::system::result<void, unproven>();
+            if (of.state.status != authorization_status::pending)
+                co_return failed(of);
+            const auto next = pause.next(world().now(), last_pause_);
+            if (next > deadline_)
+                co_return stop("that of " + of.answer.about.value
+                                   + " is still pending; the next attempt goes on with it",
+                               failure_class::transient);
+            co_await world().sleep_until(next);
+        }
+    }
+
+    // The CA looked, and did not find what it wanted.
+    unproven failed(const proof& of)
+    {
+        const identifier& about = of.answer.about;
+        problem why;
+        for (const challenge& each : of.state.challenges) {
+            if (each.error && each.url == of.challenge_url)
+                why = *each.error;
+        }
+        unproven no = stop(std::string(name_of(of.answer.type)) + " for " + about.value + " failed: " + describe(why)
+                               + "; " + std::string(cure_of(why)),
+                           class_of(why), true);
+        no.why.why = why;
+        failed_.insert({about, of.answer.type});
+        // What says no to the name says so whatever the challenge is.
+        no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
+                             && choose(of.state, about) != nullptr;
+        return no;
+    }
+
+    static std::optional<challenge_type> type_of(std::string_view name) noexcept
+    {
+        for (const challenge_type each :
+             {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01}) {
+            if (name_of(each) == name)
+                return each;
+        }
+        return std::nullopt;
+    }
+
+    // RFC 8555 8.3, 8.4, RFC 8738 7: what each can prove.
+    [[nodiscard]] bool fits(challenge_type type, const identifier& about) const
+    {
+        if (type == challenge_type::dns_01)
+            return settings_->dns && about.type == identifier_type::dns;
+        return !about.value.starts_with("*.");
+    }
+
+    // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
+    [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
+    {
+        for (const challenge_type type : settings_->challenges) {
+            if (!fits(type, about) || failed_.contains({about, type}))
+                continue;
+            for (const challenge& each : from.challenges) {
+                if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
+                    return &each;
+            }
+        }
+        return nullptr;
+    }
+
+    static std::string offered(const authorization& from)
+    {
+        std::string all;
+        for (const challenge& each : from.challenges)
+            all.append(all.empty() ? "" : ", ").append(each.type);
+        return all;
+    }
+
+    // Says what the CA will probably see; that is no reason not to ask it.
+    [[nodiscard]] awaitable<> check(posting answer)
+    {
+        const std::string seen = co_await self_check(world(), answer, settings_->http01_port, settings_->tls_alpn01_port);
+        if (!seen.empty())
+            tell_("warning: " + seen);
+    }
+
+    // RFC 8555 7.5.2: what stays pending would count against limits. Best effort.
+    [[nodiscard]] awaitable<> deactivate(const std::vector<proof>& proofs)
+    {
+        for (const proof& each : proofs) {
+            if (each.state.status != authorization_status::pending || world().now() > deadline_)
+                continue;
+            std::string payload(deactivation_payload);
+            static_cast<void>(co_await ca_.post(each.url, std::move(payload), by_, "authorization"));
+        }
+    }
+
+    client& ca_;
+    const signer by_;
+    board& board_;
+    const std::shared_ptr<const config> settings_;
+    const time_point deadline_;
+    const step_teller tell_;
+    std::set<std::pair<identifier, challenge_type>> failed_;
+    std::optional<std::chrono::seconds> last_pause_;
+};
+
+}
+
+#endif
+// ---- alos/crypto/botan_csr.hpp ----
+// Certificate requests (RFC 2986) as CAs want them by ACME: no subject, the names in subjectAltName, nothing else.
+#ifndef ALOS_CRYPTO_BOTAN_CSR_HPP
+#define ALOS_CRYPTO_BOTAN_CSR_HPP
+
+
+#include <algorithm>
+#include <span>
+#include <string>
+
+namespace alos::inline v0 {
+
+namespace detail {
+
+inline constexpr auto oid_extension_request = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e);
+inline constexpr auto oid_rsa_sha256 = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b);
+
+// RFC 5280 4.2.1.6: a dNSName is an IA5String; as a CA reads it, it has no blanks either.
+inline bool is_requestable(std::string_view name) noexcept
+{
+    const auto is_printable = [](char c) { return c > 0x20 && c < 0x7f; };
+    return !name.empty() && name.size() <= 253 && std::ranges::all_of(name, is_printable);
+}
+
+// RFC 2986 4.1: the extensions asked for, as an attribute (RFC 2985 5.4.2).
+inline void write_requested_names(byte_writer& out, std::span<const std::string> dns_names,
+                                  std::span<const byte_vector> addresses)
+{
+    byte_vector names;
+    byte_writer inner(names);
+    inner.nested(der::sequence, [&] {
+        for (const std::string& name : dns_names)
+            inner.value(der::context(2), as_bytes(name));
+        for (const byte_vector& address : addresses)
+            inner.value(der::context(7), address);
+    });
+    out.nested(der::sequence, [&] {
+        out.value(der::object_identifier, oid_extension_request);
+        out.nested(der::set, [&] {
+            out.nested(der::sequence, [&] { write_extension(out, oid_subject_alt_name, false, names); });
+        });
+    });
+}
+
+inline void write_request_algorithm(byte_writer& out, signature_scheme scheme)
+{
+    if (scheme != signature_scheme::rsa_pkcs1_sha256)
+        return write_algorithm(out, scheme);
+    out.nested(der::sequence, [&] {
+        out.value(der::object_identifier, oid_rsa_sha256);
+        out.value(der::null, {});
+    });
+}
+
+}
+
+// RFC 2986 4: a request in DER for these names, which `key` signs. `dns_names` as A-labels, `addresses` of 4 or 16
+// bytes each.
+[[nodiscard]] inline outcome<byte_vector> make_csr(const private_key& key, std::span<const std::string> dns_names,
+                                                   std::span<const byte_vector> addresses = {})
+{
+    if (dns_names.empty() && addresses.empty())
+        return failure{errc::bad_name, "a certificate request needs a name; give one"};
+    for (const std::string& name : dns_names)
+        if (!detail::is_requestable(name))
+            return failure{errc::bad_name, "a name of the certificate request is empty, too long, or not in ASCII; "
+                                           "write it like www.example.com, and other alphabets as xn-- labels"};
+    for (const byte_vector& address : addresses)
+        if (address.size() != 4 && address.size() != 16)
+            return failure{errc::bad_name, "an address of the certificate request has neither 4 nor 16 bytes"};
+    try {
+        const byte_vector public_key = key.public_key_info();
+        const auto scheme = document_scheme_of(read_public_key(public_key));
+        if (!scheme)
+            return failure{errc::unsupported_key, "no CA takes a certificate request by a key of this type; use "
+                                                  "ECDSA P-256 or P-384, or RSA"};
+        byte_vector body;
+        detail::byte_writer out(body);
+        out.nested(der::sequence, [&] {
+            out.small_integer(0); // v1
+            out.value(der::sequence, {});
+            out.raw(public_key);
+            out.nested(der::context_constructed(0),
+                       [&] { detail::write_requested_names(out, dns_names, addresses); });
+        });
+        const auto signature = key.sign_document(*scheme, body, ecdsa_form::der);
+        if (!signature)
+            return failure{signature.error(), "the certificate request cannot be signed with this key; it is damaged, "
+                                              "make a new one"};
+        byte_vector der;
+        detail::byte_writer whole(der);
+        whole.nested(der::sequence, [&] {
+            whole.raw(body);
+            detail::write_request_algorithm(whole, *scheme);
+            whole.bits(*signature);
+        });
+        return der;
+    } catch (const std::exception& error) {
+        return failure{errc::bad_private_key, std::string("a certificate request cannot be made: ") + error.what()};
+    }
+}
+
+}
+
+#endif
+
+#include <boost/asio/this_coro.hpp>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+struct issue_request {
+    std::string id; // of the certificate
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string profile;
+    std::string preferred_chain;
+    std::string replaces; // RFC 9773 5; empty: none
+    time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
+};
+
+struct issued {
+    std::string chain_pem;
+    secret_text key_pem;
+    cert::credential_ptr credential; // of both
+    std::string account;
+};
+
+// One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
+class issuance {
+public:
+    // `ca`, `kept` and `answers` outlive it.
+    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, signer by,
+             issue_request wanted, step_teller tell)
+        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), wanted.deadline, tell), by_(std::move(by)),
+          wanted_(std::move(wanted)), tell_(std::move(tell))
+    {
+    }
+
+    [[nodiscard]] awaitable<reply<issued>> run()
+    {
+        auto found = co_await resume();
+        if (!found)
+            co_return found.error();
+        for (std::optional<placed> at = std::move(*found);; at.reset()) {
+            if (!at) {
+                auto fresh = co_await place_order();
+                if (!fresh)
+                    co_return fresh.error();
+                at.emplace(std::move(*fresh));
+            }
+            bool may_go_another_way = false;
+            auto done = co_await complete(*at, may_go_another_way);
+            if (done || !may_go_another_way)
+                co_return done;
+            // The authorization is invalid now; only a new order makes another one (RFC 8555 7.1.6).
+            tell_(done.error().what + "; trying another challenge");
+        }
+    }
+
+    // After success or when its order cannot lead to a certificate any more.
+    [[nodiscard]] awaitable<> forget_order()
+    {
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.erase(document() + ".key"));
+    }
+
+private:
+    // An order at the CA with the key that its certificate will have.
+    struct placed {
+        std::string url;
+        order state;
+        private_key_ptr key;
+    };
+
+    [[nodiscard]] std::string document() const { return "order/" + wanted_.id; }
+
+    refusal refused(std::string_view phase, std::string what) const
+    {
+        return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
+    }
+
+    [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
+
+    // The order of an attempt before this one, if it can still lead somewhere.
+    [[nodiscard]] awaitable<reply<std::optional<placed>>> resume()
+    {
+        const auto kept = co_await storage_.load(document());
+        if (!kept || !kept->has_value())
+            co_return std::optional<placed>();
+        const auto record = parse_order_record(as_text((*kept)->text));
+        const auto pem = co_await storage_.load(document() + ".key");
+        private_key_ptr key;
+        if (pem && pem->has_value())
+            key = read_key(as_text((*pem)->text));
+        const bool fits = record && key && record->directory == ca_.ca().directory && record->account == by_.url
+                          && same_identifiers(record->names, wanted_.names);
+        if (fits) {
+            auto state = co_await read_order(record->url);
+            // The CA cannot be asked: the order stays for the next attempt.
+            if (!state && state.error().why.status == 0)
+                co_return state.error();
+            const bool is_open = state && state->status != order_status::invalid
+                                 && (!state->expires || *state->expires > world().now());
+            if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
+                tell_("going on with order " + record->url);
+                co_return placed{record->url, std::move(*state), std::move(key)};
+            }
+        }
+        co_await forget_order();
+        co_return std::optional<placed>();
+    }
+
+    static private_key_ptr read_key(std::string_view pem)
+    {
+        const auto blocks = parse_pem(pem);
+        if (!blocks || blocks->empty())
+            return nullptr;
+        const auto key = parse_private_key(blocks->front(), {}, {});
+        return key ? *key : nullptr;
+    }
+
+    // RFC 8555 7.4.
+    [[nodiscard]] awaitable<reply<placed>> place_order()
+    {
+        auto key = private_key::generate(wanted_.key);
+        if (!key)
+            co_return refused("key", key.error().what);
+        std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
+        auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
+        // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
+        if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
+            && answer.error().kind != failure_class::throttled) {
+            wanted_.replaces.clear();
+            payload = new_order_payload(wanted_.names, wanted_.profile);
+            answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
+        }
+        if (!answer)
+            co_return answer.error();
+        const std::string url = url_in(*answer, answer->field("Location"));
+        auto state = parse_order(answer->body);
+        if (!state)
+            co_return refused("order", state.error().what);
+        if (url.empty())
+            co_return refused("order", "the answer names no order URL");
+        if (!same_identifiers(state->identifiers, wanted_.names))
+            co_return refused("order", "the order is for other names than were asked for");
+        tell_("order " + url);
+
+        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
+        const std::string text = to_json(record);
+        secret_text pem = (*key)->to_pem();
+        const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
+        if (!kept_key)
+            co_return refused("order", kept_key.error().what);
+        secret_text kept(text.begin(), text.end());
+        const auto kept_order = co_await storage_.store(document(), std::move(kept), std::nullopt);
+        if (!kept_order)
+            co_return refused("order", kept_order.error().what);
+        co_return placed{url, std::move(*state), std::move(*key)};
+    }
+
+    // From an order in any state to its certificate.
+    [[nodiscard]] awaitable<reply<issued>> complete(placed& at, bool& may_go_another_way)
+    {
+        if (at.state.status == order_status::pending) {
+            auto proven = co_await prover_.prove(at.state);
+            if (!proven) {
+                may_go_another_way = proven.error().try_another_way;
+                if (proven.error().order_is_lost)
+                    co_await forget_order();
+                co_return std::move(proven.error().why);
+            }
+            auto ready = co_await wait_while(at, order_status::pending);
+            if (!ready)
+                co_return ready.error();
+        }
+        if (at.state.status == order_status::ready) {
+            auto finalized = co_await finalize(at);
+            if (!finalized)
+                co_return finalized.error();
+        }
+        if (at.state.status == order_status::processing) {
+            auto valid = co_await wait_while(at, order_status::processing);
+            if (!valid)
+                co_return valid.error();
+        }
+        if (at.state.status != order_status::valid) {
+            co_await forget_order();
+            const problem why = at.state.error.value_or(problem{});
+            refusal no = refused("order", at.state.error ? describe(why) + "; " + std::string(cure_of(why))
+                                                         : "it is " + std::string(name_of(at.state.status)));
+            no.kind = at.state.error ? class_of(why) : failure_class::transient;
+            no.why = why;
+            co_return no;
+        }
+        auto done = co_await download(at);
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<reply<order>> read_order(std::string url)
+    {
+        const auto answer = co_await ca_.post(url, std::string(), by_, "order");
+        if (!answer)
+            co_return answer.error();
+        last_pause_ = retry_after(*answer, world().now());
+        auto state = parse_order(answer->body);
+        if (!state)
+            co_return refused("order", state.error().what);
+        co_return std::move(*state);
+    }
+
+    // RFC 8555 7.5.1, 7.4: the order is read until it is in another state.
+    [[nodiscard]] awaitable<reply<>> wait_while(placed& at, order_status state)
+    {
+        poll_pause pause;
+        for (;;) {
+            auto now = co_await read_order(at.url);
+            if (!now)
+                co_return now.error();
+            at.state = std::move(*now);
+            if (at.state.status != state)
+                co_return reply<>();
+            const auto next = pause.next(world().now(), last_pause_);
+            if (next > wanted_.deadline)
+                co_return out_of_time(name_of(state));
+            co_await world().sleep_until(next);
+        }
+    }
+
+    refusal out_of_time(std::string_view state) const
+    {
+        return refused("order", "it is still " + std::string(state)
+                                    + "; the next attempt goes on with it, there is nothing to do");
+    }
+
+    // RFC 8555 7.4: the request for the certificate.
+    [[nodiscard]] awaitable<reply<>> finalize(placed& at)
+    {
+        std::vector<std::string> names;
+        std::vector<byte_vector> addresses;
+        for (const identifier& each : wanted_.names) {
+            if (each.type == identifier_type::dns) {
+                names.push_back(each.value);
+            } else {
+                const cert::ip_address address(each.value);
+                addresses.emplace_back(address.bytes().begin(), address.bytes().end());
+            }
+        }
+        const auto csr = make_csr(*at.key, names, addresses);
+        if (!csr)
+            co_return refused("request", csr.error().what);
+        tell_("asking for the certificate");
+        std::string payload = finalize_payload(*csr);
+        const std::string url = at.state.finalize;
+        const auto answer = co_await ca_.post(url, std::move(payload), by_, "request");
+        // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
+        // itself tells.
+        if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
+            if (answer.error().kind == failure_class::permanent)
+                co_await forget_order();
+            co_return answer.error();
+        }
+        auto state = co_await read_order(at.url);
+        if (!state)
+            co_return state.error();
+        at.state = std::move(*state);
+        if (at.state.status == order_status::ready || at.state.status == order_status::pending)
+            co_return answer ? refused("request", "the order does not go on") : answer.error();
+        co_return reply<>();
+    }
+
+    // RFC 8555 7.4.2: the chain, or another one that ends where it is preferred.
+    [[nodiscard]] awaitable<reply<issued>> download(placed& at)
+    {
+        const std::string url = at.state.certificate;
+        auto answer = co_await ca_.post(url, std::string(), by_, "certificate");
+        if (!answer)
+            co_return answer.error();
+        std::string chain = answer->body;
+        if (!wanted_.preferred_chain.empty() && !ends_as_preferred(chain)) {
+            bool found = false;
+            for (const std::string& each : links(*answer, "alternate")) {
+                const std::string other = url_in(*answer, each);
+                if (other.empty())
+                    continue;
+                auto alternate = co_await ca_.post(other, std::string(), by_, "certificate");
+                if (alternate && ends_as_preferred(alternate->body)) {
+                    chain = std::move(alternate->body);
+                    found = true;
+                    break;
+                }
+            }
+            if (!found)
+                tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
+        }
+        secret_text key_pem = at.key->to_pem();
+        auto made = cert::make_credential(chain, as_text(key_pem), {.from = cert::source::acme});
+        std::string fault = made ? fault_of(**made) : made.error().what;
+        if (!fault.empty()) {
+            co_await forget_order();
+            co_return refused("certificate", "what came cannot be used: " + fault);
+        }
+        co_return issued{std::move(chain), std::move(key_pem), std::move(*made), by_.url};
+    }
+
+    // Whether the topmost certificate of a chain is issued by the preferred authority.
+    [[nodiscard]] bool ends_as_preferred(std::string_view chain) const
+    {
+        const auto blocks = parse_pem(chain);
+        if (!blocks || blocks->empty())
+            return false;
+        const auto der = decode_pem(blocks->back());
+        if (!der)
+            return false;
+        const auto top = parse_certificate(byte_vector(der->begin(), der->end()));
+        return top && common_name_of(top->issuer) == wanted_.preferred_chain;
+    }
+
+    // What is wrong with a certificate whose key and chain fit; empty if nothing is.
+    [[nodiscard]] std::string fault_of(const cert::credential& one) const
+    {
+        std::vector<identifier> names;
+        for (const auto* list : {&one.about.names, &one.about.addresses}) {
+            for (const std::string& each : *list) {
+                if (auto name = identifier_of(each))
+                    names.push_back(std::move(*name));
+            }
+        }
+        const time_point now = world().now();
+        if (!same_identifiers(names, wanted_.names))
+            return "it is for other names than were asked for";
+        if (one.about.not_before > now + std::chrono::minutes(5))
+            return "it is not valid yet; check the clock of this machine";
+        return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
+    }
+
+    client& ca_;
+    storage& storage_;
+    prover prover_;
+    const signer by_;
+    issue_request wanted_;
+    const step_teller tell_;
+    std::optional<std::chrono::seconds> last_pause_;
+};
+
+}
+
+#endif
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// One certificate of the configuration and where it stands. Changed on the manager's thread only.
+struct managed_certificate {
+    // From the configuration.
+    std::string id;     // in the storage: "example.com.ecdsa-p256"
+    std::string domain; // the first name, under which it is served
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string email;
+    std::string configuration; // what all settings that matter to it come to
+
+    // From the storage.
+    certificate_state state;
+    generation_record about;
+    cert::credential_ptr credential; // null: there is none yet
+    std::uint64_t generation = 0;
+
+    // Of this process.
+    bool is_busy = false;
+    bool is_removed = false;
+    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
+    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
+
+    [[nodiscard]] std::optional<validity> life() const
+    {
+        if (!credential)
+            return std::nullopt;
+        return validity{credential->about.not_before, credential->about.not_after};
+    }
+};
+
+// Called with what happened.
+using event_teller = std::function<void(event)>;
+
+class renewer {
+public:
+    // All outlive it. `served` is called when a certificate has another credential than before.
+    renewer(environment& world, storage& kept, board& answers, event_teller tell,
+            std::function<void(managed_certificate&)> served)
+        : world_(world), storage_(kept), board_(answers), tell_(std::move(tell)), served_(std::move(served))
+    {
+    }
+
+    // From now on; attempts under way end with what they began with. There is at least one CA.
+    void configure(std::shared_ptr<const config> settings)
+    {
+        for (auto& each : authorities_)
+            retired_.push_back(std::move(each));
+        authorities_.clear();
+        const auto tell = [this](event_kind kind, std::string what) { tell_({kind, {}, std::move(what)}); };
+        for (const certificate_authority& each : settings->cas)
+            authorities_.push_back(std::make_unique<authority>(world_, storage_, each, tell));
+        settings_ = std::move(settings);
+    }
+
+    // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
+    [[nodiscard]] awaitable<> load(managed_certificate& of)
+    {
+        co_await load_certificate(of);
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value()) {
+            auto state = parse_certificate_state(as_text((*kept)->text));
+            if (state) {
+                of.state = std::move(*state);
+            } else {
+                const auto aside = co_await storage_.move_aside("state/" + of.id);
+                tell_({event_kind::unreadable, of.id,
+                       "its state cannot be read and is begun anew; the old one is in "
+                           + (aside ? *aside : std::string("its place"))});
+            }
+        }
+        adopt_settings(of);
+    }
+
+    // When there is something to do for it.
+    [[nodiscard]] time_point due(const managed_certificate& of) const
+    {
+        time_point when = renewal_due(of);
+        if (of.credential && of.state.next_check < when)
+            when = of.state.next_check;
+        return std::max(when, of.not_before);
+    }
+
+    // When it will be renewed, or tried again; the epoch: now.
+    [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
+    {
+        time_point after_failure = of.state.failures > 0 ? of.state.next_attempt : time_point();
+        // Nobody waits for longer: then the clock was ahead when that was written.
+        if (after_failure > world_.now() + std::chrono::days(8))
+            after_failure = {};
+        const auto life = of.life();
+        if (!life || is_forced(of))
+            return after_failure;
+        time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
+        // Note: obtained in the future says that a clock was wrong, then or now.
+        if (of.about.obtained <= world_.now())
+            when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
+        return std::max(when, after_failure);
+    }
+
+    // RFC 8555 7.6: by the account that ordered it, else by its own key.
+    [[nodiscard]] awaitable<reply<>> revoke(managed_certificate& of, unsigned reason)
+    {
+        authority* const from = authority_of(of.about.directory);
+        if (!from)
+            co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
+                                                            + " issued it, and is no longer in `cas`; add it"};
+        auto by = co_await from->account(of.email).open();
+        if (!by)
+            co_return by.error();
+        const std::string payload = revoke_payload(of.credential->chain.front(), reason);
+        auto done = co_await from->ca().post(&directory::revoke_cert, payload, *by, "revocation");
+        if (!done && done.error().why.type == "unauthorized") {
+            const auto kept = co_await storage_.load_certificate(of.id);
+            const auto key = kept && kept->has_value() ? account_key::from_pem(as_text((*kept)->key_pem))
+                                                       : outcome<account_key>(failure{errc::bad_private_key, {}});
+            if (key) {
+                const signer itself{*key};
+                done = co_await from->ca().post(&directory::revoke_cert, payload, itself, "revocation");
+            }
+        }
+        if (!done && done.error().why.type != "alreadyRevoked")
+            co_return done.error();
+        tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
+        co_return reply<>();
+    }
+
+    // Does what is due.
+    [[nodiscard]] awaitable<> work(managed_certificate& of)
+    {
+        if (of.credential && of.state.next_check <= world_.now() && !is_due(of)) {
+            co_await ask_for_window(of);
+            co_await save(of);
+        }
+        if (is_due(of))
+            co_await attempt(of);
+    }
+
+    // A new certificate, whatever the time.
+    void force(managed_certificate& of, std::string why)
+    {
+        of.state.forced = std::max<std::uint64_t>(of.generation, 1);
+        of.state.forced_why = std::move(why);
+        of.state.failures = 0;
+        of.state.next_attempt = {};
+        of.not_before = {};
+    }
+
+    // Another process may have renewed it. Whether there is another certificate now.
+    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
+    {
+        const std::uint64_t before = of.generation;
+        co_await load_certificate(of);
+        if (of.generation == before)
+            co_return false;
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value()) {
+            if (auto state = parse_certificate_state(as_text((*kept)->text)))
+                of.state = std::move(*state);
+        }
+        adopt_settings(of);
+        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
+        served_(of);
+        co_return true;
+    }
+
+private:
+    static constexpr std::chrono::minutes attempt_time{10};
+
+    [[nodiscard]] double random() const
+    {
+        std::array<std::uint8_t, 8> bytes{};
+        world_.random(bytes);
+        std::uint64_t number = 0;
+        for (const std::uint8_t each : bytes)
+            number = number << 8 | each;
+        return static_cast<double>(number >> 11) * 0x1p-53;
+    }
+
+    [[nodiscard]] bool is_forced(const managed_certificate& of) const noexcept
+    {
+        return of.state.forced != 0 && of.state.forced >= of.generation;
+    }
+
+    [[nodiscard]] bool is_due(const managed_certificate& of) const
+    {
+        const time_point now = world_.now();
+        return renewal_due(of) <= now && of.not_before <= now;
+    }
+
+    // What is in the storage now; a broken one leaves what is served.
+    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
+    {
+        auto kept = co_await storage_.load_certificate(of.id);
+        if (!kept) {
+            tell_({event_kind::unreadable, of.id, kept.error().what});
+            co_return;
+        }
+        if (!kept->has_value() || (*kept)->generation == of.generation)
+            co_return;
+        const bundle& found = **kept;
+        auto made = cert::make_credential(found.chain_pem, as_text(found.key_pem), {.from = cert::source::acme});
+        if (!made) {
+            tell_({event_kind::unreadable, of.id, made.error().what});
+            co_return;
+        }
+        of.credential = std::move(*made);
+        of.generation = found.generation;
+        of.about = parse_generation_record(found.meta_json);
+    }
+
+    void adopt_settings(managed_certificate& of)
+    {
+        if (of.state.configuration != of.configuration) {
+            of.state.configuration = of.configuration;
+            of.state.failures = 0;
+            of.state.next_attempt = {};
+            of.state.directory.clear();
+        }
+        if (of.state.generation != of.generation) {
+            of.state.generation = of.generation;
+            of.state.advice.reset();
+            of.state.next_check = {};
+            of.state.check_failures = 0;
+            of.state.spread = random();
+        }
+        if (of.credential && !is_forced(of) && !same_identifiers(names_in(*of.credential), of.names))
+            force(of, "reconfigured");
+    }
+
+    static std::vector<identifier> names_in(const cert::credential& one)
+    {
+        std::vector<identifier> names;
+        for (const auto* list : {&one.about.names, &one.about.addresses}) {
+            for (const std::string& each : *list) {
+                if (auto name = identifier_of(each))
+                    names.push_back(std::move(*name));
+            }
+        }
+        return names;
+    }
+
+    // A state that cannot be kept is only lost at a restart.
+    [[nodiscard]] awaitable<> save(managed_certificate& of)
+    {
+        const std::string text = to_json(of.state);
+        secret_text bytes(text.begin(), text.end());
+        static_cast<void>(co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt));
+    }
+
+    [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
+    {
+        for (std::size_t i = 0; i < authorities_.size() && of.state.failures > 0; ++i) {
+            if (authorities_[i]->directory_url() == of.state.directory)
+                return i;
+        }
+        return 0;
+    }
+
+    [[nodiscard]] authority* authority_of(const std::string& directory) const
+    {
+        for (const auto& each : authorities_) {
+            if (each->directory_url() == directory)
+                return each.get();
+        }
+        return nullptr;
+    }
+
+    // Under the lock of the certificate, which no other process works on meanwhile.
+    [[nodiscard]] awaitable<> attempt(managed_certificate& of)
+    {
+        const auto lock = co_await storage_.try_lock(of.id);
+        if (!lock) {
+            co_await failed(of, {failure_class::transient, "lock: " + lock.error().what});
+            co_return;
+        }
+        if (!lock->has_value()) {
+            look_again_later(of);
+            co_return;
+        }
+        const bool is_another = co_await refresh(of);
+        if (!is_another || is_due(of))
+            co_await attempt_locked(of, **lock);
+        co_await storage_.unlock(**lock);
+    }
+
+    // Whoever has the lock will be done with it in some minutes.
+    void look_again_later(managed_certificate& of) const
+    {
+        std::chrono::milliseconds wait = std::chrono::seconds(10);
+        if (const auto life = of.life())
+            wait = std::clamp<std::chrono::milliseconds>(lifetime(*life) / 200, std::chrono::seconds(5),
+                                                         std::chrono::minutes(1));
+        of.not_before = world_.now() + std::chrono::milliseconds(static_cast<std::int64_t>(
+                            static_cast<double>(wait.count()) * (0.5 + random())));
+    }
+
+    [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, storage_lock guard)
+    {
+        const std::size_t index = chosen_authority(of);
+        authority& from = *authorities_[index];
+        of.state.directory = from.directory_url();
+        if (const auto later = co_await from.take_order()) {
+            of.not_before = *later;
+            tell_({event_kind::progress, of.id, "waiting until more may be asked of " + from.directory_url()});
+            co_return;
+        }
+        auto done = co_await issue(of, from);
+        if (!done && done.error().why.type == "accountDoesNotExist") {
+            tell_({event_kind::progress, of.id, "the CA has lost the account; it is registered again"});
+            static_cast<void>(co_await from.account(of.email).forget());
+            done = co_await issue(of, from);
+        }
+        if (!done) {
+            co_await failed(of, std::move(done.error()));
+            co_return;
+        }
+        auto kept = co_await install(of, from, std::move(*done), std::move(guard));
+        if (!kept)
+            co_await failed(of, std::move(kept.error()));
+    }
+
+    [[nodiscard]] awaitable<reply<issued>> issue(managed_certificate& of, authority& from)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        auto by = co_await from.account(of.email).open();
+        if (!by)
+            co_return by.error();
+        issue_request wanted;
+        wanted.id = of.id;
+        wanted.names = of.names;
+        wanted.key = of.key;
+        wanted.profile = from.ca().ca().profile;
+        wanted.preferred_chain = from.ca().ca().preferred_chain;
+        wanted.replaces = predecessor(of, from, *by);
+        wanted.deadline = world_.now() + attempt_time;
+        const time_point end = wanted.deadline;
+        const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
+        issuance one(from.ca(), storage_, board_, settings_, *by, std::move(wanted), step);
+        // Whatever hangs: the lock is not held for longer.
+        auto done = co_await (one.run() || world_.sleep_until(end));
+        if (auto* answer = std::get_if<0>(&done))
+            co_return std::move(*answer);
+        co_return refusal{failure_class::transient, "order: " + from.directory_url()
+                                                        + " took longer than ten minutes; the next attempt goes on"};
+    }
+
+    // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
+    [[nodiscard]] std::string predecessor(const managed_certificate& of, const authority& from, const signer& by) const
+    {
+        const bool is_its = of.credential && of.about.directory == from.directory_url() && of.about.account == by.url
+                            && of.state.advice;
+        if (!is_its)
+            return {};
+        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
+        return id ? *id : std::string();
+    }
+
+    // RFC 8555 7.4.2: from the CA's answer to what is served.
+    [[nodiscard]] awaitable<reply<>> install(managed_certificate& of, authority& from, issued got, storage_lock guard)
+    {
+        const time_point now = world_.now();
+        const bool must_replace = !of.credential || is_forced(of);
+        if (!must_replace && got.credential->about.not_after <= of.credential->about.not_after) {
+            co_await forget_order(of);
+            co_return refusal{failure_class::transient, "certificate: " + from.directory_url()
+                                                            + " issued one that ends before the present one"};
+        }
+        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names};
+        bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
+                    .meta_json = to_json(about)};
+        const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
+        if (!stored) {
+            if (stored.error().code == errc::conflict) {
+                static_cast<void>(co_await refresh(of));
+                co_return reply<>();
+            }
+            co_return refusal{failure_class::transient, "storage: " + stored.error().what};
+        }
+        const bool is_first = of.credential == nullptr;
+        of.credential = std::move(got.credential);
+        of.generation = *stored;
+        of.about = std::move(about);
+        of.last_refusal.reset();
+        of.not_before = {};
+        of.state = {};
+        of.state.configuration = of.configuration;
+        adopt_settings(of);
+        served_(of);
+        co_await save(of);
+        co_await forget_order(of);
+        tell_({is_first ? event_kind::obtained : event_kind::renewed, of.id,
+               (is_first ? "obtained from " : "renewed by ") + from.directory_url() + ", valid until "
+                   + format_rfc3339(of.credential->about.not_after)});
+        co_return reply<>();
+    }
+
+    [[nodiscard]] awaitable<> forget_order(const managed_certificate& of)
+    {
+        static_cast<void>(co_await storage_.erase("order/" + of.id));
+        static_cast<void>(co_await storage_.erase("order/" + of.id + ".key"));
+    }
+
+    [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
+    {
+        const time_point now = world_.now();
+        const std::size_t asked = chosen_authority(of);
+        ++of.state.failures;
+        of.state.last_class = why.kind;
+        of.state.last_error = why.what;
+        const auto life = of.life();
+        const std::size_t next = next_ca(asked, authorities_.size(), why.kind, of.state.failures, life, now);
+        // Another CA has not said no yet, and what this one said about waiting is not about that one.
+        const bool is_fresh = next != asked && of.state.failures < authorities_.size();
+        const auto retry_after = next == asked ? why.retry_after : std::nullopt;
+        const failure_class kind = is_fresh ? failure_class::transient : why.kind;
+        of.state.directory = authorities_[next]->directory_url();
+        of.state.next_attempt =
+            next_attempt(kind, is_fresh ? 1 : of.state.failures, now, life, retry_after, random());
+        co_await save(of);
+        tell_({event_kind::renewal_failed, of.id,
+               why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
+                   + (next == asked ? "" : " at " + of.state.directory)});
+        of.last_refusal = std::move(why);
+    }
+
+    // RFC 9773 4.
+    [[nodiscard]] awaitable<> ask_for_window(managed_certificate& of)
+    {
+        const validity life = *of.life();
+        authority* const from = authority_of(of.about.directory);
+        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
+        if (!from || !id) {
+            check_later(of, window_answer::long_term_error, std::nullopt);
+            co_return;
+        }
+        const auto known = co_await from->ca().find_directory();
+        if (!known) {
+            check_later(of, window_answer::temporary_error, known.error().retry_after);
+            co_return;
+        }
+        if (known->renewal_info.empty()) {
+            of.state.advice.reset();
+            of.state.next_check = world_.now() + std::chrono::days(1);
+            co_return;
+        }
+        const std::string base = known->renewal_info;
+        std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
+        const auto answer = co_await from->ca().get(std::move(url), "renewal information");
+        if (!answer) {
+            const unsigned status = answer.error().why.status;
+            const bool is_lasting = status >= 400 && status < 500 && status != 429;
+            check_later(of, is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
+                        answer.error().retry_after);
+            co_return;
+        }
+        const auto read = parse_renewal_info(answer->body);
+        if (!read) {
+            check_later(of, window_answer::long_term_error, std::nullopt);
+            co_return;
+        }
+        const renewal_window window{read->start, read->end};
+        const auto before = of.state.advice;
+        of.state.advice = suggest(before, window, life, random());
+        if (before && of.state.advice && of.state.advice->chosen != before->chosen)
+            tell_({event_kind::window_changed, of.id,
+                   "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
+                       + format_rfc3339(window.end)
+                       + (read->explanation_url.empty() ? "" : ", see " + read->explanation_url)});
+        if (is_revocation(window, life, world_.now()) && !is_forced(of)) {
+            tell_({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
+            force(of, "revoked");
+        }
+        of.state.check_failures = 0;
+        check_later(of, window_answer::received, retry_after(*answer, world_.now()));
+    }
+
+    void check_later(managed_certificate& of, window_answer last, std::optional<std::chrono::seconds> retry_after)
+    {
+        if (last == window_answer::temporary_error)
+            ++of.state.check_failures;
+        const auto next = next_check(last, of.state.check_failures, world_.now(), *of.life(), retry_after, random());
+        of.state.next_check = next.value_or(time_point::max());
+    }
+
+    environment& world_;
+    storage& storage_;
+    board& board_;
+    std::shared_ptr<const config> settings_;
+    std::vector<std::unique_ptr<authority>> authorities_;
+    std::vector<std::unique_ptr<authority>> retired_; // somebody may be speaking to them
+    const event_teller tell_;
+    const std::function<void(managed_certificate&)> served_;
+};
+
+}
+
+#endif
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+class manager {
+public:
+    // `world`, `kept` and what `to` refers to outlive it; `executor` is that of its thread.
+    manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
+        : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
+          executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
+          renewer_(
+              world, kept, board_, [this](event what) { tell(what); },
+              [this](managed_certificate& of) { serve({&of}); })
+    {
+    }
+
+    manager(const manager&) = delete;
+    manager& operator=(const manager&) = delete;
+
+    // See service::configure().
+    [[nodiscard]] awaitable<outcome<>> configure(config settings)
+    {
+        if (settings.cas.empty() || settings.key_types.empty() || settings.challenges.empty())
+            co_return failure{errc::bad_configuration,
+                              "acme: `cas`, `key_types` and `challenges` need an entry each; leave them out for the "
+                              "defaults"};
+        for (const certificate_authority& each : settings.cas) {
+            const auto tell_nobody = [](event_kind, const std::string&) {};
+            if (auto good = authority(world_, storage_, each, tell_nobody).prepare(); !good)
+                co_return good;
+        }
+        std::vector<certificate_names> wanted = std::move(settings.domains);
+        settings.domains.clear();
+        settings_ = std::make_shared<const config>(std::move(settings));
+        renewer_.configure(settings_);
+        for (auto& each : certificates_)
+            each->configuration = configuration_of(*each);
+        for (const certificate_names& each : configured_)
+            wanted.push_back(each);
+        auto done = co_await add(std::move(wanted));
+        co_return done;
+    }
+
+    // Configures these certificates, and serves what the storage has of them: all at one moment.
+    [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
+    {
+        std::vector<managed_certificate*> added;
+        for (certificate_names& each : wanted) {
+            auto made = make(each);
+            if (!made)
+                co_return made.error();
+            configured_.push_back(std::move(each));
+            for (auto& one : *made) {
+                if (managed_certificate* const known = find(one->id)) {
+                    known->names = one->names;
+                    known->email = one->email;
+                    known->configuration = one->configuration;
+                    added.push_back(known);
+                } else {
+                    added.push_back(certificates_.emplace_back(std::move(one)).get());
+                }
+            }
+        }
+        for (managed_certificate* each : added) {
+            if (!each->is_busy)
+                co_await renewer_.load(*each);
+        }
+        serve(added);
+        for (const managed_certificate* each : added) {
+            if (each->credential)
+                tell({event_kind::loaded, each->id,
+                      "valid until " + format_rfc3339(each->credential->about.not_after)});
+        }
+        wake();
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] outcome<> remove(std::string_view domain)
+    {
+        const auto spelled = cert::parse_domain(domain);
+        const auto is_it = [&](const auto& each) { return spelled && each->domain == *spelled; };
+        if (std::ranges::none_of(certificates_, is_it))
+            return failure{errc::unknown_name, std::string(domain)
+                                                   + ": ACME does not care for it; name the first of its names"};
+        for (auto& each : certificates_) {
+            if (!is_it(each))
+                continue;
+            each->is_removed = true; // who works on it finishes, to no effect
+            if (each->credential)
+                static_cast<void>(host_.certificates.remove_credential(each->domain, each->credential));
+            removed_.push_back(std::move(each));
+        }
+        std::erase(certificates_, nullptr);
+        drop_placeholder(*spelled);
+        static_cast<void>(host_.certificates.refuse(*spelled, false));
+        std::erase_if(configured_, [&](const certificate_names& each) {
+            const auto first = identifier_of(each.names.front());
+            return first && first->value == *spelled;
+        });
+        return {};
+    }
+
+    // Works until it is cancelled; what it began is cancelled with it.
+    [[nodiscard]] awaitable<> run()
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        for (;;) {
+            const std::uint64_t seen = changes_;
+            const time_point next = begin_what_is_due();
+            if (seen == changes_)
+                co_await (world_.sleep_until(next) || changed_.wait());
+        }
+    }
+
+    // Follows what other processes do in the same storage; until it is cancelled.
+    [[nodiscard]] awaitable<> follow()
+    {
+        co_await board_.follow_others();
+        for (;;) {
+            const std::string what = co_await storage_.next_change();
+            if (what == "challenge") {
+                co_await board_.follow_others();
+                continue;
+            }
+            constexpr std::string_view folder = "certificates";
+            if (!what.starts_with(folder))
+                continue;
+            const std::string_view id = std::string_view(what).substr(std::min(folder.size() + 1, what.size()));
+            for (std::size_t i = 0; i < certificates_.size(); ++i) {
+                managed_certificate& each = *certificates_[i];
+                if (!each.is_busy && (id.empty() || each.id == id) && co_await renewer_.refresh(each))
+                    wake();
+            }
+        }
+    }
+
+    // Cancels what is under way; it is over when is_idle(). Who waits for a certificate is told.
+    void stop()
+    {
+        is_stopped_ = true;
+        wake();
+        for (work& each : works_)
+            each.cancel.emit(boost::asio::cancellation_type::terminal);
+    }
+
+    [[nodiscard]] bool is_idle() const noexcept { return works_.empty(); }
+
+    // See service.
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
+    {
+        std::vector<std::string> ids;
+        for (const auto& each : certificates_) {
+            if (names(*each, domain))
+                ids.push_back(each->id);
+        }
+        if (ids.empty())
+            co_return failure{errc::unknown_name, domain + ": ACME does not care for it; add_acme_domain() does"};
+        for (const std::string& id : ids) {
+            auto done = co_await renew_now(id, "forced", told);
+            if (!done)
+                co_return done;
+        }
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
+    {
+        managed_certificate* found = find_by_name(name);
+        if (!found) {
+            std::vector<certificate_names> wanted;
+            wanted.emplace_back(name);
+            const auto added = co_await add(std::move(wanted));
+            if (!added)
+                co_return added.error();
+            found = find_by_name(name);
+        }
+        const std::string id = found->id;
+        if (!found->credential) {
+            const auto done = co_await wait_for(id, 0);
+            if (!done)
+                co_return done.error();
+            found = find(id);
+        }
+        if (!found || !found->credential)
+            co_return failure{errc::unknown_name, name + ": it was removed meanwhile"};
+        co_return found->credential;
+    }
+
+    // RFC 8555 7.6.
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
+    {
+        std::vector<std::string> ids;
+        for (const auto& each : certificates_) {
+            if (names(*each, domain) && each->credential)
+                ids.push_back(each->id);
+        }
+        if (ids.empty())
+            co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
+        for (const std::string& id : ids) {
+            managed_certificate* const one = find(id);
+            if (!one)
+                continue;
+            auto revoked = co_await renewer_.revoke(*one, reason);
+            if (!revoked)
+                co_return failure{errc::refused, revoked.error().what};
+            auto done = co_await renew_now(id, "revoked", {});
+            if (!done)
+                co_return done;
+        }
+        co_return outcome<>();
+    }
+
+    [[nodiscard]] std::vector<certificate_status> certificates() const
+    {
+        std::vector<certificate_status> list;
+        for (const auto& each : certificates_)
+            list.push_back(status_of(*each));
+        return list;
+    }
+
+private:
+    struct work {
+        boost::asio::cancellation_signal cancel;
+    };
+
+    // How long somebody waits for a certificate.
+    static constexpr std::chrono::minutes patience{15};
+
+    void wake()
+    {
+        ++changes_;
+        changed_.notify_all();
+    }
+
+    // One for each type of key.
+    [[nodiscard]] outcome<std::vector<std::unique_ptr<managed_certificate>>> make(const certificate_names& from) const
+    {
+        if (!settings_ || from.names.empty())
+            return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
+        std::vector<identifier> names;
+        for (const std::string& each : from.names) {
+            auto name = identifier_of(each);
+            if (!name)
+                return name.error();
+            if (std::ranges::count(names, *name) == 0)
+                names.push_back(std::move(*name));
+        }
+        if (names.size() > detail::max_identifiers)
+            return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
+        std::vector<std::unique_ptr<managed_certificate>> list;
+        for (const key_kind key : settings_->key_types) {
+            auto one = std::make_unique<managed_certificate>();
+            one->domain = names.front().value;
+            one->id = id_of(one->domain, key);
+            one->names = names;
+            one->key = key;
+            one->email = from.email.empty() ? settings_->email : from.email;
+            one->configuration = configuration_of(*one);
+            list.push_back(std::move(one));
+        }
+        return list;
+    }
+
+    static std::string id_of(const std::string& domain, key_kind key)
+    {
+        constexpr std::array<std::string_view, 4> words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
+        const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
+        return name + "." + std::string(words[static_cast<std::size_t>(key)]);
+    }
+
+    // What, when it changes, is worth another attempt.
+    [[nodiscard]] std::string configuration_of(const managed_certificate& of) const
+    {
+        std::string all = of.email;
+        for (const identifier& each : of.names)
+            all += "\n" + each.value;
+        for (const certificate_authority& each : settings_->cas)
+            all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
+        for (const challenge_type each : settings_->challenges)
+            all.append("\n").append(name_of(each));
+        all += settings_->dns ? "\ndns" : "";
+        return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
+    }
+
+    [[nodiscard]] managed_certificate* find(std::string_view id) const
+    {
+        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
+        return found == certificates_.end() ? nullptr : found->get();
+    }
+
+    static bool names(const managed_certificate& of, std::string_view name)
+    {
+        const auto wanted = identifier_of(name);
+        return wanted && std::ranges::count(of.names, *wanted) != 0;
+    }
+
+    [[nodiscard]] managed_certificate* find_by_name(std::string_view name) const
+    {
+        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return names(*each, name); });
+        return found == certificates_.end() ? nullptr : found->get();
+    }
+
+    // Begins what may begin, and says when there is more to do.
+    time_point begin_what_is_due()
+    {
+        const time_point now = world_.now();
+        time_point next = now + std::chrono::hours(1);
+        const std::size_t limit = std::max(1u, settings_ ? settings_->orders_at_once : 1u);
+        for (auto& each : certificates_) {
+            if (each->is_busy)
+                continue;
+            const time_point due = renewer_.due(*each);
+            if (due > now)
+                next = std::min(next, due);
+            else if (works_.size() < limit)
+                begin(*each);
+        }
+        return next;
+    }
+
+    void begin(managed_certificate& of)
+    {
+        of.is_busy = true;
+        const auto place = works_.emplace(works_.end());
+        const auto slot = place->cancel.slot();
+        boost::asio::co_spawn(executor_, renewer_.work(of),
+                              boost::asio::bind_cancellation_slot(slot, [this, &of, place](std::exception_ptr thrown) {
+                                  // Note: the frame that is about to go still refers to the signal.
+                                  boost::asio::post(executor_, [this, &of, place, thrown] {
+                                      works_.erase(place);
+                                      end(of, thrown);
+                                  });
+                              }));
+    }
+
+    void end(managed_certificate& of, const std::exception_ptr& thrown)
+    {
+        of.is_busy = false;
+        // Note: whatever is wrong with what was done, it is not done in a loop.
+        of.not_before = std::max(of.not_before, world_.now() + std::chrono::seconds(1));
+        if (thrown && !is_cancellation(thrown)) {
+            of.not_before = world_.now() + std::chrono::minutes(1);
+            tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
+        }
+        std::erase_if(removed_, [](const auto& each) { return !each->is_busy; });
+        wake();
+    }
+
+    static bool is_cancellation(const std::exception_ptr& thrown)
+    {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const boost::system::system_error& error) {
+            return error.code() == boost::asio::error::operation_aborted;
+        } catch (...) {
+            return false;
+        }
+    }
+
+    [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
+                                                 std::function<void(const event&)> told)
+    {
+        managed_certificate* const one = find(id);
+        if (!one)
+            co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
+        const std::uint64_t before = one->generation;
+        one->last_refusal.reset();
+        renewer_.force(*one, std::move(why));
+        listeners_.emplace_back(id, std::move(told));
+        const auto place = std::prev(listeners_.end());
+        wake();
+        auto done = co_await wait_for(id, before);
+        listeners_.erase(place);
+        co_return done;
+    }
+
+    // Until there is a later generation, or an attempt failed.
+    [[nodiscard]] awaitable<outcome<>> wait_for(std::string id, std::uint64_t before)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + patience;
+        for (;;) {
+            const managed_certificate* const one = find(id);
+            if (!one)
+                co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
+            if (one->generation > before)
+                co_return outcome<>();
+            if (is_stopped_)
+                co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
+            if (!one->is_busy && one->last_refusal)
+                co_return failure{errc::refused, one->last_refusal->what};
+            if (world_.now() >= end)
+                co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
+            co_await (world_.sleep_until(end) || changed_.wait());
+        }
+    }
+
+    // Puts what there is into the registry: certificates, and what stands in for those that are missing.
+    void serve(const std::vector<managed_certificate*>& those)
+    {
+        cert::named_credentials made;
+        std::vector<std::string> refused;
+        std::vector<std::string> certified;
+        for (const managed_certificate* each : those) {
+            if (each->is_removed)
+                continue;
+            if (each->credential) {
+                made.emplace_back(each->domain, each->credential);
+                certified.push_back(each->domain);
+            }
+        }
+        for (const managed_certificate* each : those) {
+            if (each->is_removed || each->credential || has_any(each->domain))
+                continue;
+            if (settings_->until_then == before_issuance::unrecognized_name) {
+                for (const identifier& name : each->names)
+                    refused.push_back(name.value);
+            } else if (cert::credential_ptr placeholder = make_placeholder(*each)) {
+                made.emplace_back(each->domain, std::move(placeholder));
+            }
+        }
+        if (!made.empty()) {
+            if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+                tell({event_kind::unreadable, {}, done.error().what});
+        }
+        for (const std::string& each : certified)
+            drop_placeholder(each);
+        if (!refused.empty())
+            static_cast<void>(host_.certificates.refuse(refused, true));
+        if (settings_->until_then == before_issuance::unrecognized_name) {
+            std::vector<std::string> answered;
+            for (const managed_certificate* each : those) {
+                for (const identifier& name : each->names) {
+                    if (each->credential)
+                        answered.push_back(name.value);
+                }
+            }
+            static_cast<void>(host_.certificates.refuse(answered, false));
+        }
+    }
+
+    // Whether a certificate of ACME's, or a placeholder, stands under the domain.
+    [[nodiscard]] bool has_any(const std::string& domain) const
+    {
+        return placeholders_.contains(domain) || std::ranges::any_of(certificates_, [&](const auto& each) {
+                   return each->domain == domain && each->credential;
+               });
+    }
+
+    [[nodiscard]] cert::credential_ptr make_placeholder(const managed_certificate& of)
+    {
+        std::vector<std::string> all;
+        for (const identifier& each : of.names)
+            all.push_back(each.value);
+        const auto pair = cert::make_self_signed(all, world_.now());
+        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
+                               : outcome<cert::credential_ptr>(pair.error());
+        if (!made) {
+            tell({event_kind::unreadable, of.id, made.error().what});
+            return nullptr;
+        }
+        tell({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
+        return placeholders_[of.domain] = *made;
+    }
+
+    void drop_placeholder(const std::string& domain)
+    {
+        const auto found = placeholders_.find(domain);
+        if (found == placeholders_.end())
+            return;
+        static_cast<void>(host_.certificates.remove_credential(domain, found->second));
+        placeholders_.erase(found);
+    }
+
+    [[nodiscard]] certificate_status status_of(const managed_certificate& of) const
+    {
+        certificate_status line;
+        line.id = of.id;
+        for (const identifier& each : of.names)
+            line.names.push_back(each.value);
+        line.key_type = of.id.substr(of.id.rfind('.') + 1);
+        if (of.credential) {
+            line.issuer = of.credential->about.issuer;
+            line.not_before = of.credential->about.not_before;
+            line.not_after = of.credential->about.not_after;
+        }
+        line.next_attempt = renewer_.renewal_due(of);
+        line.failures = of.state.failures;
+        line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
+        line.ca = of.credential ? of.about.directory : of.state.directory;
+        line.profile = of.about.profile;
+        line.generation = of.generation;
+        return line;
+    }
+
+    // RFC 5424's severities in four, as the seed has them.
+    static log_level level_of(event_kind kind) noexcept
+    {
+        switch (kind) {
+        case event_kind::progress: return log_level::debug;
+        case event_kind::renewal_failed:
+        case event_kind::revoked: return log_level::warning;
+        case event_kind::unreadable: return log_level::error;
+        default: return log_level::info;
+        }
+    }
+
+    static std::string_view name_of_event(event_kind kind) noexcept
+    {
+        switch (kind) {
+        case event_kind::loaded: return "acme.loaded";
+        case event_kind::account_created: return "acme.account_created";
+        case event_kind::account_reused: return "acme.account_reused";
+        case event_kind::obtained: return "acme.obtained";
+        case event_kind::renewed: return "acme.renewed";
+        case event_kind::renewal_failed: return "acme.failed";
+        case event_kind::unreadable: return "acme.unreadable";
+        case event_kind::window_changed: return "acme.window_changed";
+        case event_kind::revoked: return "acme.revoked";
+        case event_kind::progress: break;
+        }
+        return "acme.progress";
+    }
+
+    void tell(const event& what)
+    {
+        if (host_.log)
+            host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
+                      name_of_event(what.kind), {{"certificate", what.id}, {"message", what.message}});
+        if (on_event_)
+            on_event_(what);
+        for (const auto& [id, told] : listeners_) {
+            if (told && (what.id.empty() || what.id == id))
+                told(what);
+        }
+    }
+
+    environment& world_;
+    storage& storage_;
+    const host host_;
+    const event_teller on_event_;
+    const boost::asio::any_io_executor executor_;
+    std::shared_ptr<const config> settings_;
+    board board_;
+    renewer renewer_;
+    std::vector<certificate_names> configured_;
+    std::vector<std::unique_ptr<managed_certificate>> certificates_;
+    std::vector<std::unique_ptr<managed_certificate>> removed_; // somebody may be working on them
+    std::map<std::string, cert::credential_ptr> placeholders_;  // by domain
+    std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
+    std::list<work> works_;
+    std::uint64_t changes_ = 0;
+    bool is_stopped_ = false;
+    signal changed_;
+};
+
+}
+
+#endif
+// ---- alos/acme/status_json.hpp ----
+// Where certificates stand, as JSON for those outside.
+#ifndef ALOS_ACME_STATUS_JSON_HPP
+#define ALOS_ACME_STATUS_JSON_HPP
+
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include <string>
+
+namespace alos::inline v0::acme {
+
+// Times are those of RFC 3339; what is not known is null.
+[[nodiscard]] inline boost::json::object to_json(const certificate_status& one)
+{
+    const auto time = [](std::chrono::system_clock::time_point when) {
+        const bool is_known = when != std::chrono::system_clock::time_point();
+        return is_known ? boost::json::value(format_rfc3339(when)) : boost::json::value(nullptr);
+    };
+    const auto text = [](const std::string& what) {
+        return what.empty() ? boost::json::value(nullptr) : boost::json::value(what);
+    };
+    boost::json::array names;
+    for (const std::string& each : one.names)
+        names.emplace_back(each);
+    boost::json::object out;
+    out["id"] = one.id;
+    out["names"] = std::move(names);
+    out["keyType"] = one.key_type;
+    out["issuer"] = text(one.issuer);
+    out["notBefore"] = time(one.not_before);
+    out["notAfter"] = time(one.not_after);
+    out["nextAttempt"] = time(one.next_attempt);
+    out["failures"] = one.failures;
+    out["lastError"] = text(one.last_error);
+    out["ca"] = text(one.ca);
+    out["profile"] = text(one.profile);
+    out["generation"] = one.generation;
+    return out;
+}
+
+}
+
+#endif
+// ---- alos/server/acme_environment.hpp ----
+// The real world for acme/: this machine's clocks, network, files and random numbers.
+#ifndef ALOS_SERVER_ACME_ENVIRONMENT_HPP
+#define ALOS_SERVER_ACME_ENVIRONMENT_HPP
+
+// ---- alos/dns/resolver.hpp ----
+// A stub resolver (RFC 1034 5.3.1): asks the name servers it is told, by UDP and, for what is too long, by TCP
+// (RFC 7766). It reads no files while it works, and remembers nothing.
+#ifndef ALOS_DNS_RESOLVER_HPP
+#define ALOS_DNS_RESOLVER_HPP
+
+// ---- alos/http/deadline.hpp ----
+// Waits that end: a coroutine that is given so much time and no more.
+#ifndef ALOS_HTTP_DEADLINE_HPP
+#define ALOS_HTTP_DEADLINE_HPP
+
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancel_after.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace alos::inline v0 {
+
+// What operations inside coroutines that are cancelled complete with: error_code first, nothing thrown.
+inline constexpr auto as_results = boost::asio::as_tuple(boost::asio::use_awaitable);
+
+// An operation that was cancelled ends its coroutine: there is nobody left to hand an error to.
+inline void throw_if_aborted(const error_code& ec)
+{
+    if (ec == boost::asio::error::operation_aborted)
+        throw boost::system::system_error(ec);
+}
+
+// What `work` returns; nothing when it took longer than `limit` and was cancelled. `work` has to end by
+// throw_if_aborted() or the like. Its other exceptions pass, and so does being cancelled from outside.
+template <class T>
+[[nodiscard]] boost::asio::awaitable<std::optional<T>> within(std::chrono::milliseconds limit,
+                                                              boost::asio::awaitable<T> work)
+{
+    const auto executor = co_await boost::asio::this_coro::executor;
+    auto token = boost::asio::cancel_after(limit, boost::asio::as_tuple(boost::asio::use_awaitable));
+    std::tuple<std::exception_ptr, T> end = co_await boost::asio::co_spawn(executor, std::move(work), std::move(token));
+    if (!std::get<0>(end))
+        co_return std::move(std::get<1>(end));
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    try {
+        std::rethrow_exception(std::get<0>(end));
+    } catch (const boost::system::system_error& thrown) {
+        if (thrown.code() != boost::asio::error::operation_aborted
+            || state.cancelled() != boost::asio::cancellation_type::none)
+            throw;
+    }
+    co_return std::nullopt;
+}
+
+}
+
+#endif
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+using endpoint = boost::asio::ip::udp::endpoint;
+using addresses = std::vector<boost::asio::ip::address>;
+
+inline constexpr std::uint16_t default_port = 53;
+inline constexpr std::size_t max_servers = 8;
+
+namespace detail {
+
+// The next word of `text`, taken off it; separators are blanks, and those given.
+inline std::string_view take_word(std::string_view& text, std::string_view separators = " \t\r")
+{
+    text.remove_prefix(std::min(text.find_first_not_of(separators), text.size()));
+    const std::string_view word = text.substr(0, text.find_first_of(separators));
+    text.remove_prefix(word.size());
+    return word;
+}
+
+// The next line, without what follows one of `comments`.
+inline std::string_view take_line(std::string_view& text, std::string_view comments)
+{
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return line.substr(0, line.find_first_of(comments));
+}
+
+// At most 1 MiB; empty when it cannot be read.
+inline std::string read_system_file(const std::string& path)
+{
+    std::ifstream file(path, std::ios::binary);
+    std::string text(1 << 20, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    return text;
+}
+
+inline void fill_from_system(byte_span out)
+{
+    while (!out.empty()) {
+        const ssize_t got = ::getrandom(out.data(), out.size(), 0);
+        if (got < 0 && errno != EINTR)
+            throw boost::system::system_error(errno, boost::system::system_category(), "getrandom");
+        out = out.subspan(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    }
+}
+
+inline std::string to_text(const endpoint& server)
+{
+    const std::string address = server.address().to_string();
+    return (server.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(server.port());
+}
+
+}
+
+// "192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353".
+[[nodiscard]] inline std::optional<endpoint> parse_server(std::string_view text)
+{
+    error_code ec;
+    const auto whole = boost::asio::ip::make_address(text, ec);
+    if (!ec)
+        return endpoint(whole, default_port);
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos)
+        return std::nullopt;
+    std::string_view host = text.substr(0, colon);
+    const bool brackets = host.starts_with('[') && host.ends_with(']');
+    if (brackets)
+        host = host.substr(1, host.size() - 2);
+    std::uint16_t port = 0;
+    const std::string_view digits = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    const auto address = boost::asio::ip::make_address(host, ec);
+    if (ec || error != std::errc{} || end != digits.data() + digits.size() || port == 0 || address.is_v6() != brackets)
+        return std::nullopt;
+    return endpoint(address, port);
+}
+
+// Servers with commas or blanks between them, at most max_servers.
+[[nodiscard]] inline outcome<std::vector<endpoint>> parse_servers(std::string_view text)
+{
+    std::vector<endpoint> servers;
+    for (;;) {
+        const std::string_view word = detail::take_word(text, ", \t\r\n");
+        if (word.empty())
+            break;
+        const auto server = parse_server(word);
+        if (!server)
+            return failure{alos::errc::bad_configuration,
+                           "\"" + std::string(word) + "\" is no name server; write an IP address like 192.0.2.53, or "
+                                                      "with a port like [2001:db8::53]:5353"};
+        if (servers.size() == max_servers)
+            return failure{alos::errc::bad_configuration, "more than 8 name servers; leave some out"};
+        servers.push_back(*server);
+    }
+    return servers;
+}
+
+// The name servers in a text like /etc/resolv.conf; this machine, as resolv.conf(5) says, when there is none.
+[[nodiscard]] inline std::vector<endpoint> parse_resolv_conf(std::string_view text)
+{
+    std::vector<endpoint> servers;
+    while (!text.empty() && servers.size() < max_servers) {
+        std::string_view line = detail::take_line(text, "#;");
+        if (detail::take_word(line) != "nameserver")
+            continue;
+        error_code ec;
+        const auto address = boost::asio::ip::make_address(detail::take_word(line), ec);
+        if (!ec)
+            servers.emplace_back(address, default_port);
+    }
+    if (servers.empty())
+        servers.emplace_back(boost::asio::ip::address_v4::loopback(), default_port);
+    return servers;
+}
+
+// The addresses of a name, as records spell it, in a text like /etc/hosts.
+[[nodiscard]] inline addresses find_in_hosts(std::string_view text, std::string_view name)
+{
+    addresses found;
+    while (!text.empty()) {
+        std::string_view line = detail::take_line(text, "#");
+        const std::string_view first = detail::take_word(line);
+        for (std::string_view word = detail::take_word(line); !word.empty(); word = detail::take_word(line)) {
+            error_code ec;
+            const auto address = boost::asio::ip::make_address(first, ec);
+            const auto canonical = canonical_name(word);
+            if (!ec && canonical && *canonical == name)
+                found.push_back(address);
+        }
+    }
+    return found;
+}
+
+// The system's. They read files: call them during set-up.
+[[nodiscard]] inline std::vector<endpoint> system_servers()
+{
+    return parse_resolv_conf(detail::read_system_file("/etc/resolv.conf"));
+}
+[[nodiscard]] inline std::string system_hosts() { return detail::read_system_file("/etc/hosts"); }
+
+struct resolver_options {
+    std::chrono::milliseconds timeout{2000}; // of one try
+    unsigned rounds = 2;                     // over all servers
+    std::string hosts{};                     // a text like /etc/hosts, see system_hosts()
+
+    // Fills with unpredictable bytes: the ids of questions (RFC 5452 9.2).
+    std::function<void(byte_span)> random = detail::fill_from_system;
+};
+
+// Used on one thread; outlives its operations, which end by being cancelled with boost::asio::error::operation_aborted
+// thrown.
+class resolver {
+public:
+    resolver(boost::asio::any_io_executor executor, std::vector<endpoint> servers, resolver_options options = {})
+        : executor_(std::move(executor)), servers_(std::move(servers)), options_(std::move(options))
+    {
+    }
+
+    // What the servers say about `name`, which is taken as it is: no search list is applied. Aliases are followed, and
+    // their records kept; see records_for(). A code other than no_error and name_error means that no server could
+    // answer; a failure, that none did.
+    [[nodiscard]] boost::asio::awaitable<outcome<answer>> resolve(std::string name, record_type type)
+    {
+        const auto canonical = canonical_name(name);
+        if (!canonical)
+            co_return failure{errc::bad_name, "\"" + name + "\" is no name that DNS can be asked for; write it like "
+                                                            "www.example.com, and other alphabets as xn-- labels"};
+        if (auto local = find_locally(*canonical, type))
+            co_return std::move(*local);
+        answer all;
+        std::string wanted = *canonical;
+        for (std::size_t questions = 0; questions <= max_aliases; ++questions) {
+            outcome<answer> found = co_await ask_all(wanted, type);
+            if (!found)
+                co_return found.error();
+            all.records.insert(all.records.end(), found->records.begin(), found->records.end());
+            all.code = found->code;
+            all.authority = std::move(found->authority);
+            all.authoritative = found->authoritative;
+            if (type == record_type::cname || found->code != response_code::no_error)
+                co_return all;
+            const auto end = follow_aliases(all.records, *canonical);
+            if (!end)
+                co_return failure{end.error(), name + ": its CNAME records lead in a circle, or further than 10 names; "
+                                                      "mend them in DNS"};
+            // RFC 2308 2.2: an SOA record says that there is no more to be had.
+            const bool is_final = std::ranges::any_of(
+                all.authority, [](const record& one) { return one.type == record_type::soa; });
+            if (*end == wanted || is_final || !records_for(all, *canonical, type).empty())
+                co_return all;
+            wanted = *end;
+        }
+        co_return failure{errc::endless_alias,
+                          name + ": its CNAME records lead further than 10 names; mend them in DNS"};
+    }
+
+    // All addresses of a host, IPv6 first, of which there is one at least. An address is its own.
+    [[nodiscard]] boost::asio::awaitable<outcome<addresses>> find_addresses(std::string host)
+    {
+        addresses found;
+        error_code ec;
+        const auto literal = boost::asio::ip::make_address(host, ec);
+        if (!ec) {
+            found.push_back(literal);
+            co_return found;
+        }
+        auto both = boost::asio::experimental::make_parallel_group(
+            boost::asio::co_spawn(executor_, resolve(host, record_type::aaaa), boost::asio::deferred),
+            boost::asio::co_spawn(executor_, resolve(host, record_type::a), boost::asio::deferred));
+        const boost::asio::experimental::wait_for_all all;
+        auto answered = co_await both.async_wait(all, boost::asio::use_awaitable);
+        for (const std::exception_ptr& thrown : {std::get<1>(answered), std::get<3>(answered)}) {
+            if (thrown)
+                std::rethrow_exception(thrown);
+        }
+        std::optional<failure> trouble;
+        read_addresses(std::get<2>(answered), host, record_type::aaaa, found, trouble);
+        read_addresses(std::get<4>(answered), host, record_type::a, found, trouble);
+        if (!found.empty())
+            co_return found;
+        if (trouble)
+            co_return std::move(*trouble);
+        co_return failure{make_error_code(boost::asio::error::host_not_found),
+                          host + ": there is no such host, or it has no address; check its spelling, and its A and "
+                                 "AAAA records"};
+    }
+
+private:
+    using tcp = boost::asio::ip::tcp;
+    using udp = boost::asio::ip::udp;
+
+    static void read_addresses(const outcome<answer>& from, const std::string& host, record_type type, addresses& into,
+                               std::optional<failure>& trouble)
+    {
+        if (!from) {
+            trouble = from.error();
+            return;
+        }
+        error_code ec; // of what read_address() wrote, there is none
+        for (const record& one : records_for(*from, host, type))
+            into.push_back(boost::asio::ip::make_address(one.text, ec));
+        if (from->code != response_code::no_error && from->code != response_code::name_error)
+            trouble = failure{make_error_code(boost::asio::error::host_not_found_try_again),
+                              host + ": the name servers could not answer (code "
+                                  + std::to_string(static_cast<unsigned>(from->code))
+                                  + "); try later, or check the domain's DNSSEC and name servers"};
+    }
+
+    // RFC 6761 6.3: localhost and what is below it; and what the hosts file knows.
+    [[nodiscard]] std::optional<answer> find_locally(const std::string& name, record_type type) const
+    {
+        if (type != record_type::a && type != record_type::aaaa)
+            return std::nullopt;
+        addresses found = find_in_hosts(options_.hosts, name);
+        if (name == "localhost" || name.ends_with(".localhost"))
+            found = {boost::asio::ip::address_v6::loopback(), boost::asio::ip::address_v4::loopback()};
+        if (found.empty())
+            return std::nullopt;
+        answer local;
+        for (const auto& each : found) {
+            if (each.is_v6() == (type == record_type::aaaa))
+                local.records.push_back({name, type, 0, each.to_string()});
+        }
+        return local;
+    }
+
+    [[nodiscard]] boost::asio::awaitable<outcome<answer>> ask_all(std::string name, record_type type)
+    {
+        std::optional<answer> unhelpful;
+        failure trouble{alos::errc::timed_out,
+                        name + " (" + std::string(dns::to_text(type)) + "): no name server answered"};
+        for (unsigned round = 0; round < options_.rounds; ++round) {
+            for (const endpoint& server : servers_) {
+                result<answer> found = co_await ask(server, name, type);
+                if (found && (found->code == response_code::no_error || found->code == response_code::name_error))
+                    co_return std::move(*found);
+                if (found) {
+                    unhelpful = std::move(*found);
+                    continue;
+                }
+                trouble.code = found.error();
+                if (round == 0)
+                    trouble.what += "; " + detail::to_text(server) + ": " + found.error().message();
+            }
+        }
+        if (unhelpful)
+            co_return std::move(*unhelpful);
+        trouble.what += "; check the network and the list of name servers";
+        co_return std::move(trouble);
+    }
+
+    // One server: by UDP, without EDNS if it cannot do that (RFC 6891 7), by TCP if there is more.
+    [[nodiscard]] boost::asio::awaitable<result<answer>> ask(endpoint server, std::string name, record_type type)
+    {
+        result<answer> found = alos::errc::timed_out;
+        for (const std::uint16_t payload_size : {udp_payload_size, std::uint16_t{0}}) {
+            std::array<std::uint8_t, 2> random_bytes{};
+            options_.random(random_bytes);
+            const std::uint16_t id = reader(random_bytes).u16();
+            const result<byte_vector> query = encode_query(id, name, type, payload_size);
+            if (!query)
+                co_return query.error();
+            auto by_udp = ask_udp(server, *query, id, name, type);
+            std::optional<result<answer>> answered = co_await within(options_.timeout, std::move(by_udp));
+            if (answered && *answered && (*answered)->truncated) {
+                auto by_tcp = ask_tcp(server, *query, id, name, type);
+                answered = co_await within(options_.timeout, std::move(by_tcp));
+            }
+            found = answered ? std::move(*answered) : result<answer>(alos::errc::timed_out);
+            if (!found || (found->code != response_code::format_error && found->code != response_code::not_implemented))
+                break;
+        }
+        co_return found;
+    }
+
+    // The socket's port is a fresh one, and as it is connected it hears nobody but the server (RFC 5452 9.1, 9.2).
+    [[nodiscard]] boost::asio::awaitable<result<answer>> ask_udp(endpoint server, byte_vector query, std::uint16_t id,
+                                                                 std::string name, record_type type)
+    {
+        udp::socket socket(executor_);
+        error_code ec;
+        socket.open(server.protocol(), ec);
+        if (!ec)
+            socket.connect(server, ec);
+        if (ec)
+            co_return ec;
+        const auto sent = co_await socket.async_send(boost::asio::buffer(query), as_results);
+        throw_if_aborted(std::get<0>(sent));
+        if (std::get<0>(sent))
+            co_return std::get<0>(sent);
+        byte_vector message(4096); // more than was asked for: some servers do not mind the limit
+        for (;;) {
+            const auto got = co_await socket.async_receive(boost::asio::buffer(message), as_results);
+            throw_if_aborted(std::get<0>(got));
+            if (std::get<0>(got))
+                co_return std::get<0>(got);
+            const std::size_t size = std::get<1>(got);
+            if (size < 12)
+                continue; // not even a header
+            result<answer> found = decode_response(byte_view(message).first(size), id, name, type);
+            if (found || found.error() != errc::other_message)
+                co_return found;
+        }
+    }
+
+    // RFC 1035 4.2.2: each message behind its length in two bytes.
+    [[nodiscard]] boost::asio::awaitable<result<answer>> ask_tcp(endpoint server, byte_vector query, std::uint16_t id,
+                                                                 std::string name, record_type type)
+    {
+        tcp::socket socket(executor_);
+        const tcp::endpoint there(server.address(), server.port());
+        const auto connected = co_await socket.async_connect(there, as_results);
+        throw_if_aborted(std::get<0>(connected));
+        if (std::get<0>(connected))
+            co_return std::get<0>(connected);
+        byte_vector message;
+        writer(message).vector16([&] { message.insert(message.end(), query.begin(), query.end()); });
+        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(message), as_results);
+        throw_if_aborted(std::get<0>(sent));
+        if (std::get<0>(sent))
+            co_return std::get<0>(sent);
+        message.resize(2);
+        for (const bool is_length : {true, false}) {
+            const auto got = co_await boost::asio::async_read(socket, boost::asio::buffer(message), as_results);
+            throw_if_aborted(std::get<0>(got));
+            if (std::get<0>(got))
+                co_return std::get<0>(got);
+            if (is_length)
+                message.resize(reader(message).u16());
+        }
+        co_return decode_response(message, id, name, type);
+    }
+
+    boost::asio::any_io_executor executor_;
+    std::vector<endpoint> servers_;
+    resolver_options options_;
+};
+
+}
+
+#endif
+// ---- alos/http/client.hpp ----
+// The client that asks other servers (RFC 9110, RFC 9112): HTTP/1.1, over TLS for https, through proxies if need be,
+// over connections that are kept for a while.
+#ifndef ALOS_HTTP_CLIENT_HPP
+#define ALOS_HTTP_CLIENT_HPP
+
+// ---- alos/http/connect.hpp ----
+// A TCP connection to whichever address of a host answers first (RFC 8305, simplified): one is tried after the other,
+// the next as soon as one fails or lets wait for a quarter of a second.
+#ifndef ALOS_HTTP_CONNECT_HPP
+#define ALOS_HTTP_CONNECT_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::http {
+
+inline constexpr std::chrono::milliseconds connection_attempt_delay{250}; // RFC 8305 5
+inline constexpr std::size_t max_connection_attempts = 16;
+
+namespace detail {
+
+// "192.0.2.1:443", "[2001:db8::1]:443".
+inline std::string to_text(const boost::asio::ip::tcp::endpoint& there)
+{
+    const std::string address = there.address().to_string();
+    return (there.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(there.port());
+}
+
+// RFC 8305 4: the families take turns, IPv6 first.
+inline std::vector<boost::asio::ip::tcp::endpoint> in_turns(const std::vector<boost::asio::ip::address>& addresses,
+                                                            std::uint16_t port)
+{
+    std::vector<boost::asio::ip::tcp::endpoint> turns;
+    std::deque<boost::asio::ip::address> six;
+    std::deque<boost::asio::ip::address> four;
+    for (const auto& each : addresses)
+        (each.is_v6() ? six : four).push_back(each);
+    while ((!six.empty() || !four.empty()) && turns.size() < max_connection_attempts) {
+        for (auto* family : {&six, &four}) {
+            if (family->empty())
+                continue;
+            turns.emplace_back(family->front(), port);
+            family->pop_front();
+        }
+    }
+    return turns;
+}
+
+// The attempts; kept alive by the handlers of those under way.
+class connection_race : public std::enable_shared_from_this<connection_race> {
+public:
+    using tcp = boost::asio::ip::tcp;
+
+    connection_race(boost::asio::any_io_executor executor, std::vector<tcp::endpoint> endpoints)
+        : end(executor, boost::asio::steady_timer::time_point::max()), endpoints_(std::move(endpoints)),
+          delay_(executor), errors_(endpoints_.size())
+    {
+        for (std::size_t i = 0; i < endpoints_.size(); ++i)
+            sockets_.emplace_back(executor);
+    }
+
+    void start()
+    {
+        if (endpoints_.empty())
+            stop();
+        else
+            start_next();
+    }
+
+    void stop()
+    {
+        over_ = true;
+        delay_.cancel();
+        end.expires_at(boost::asio::steady_timer::time_point::min());
+        for (std::size_t i = 0; i < sockets_.size(); ++i) {
+            error_code ignored; // closed all the same
+            if (winner != i)
+                sockets_[i].close(ignored);
+        }
+    }
+
+    [[nodiscard]] tcp::socket take_winner() { return std::move(sockets_[*winner]); }
+    [[nodiscard]] const tcp::endpoint& winning_endpoint() const { return endpoints_[*winner]; }
+
+    // Why nobody won.
+    [[nodiscard]] failure why() const
+    {
+        failure all{make_error_code(boost::asio::error::host_not_found), "there is no address"};
+        for (std::size_t i = 0; i < errors_.size(); ++i) {
+            all.code = errors_[i];
+            all.what = (i == 0 ? "" : all.what + "; ") + to_text(endpoints_[i]) + ": " + errors_[i].message();
+        }
+        return all;
+    }
+
+    boost::asio::steady_timer end; // has come, once it is decided
+    std::optional<std::size_t> winner;
+
+private:
+    void start_next()
+    {
+        const std::size_t i = started_++;
+        sockets_[i].async_connect(endpoints_[i], [self = shared_from_this(), i](error_code ec) { self->ended(i, ec); });
+        if (started_ == endpoints_.size())
+            return;
+        delay_.expires_after(connection_attempt_delay);
+        delay_.async_wait([self = shared_from_this(), i](error_code ec) {
+            if (!ec && !self->over_ && self->started_ == i + 1)
+                self->start_next();
+        });
+    }
+
+    void ended(std::size_t i, error_code ec)
+    {
+        if (over_)
+            return;
+        errors_[i] = ec;
+        if (!ec) {
+            winner = i;
+            stop();
+        } else if (++failed_ == endpoints_.size()) {
+            stop();
+        } else if (started_ == i + 1) {
+            start_next();
+        }
+    }
+
+    std::vector<tcp::endpoint> endpoints_;
+    std::vector<tcp::socket> sockets_;
+    boost::asio::steady_timer delay_;
+    std::vector<error_code> errors_;
+    std::size_t started_ = 0;
+    std::size_t failed_ = 0;
+    bool over_ = false;
+};
+
+}
+
+// The first connection that comes about; a failure names every address and its error. IPv6 goes first. Addresses
+// beyond max_connection_attempts are not tried.
+[[nodiscard]] inline boost::asio::awaitable<outcome<boost::asio::ip::tcp::socket>>
+connect(boost::asio::any_io_executor executor, std::vector<boost::asio::ip::address> addresses, std::uint16_t port)
+{
+    const auto race = std::make_shared<detail::connection_race>(executor, detail::in_turns(addresses, port));
+    // It ends with this coroutine, however that ends.
+    const std::shared_ptr<void> stopper(nullptr, [race](void*) { race->stop(); });
+    race->start();
+    static_cast<void>(co_await race->end.async_wait(as_results));
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none)
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
+    if (!race->winner)
+        co_return race->why();
+    co_return race->take_winner();
+}
+
+}
+
+#endif
+// ---- alos/http/proxy.hpp ----
+// Which proxy a request goes through, as the usual environment variables say.
+#ifndef ALOS_HTTP_PROXY_HPP
+#define ALOS_HTTP_PROXY_HPP
+
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace alos::inline v0::http {
+
+// Proxies speak HTTP without TLS: "http://proxy.example:3128", or "proxy.example:3128".
+struct proxies {
+    std::string http{};   // for http URLs; empty: none
+    std::string https{};  // for https URLs
+    std::string except{}; // hosts that are asked directly: "example.com, .example.org, 192.0.2.0/24, host:8080", or "*"
+};
+
+// http_proxy, https_proxy and no_proxy. Not HTTP_PROXY, which whoever sends a field "Proxy" sets in a CGI program.
+[[nodiscard]] inline proxies proxies_of_environment()
+{
+    const auto first = [](std::initializer_list<const char*> names) -> std::string {
+        for (const char* name : names) {
+            const char* value = std::getenv(name);
+            if (value != nullptr && *value != '\0')
+                return value;
+        }
+        return {};
+    };
+    return {first({"http_proxy"}), first({"https_proxy", "HTTPS_PROXY"}), first({"no_proxy", "NO_PROXY"})};
+}
+
+namespace detail {
+
+// Whether one entry of `except` means this host; `address` is nothing for a name.
+inline bool is_excepted(std::string_view entry, const url& target,
+                        const std::optional<boost::asio::ip::address>& address)
+{
+    error_code ec;
+    if (entry == "*")
+        return true;
+    if (address && entry.find('/') != std::string_view::npos) {
+        if (address->is_v4()) {
+            const auto network = boost::asio::ip::make_network_v4(entry, ec);
+            const auto prefix = network.prefix_length();
+            return !ec && boost::asio::ip::make_network_v4(address->to_v4(), prefix).network() == network.network();
+        }
+        const auto network = boost::asio::ip::make_network_v6(entry, ec);
+        const auto prefix = network.prefix_length();
+        return !ec && boost::asio::ip::make_network_v6(address->to_v6(), prefix).network() == network.network();
+    }
+    if (address) {
+        const auto same = boost::asio::ip::make_address(entry, ec);
+        if (!ec)
+            return same == *address;
+    }
+    if (const std::size_t colon = entry.find(':'); colon != std::string_view::npos) {
+        if (entry.substr(colon + 1) != std::to_string(target.port))
+            return false;
+        entry = entry.substr(0, colon);
+    }
+    if (entry.starts_with("*."))
+        entry.remove_prefix(1);
+    if (entry.starts_with('.'))
+        entry.remove_prefix(1);
+    const std::string_view host = target.host;
+    if (entry.empty() || entry.size() > host.size())
+        return false;
+    const std::string_view end = host.substr(host.size() - entry.size());
+    return equal_ignoring_case(end, entry)
+           && (end.size() == host.size() || (!address && host[host.size() - end.size() - 1] == '.'));
+}
+
+}
+
+// The proxy for `target`, or nothing when it is asked directly, as this machine itself always is. A failure: the
+// setting makes no sense.
+[[nodiscard]] inline outcome<std::optional<url>> proxy_for(const proxies& settings, const url& target)
+{
+    const std::string& chosen = target.is_secure() ? settings.https : settings.http;
+    if (chosen.empty())
+        return std::optional<url>();
+    error_code ec;
+    const auto parsed = boost::asio::ip::make_address(target.host, ec);
+    std::optional<boost::asio::ip::address> address;
+    if (!ec)
+        address = parsed;
+    if (target.host == "localhost" || (address && address->is_loopback()))
+        return std::optional<url>();
+    std::string_view rest = settings.except;
+    while (!rest.empty()) {
+        const std::size_t start = std::min(rest.find_first_not_of(", \t"), rest.size());
+        rest.remove_prefix(start);
+        const std::string_view entry = rest.substr(0, rest.find_first_of(", \t"));
+        rest.remove_prefix(entry.size());
+        if (detail::is_excepted(entry, target, address))
+            return std::optional<url>();
+    }
+    const bool has_scheme = chosen.find("://") != std::string::npos;
+    auto proxy = parse_url(has_scheme ? chosen : "http://" + chosen);
+    const std::string variable = target.is_secure() ? "https_proxy" : "http_proxy";
+    if (!proxy)
+        return failure{alos::errc::bad_configuration, "the proxy in " + variable + ": " + proxy.error().what};
+    if (proxy->is_secure())
+        return failure{alos::errc::bad_configuration,
+                       "the proxy in " + variable + " is to be asked by TLS, which is not supported; write it like "
+                                                    "http://proxy.example:3128"};
+    return std::optional<url>(std::move(*proxy));
+}
+
+}
+
+#endif
+// ---- alos/tls_client/botan.hpp ----
+// The TLS client that asks other servers: Botan's, TLS 1.2 and 1.3, behind the interface of an engine, and whom it
+// believes: trust anchors (RFC 5280 6.1) and the server's name in its certificate (RFC 9525).
+#ifndef ALOS_TLS_CLIENT_BOTAN_HPP
+#define ALOS_TLS_CLIENT_BOTAN_HPP
+
+
+#include <botan/certstor.h>
+#include <botan/certstor_flatfile.h>
+#include <botan/certstor_system.h>
+#include <botan/credentials_manager.h>
+#include <botan/data_src.h>
+#include <botan/system_rng.h>
+#include <botan/tls_alert.h>
+#include <botan/tls_callbacks.h>
+#include <botan/tls_client.h>
+#include <botan/tls_exceptn.h>
+#include <botan/tls_policy.h>
+#include <botan/tls_server_info.h>
+#include <botan/tls_session_manager_noop.h>
+#include <botan/x509cert.h>
+#include <botan/x509path.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::tls_client {
+
+enum class errc {
+    untrusted = 1, // no trust anchor stands behind the server's certificate
+    expired,
+    not_yet_valid,
+    wrong_name,      // the certificate is for other names
+    bad_certificate, // it breaks another rule of RFC 5280
+    protocol,        // the server broke the protocol, or the two sides have nothing in common
+};
+
+class error_category final : public boost::system::error_category {
+public:
+    constexpr error_category() noexcept : boost::system::error_category(0x2f96d3c8b14ae075u) {}
+    const char* name() const noexcept override { return "alos.tls_client"; }
+    std::string message(int code) const override
+    {
+        switch (static_cast<errc>(code)) {
+        case errc::untrusted: return "no trusted authority issued the server's certificate";
+        case errc::expired: return "the server's certificate has expired";
+        case errc::not_yet_valid: return "the server's certificate is not valid yet";
+        case errc::wrong_name: return "the server's certificate is for another name";
+        case errc::bad_certificate: return "the server's certificate is not acceptable";
+        case errc::protocol: return "the TLS handshake failed";
+        }
+        return "unknown error";
+    }
+};
+
+inline const error_category& tls_client_category() noexcept
+{
+    static constexpr error_category category;
+    return category;
+}
+
+inline error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), tls_client_category()}; }
+
+}
+
+namespace boost::system {
+template <>
+struct is_error_code_enum<alos::tls_client::errc> : std::true_type {};
+}
+
+namespace alos::inline v0::tls_client {
+
+// Certificates of authorities that are believed. Immutable, and shared by engines of all threads.
+class trust_anchors {
+public:
+    explicit trust_anchors(std::vector<std::shared_ptr<Botan::Certificate_Store>> stores) : stores_(std::move(stores))
+    {
+    }
+
+    [[nodiscard]] std::vector<Botan::Certificate_Store*> stores() const
+    {
+        std::vector<Botan::Certificate_Store*> pointers;
+        for (const auto& each : stores_)
+            pointers.push_back(each.get());
+        return pointers;
+    }
+
+private:
+    std::vector<std::shared_ptr<Botan::Certificate_Store>> stores_;
+};
+
+using trust_anchors_ptr = std::shared_ptr<const trust_anchors>;
+
+namespace detail {
+
+inline outcome<std::shared_ptr<Botan::Certificate_Store>> read_system_store()
+{
+    std::string why;
+    // Debian, Fedora, SUSE, Alpine.
+    for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                             "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+        try {
+            if (::access(path, R_OK) == 0)
+                return std::make_shared<Botan::Flatfile_Certificate_Store>(path, true);
+        } catch (const std::exception& thrown) {
+            why = std::string(path) + ": " + thrown.what();
+        }
+    }
+    try {
+        return std::make_shared<Botan::System_Certificate_Store>();
+    } catch (const std::exception& thrown) {
+        if (why.empty())
+            why = thrown.what();
+    }
+    return failure{alos::errc::bad_configuration,
+                   "the system's certificates of authorities cannot be read (" + why
+                       + "); install the package ca-certificates, or name the authorities yourself"};
+}
+
+// Read once, when first needed.
+inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
+{
+    static const outcome<std::shared_ptr<Botan::Certificate_Store>> store = read_system_store();
+    return store;
+}
+
+}
+
+// The certificates in `roots_pem`, at most max_pem_blocks, and, if `system_roots`, those of the operating system. Reads
+// files, once per process; call it where that may take a moment.
+[[nodiscard]] inline outcome<trust_anchors_ptr> load_trust_anchors(std::string_view roots_pem, bool system_roots)
+{
+    std::vector<std::shared_ptr<Botan::Certificate_Store>> stores;
+    if (!roots_pem.empty()) {
+        const auto blocks = parse_pem(roots_pem);
+        if (!blocks)
+            return failure{blocks.error().code, "the authorities to trust: " + blocks.error().what};
+        auto store = std::make_shared<Botan::Certificate_Store_In_Memory>();
+        for (const pem_block& block : *blocks) {
+            const auto der = decode_pem(block);
+            try {
+                if (block.label != "CERTIFICATE" || !der)
+                    throw std::invalid_argument("block of another kind");
+                store->add_certificate(Botan::X509_Certificate(der->data(), der->size()));
+            } catch (const std::exception&) {
+                return failure{alos::errc::bad_certificate,
+                               "the authorities to trust: a block in their PEM text is no certificate; give "
+                               "certificates only"};
+            }
+        }
+        stores.push_back(std::move(store));
+    }
+    if (system_roots) {
+        const auto& store = detail::system_store();
+        if (!store)
+            return store.error();
+        stores.push_back(*store);
+    }
+    return std::make_shared<const trust_anchors>(std::move(stores));
+}
+
+// RFC 9525 6: whether the certificate is for this host name or IP address, by its subjectAltName alone. A wildcard is
+// the whole first label.
+[[nodiscard]] inline bool is_for(const certificate& leaf, std::string_view server_name)
+{
+    if (const cert::ip_address address(server_name); !address.empty()) {
+        return std::ranges::any_of(leaf.addresses, [&](byte_view each) {
+            return equal(cert::ip_address(each).bytes(), address.bytes());
+        });
+    }
+    const cert::host_name wanted(server_name);
+    return !wanted.empty() && std::ranges::any_of(leaf.dns_names, [&](std::string_view each) {
+        if (!each.starts_with("*."))
+            return cert::host_name(each).text() == wanted.text();
+        const cert::host_name parent(each.substr(2));
+        return !parent.empty() && parent.text() == cert::parent_of(wanted.text());
+    });
+}
+
+struct options {
+    std::string server_name{};             // a host name, which is sent (RFC 6066 3), or an IP address, which is not
+    std::vector<std::string> alpn{};       // offered, best first (RFC 7301)
+    trust_anchors_ptr authorities{};       // null: nobody
+    system_time now{};                     // certificates are judged by it
+    bool verify = true;                    // false: any certificate will do; only to look at it
+};
+
+namespace detail {
+
+class policy final : public Botan::TLS::Policy {
+public:
+    bool allow_tls12() const override { return true; }
+    bool allow_tls13() const override { return true; }
+    bool allow_dtls12() const override { return false; }
+    std::vector<std::string> allowed_ciphers() const override
+    {
+        return {"AES-256/GCM", "AES-128/GCM", "ChaCha20Poly1305"};
+    }
+    std::vector<std::string> allowed_key_exchange_methods() const override { return {"ECDH"}; }
+    bool allow_server_initiated_renegotiation() const override { return false; }
+    bool require_cert_revocation_info() const override { return false; }
+    bool support_cert_status_message() const override { return false; }
+    std::size_t maximum_certificate_chain_size() const override { return 64 * 1024; }
+};
+
+// What Botan calls, and what it left there.
+class callbacks final : public Botan::TLS::Callbacks {
+public:
+    explicit callbacks(options given) : settings(std::move(given)) {}
+
+    void tls_emit_data(std::span<const std::uint8_t> data) override { queued.append(data); }
+    void tls_record_received(std::uint64_t, std::span<const std::uint8_t> data) override { received.append(data); }
+    void tls_session_activated() override { connected = true; }
+
+    void tls_alert(Botan::TLS::Alert alert) override
+    {
+        const auto description = static_cast<tls13::alert>(alert.type());
+        if (!error && (alert.is_fatal() || description == tls13::alert::close_notify))
+            error = description;
+    }
+
+    bool tls_peer_closed_connection() override
+    {
+        if (!error)
+            error = tls13::alert::close_notify;
+        return false;
+    }
+
+    void tls_verify_cert_chain(const std::vector<Botan::X509_Certificate>& chain,
+                               const std::vector<std::optional<Botan::OCSP::Response>>&,
+                               const std::vector<Botan::Certificate_Store*>&, Botan::Usage_Type usage, std::string_view,
+                               const Botan::TLS::Policy& policy) override
+    {
+        if (chain.empty())
+            refuse(errc::bad_certificate, "it showed none", Botan::TLS::AlertType::BadCertificate);
+        leaf = chain.front().BER_encode();
+        if (!settings.verify)
+            return;
+        if (!settings.authorities)
+            refuse(errc::untrusted, "no authority is trusted", Botan::TLS::AlertType::UnknownCA);
+        const Botan::Path_Validation_Restrictions restrictions(false, policy.minimum_signature_strength());
+        const auto path = Botan::x509_path_validate(chain, restrictions, settings.authorities->stores(), "", usage,
+                                                    settings.now);
+        if (!path.successful_validation())
+            refuse(path.result(), path.result_string(), chain.front());
+        const auto parsed = parse_certificate(leaf);
+        if (!parsed)
+            refuse(errc::bad_certificate, parsed.error().message(), Botan::TLS::AlertType::BadCertificate);
+        if (!is_for(*parsed, settings.server_name))
+            refuse(errc::wrong_name, names_in(*parsed), Botan::TLS::AlertType::BadCertificate);
+    }
+
+    const options settings;
+    buffer received; // plaintext
+    buffer queued;   // to be sent
+    byte_vector leaf;
+    error_code error;
+    std::string detail; // more about the error
+    bool connected = false;
+
+private:
+    [[noreturn]] void refuse(errc code, std::string text, Botan::TLS::AlertType alert)
+    {
+        error = code;
+        detail = std::move(text);
+        throw Botan::TLS::TLS_Exception(alert, detail);
+    }
+
+    [[noreturn]] void refuse(Botan::Certificate_Status_Code status, std::string text,
+                             const Botan::X509_Certificate& first)
+    {
+        using Botan::TLS::AlertType;
+        using code = Botan::Certificate_Status_Code;
+        if (status == code::CERT_HAS_EXPIRED)
+            refuse(errc::expired, text + ": on " + first.not_after().readable_string(), AlertType::CertificateExpired);
+        if (status == code::CERT_NOT_YET_VALID)
+            refuse(errc::not_yet_valid, text + ": before " + first.not_before().readable_string(),
+                   AlertType::CertificateExpired);
+        if (status >= code::CERT_ISSUER_NOT_FOUND && status < code::POLICY_ERROR)
+            refuse(errc::untrusted, text + ": issued by " + first.issuer_dn().to_string(), AlertType::UnknownCA);
+        refuse(errc::bad_certificate, text, AlertType::BadCertificate);
+    }
+
+    static std::string names_in(const certificate& leaf)
+    {
+        std::string names;
+        for (const std::string_view each : leaf.dns_names)
+            names += (names.empty() ? "" : ", ") + std::string(each.substr(0, cert::max_name_size));
+        for (const byte_view each : leaf.addresses)
+            names += (names.empty() ? "" : ", ") + cert::ip_address(each).text();
+        constexpr std::size_t most = 300;
+        if (names.size() > most)
+            names = names.substr(0, most) + "...";
+        return "it is for " + (names.empty() ? "no name at all" : names);
+    }
+};
+
+}
+
+// A tls13::engine that starts by itself: its ClientHello is in the output from the beginning.
+class engine {
+public:
+    explicit engine(options settings) : calls_(std::make_shared<detail::callbacks>(std::move(settings)))
+    {
+        guard([this] {
+            const std::string& name = calls_->settings.server_name;
+            const bool is_name = cert::ip_address(name).empty();
+            client_ = std::make_unique<Botan::TLS::Client>(
+                calls_, std::make_shared<Botan::TLS::Session_Manager_Noop>(),
+                std::make_shared<Botan::Credentials_Manager>(), std::make_shared<detail::policy>(),
+                std::make_shared<Botan::System_RNG>(), Botan::TLS::Server_Information(is_name ? name : std::string()),
+                Botan::TLS::Protocol_Version::TLS_V13, calls_->settings.alpn);
+        });
+    }
+
+    [[nodiscard]] byte_span prepare(std::size_t wanted) { return input_.prepare(wanted); }
+    void commit(std::size_t size) noexcept { input_.commit(size); }
+    void end_of_input() noexcept { ended_ = true; }
+
+    [[nodiscard]] byte_view plaintext()
+    {
+        if (calls_->received.empty() && wants() == tls13::want::input) {
+            if (!input_.empty()) {
+                guard([this] { client_->from_peer(std::as_const(input_).data()); });
+                input_.consume(input_.size());
+            }
+            if (ended_ && calls_->received.empty() && !calls_->error)
+                calls_->error = alos::errc::truncated;
+        }
+        return std::as_const(calls_->received).data();
+    }
+
+    void consume(std::size_t size) noexcept { calls_->received.consume(size); }
+
+    [[nodiscard]] std::size_t write(byte_view data)
+    {
+        const std::size_t waiting = output_size();
+        if (!is_connected() || closed_ || is_failed() || waiting >= most_waiting)
+            return 0;
+        const byte_view taken = data.first(std::min(data.size(), most_waiting - waiting));
+        guard([&] { client_->to_peer(taken); });
+        return is_failed() ? 0 : taken.size();
+    }
+
+    [[nodiscard]] bool has_output() const noexcept { return output_size() > 0; }
+    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + calls_->queued.size(); }
+
+    // Two buffers: what is being sent does not move while more is written.
+    [[nodiscard]] byte_view output() noexcept
+    {
+        if (sending_.empty())
+            sending_.swap(calls_->queued);
+        return std::as_const(sending_).data();
+    }
+
+    void consume_output(std::size_t size) noexcept { sending_.consume(size); }
+
+    // What was decrypted before the end is read first.
+    [[nodiscard]] tls13::want wants() const noexcept
+    {
+        return calls_->error ? tls13::want::nothing : tls13::want::input;
+    }
+
+    // Why reading is over: the alert that came, what this side found (tls_client::errc, explained by explanation()), or
+    // alos::errc::truncated.
+    [[nodiscard]] error_code error() const noexcept { return calls_->error; }
+
+    // What is known about the error beyond its message; may be empty.
+    [[nodiscard]] const std::string& explanation() const noexcept { return calls_->detail; }
+
+    [[nodiscard]] bool is_connected() const noexcept { return calls_->connected; }
+    [[nodiscard]] bool is_failed() const noexcept
+    {
+        const error_code& ec = calls_->error;
+        return ec && ec != tls13::alert::close_notify && ec != alos::errc::truncated;
+    }
+
+    // The server's own certificate in DER, as soon as it was seen; empty before.
+    [[nodiscard]] byte_view leaf() const noexcept { return calls_->leaf; }
+
+    // The protocol that the server chose (RFC 7301); empty if none.
+    [[nodiscard]] std::string application_protocol() const
+    {
+        return is_connected() ? client_->application_protocol() : std::string();
+    }
+
+    void close()
+    {
+        if (std::exchange(closed_, true) || is_failed())
+            return;
+        guard([this] {
+            if (!client_->is_closed_for_writing())
+                client_->close();
+        });
+    }
+
+    std::size_t discard_input() noexcept
+    {
+        const std::size_t size = input_.size();
+        input_.consume(size);
+        return size;
+    }
+
+    void release() noexcept
+    {
+        for (buffer* each : {&input_, &sending_, &calls_->queued, &calls_->received}) {
+            if (each->empty())
+                each->release();
+        }
+    }
+
+    void pause() const noexcept {}
+
+private:
+    static constexpr std::size_t most_waiting = 256 * 1024;
+
+    // Botan has queued the alert when it throws.
+    template <class Work>
+    void guard(Work work)
+    {
+        try {
+            work();
+            return;
+        } catch (const std::bad_alloc&) {
+            throw;
+        } catch (const std::exception& thrown) {
+            if (!calls_->error)
+                calls_->detail = thrown.what();
+        }
+        if (!calls_->error)
+            calls_->error = errc::protocol;
+    }
+
+    std::shared_ptr<detail::callbacks> calls_;
+    std::unique_ptr<Botan::TLS::Client> client_; // null when Botan refused the options
+    buffer input_;
+    buffer sending_;
+    bool ended_ = false;
+    bool closed_ = false;
+};
+
+static_assert(tls13::engine<engine>);
+
+}
+
+#endif
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::http {
+
+struct client_options {
+    // The addresses of a host name. Empty: those that the system's name servers and hosts file say.
+    std::function<boost::asio::awaitable<outcome<dns::addresses>>(std::string host)> resolve{};
+    proxies via = proxies_of_environment();
+    std::function<system_time()> now = [] { return std::chrono::system_clock::now(); }; // judges certificates
+    std::size_t max_header = 64 * 1024; // bytes of an answer's header section
+    std::size_t max_idle = 8;           // connections that are kept
+    std::chrono::seconds idle_time{60}; // how long; they are looked through whenever a request is made
+};
+
+namespace detail {
+
+// Where a request is, for the sentence about its failure.
+struct client_progress {
+    std::string phase;  // "resolve", "connect", "handshake", "answer"
+    std::string origin; // without the target, in which there may be secrets
+    std::string address;
+
+    [[nodiscard]] failure fail(error_code code, const std::string& what) const
+    {
+        const std::string through = address.empty() ? "" : " (" + address + ")";
+        return {code, origin + through + ": " + phase + ": " + what};
+    }
+};
+
+struct client_connection {
+    using socket = boost::asio::ip::tcp::socket;
+
+    std::unique_ptr<tls13::stream<socket, plain_engine>> plain{}; // one of the two
+    std::unique_ptr<tls13::stream<socket, tls_client::engine>> secure{};
+    std::string origin{};
+    std::shared_ptr<const trust> authorities{};
+    std::string address{};
+    std::chrono::steady_clock::time_point idle_since{};
+    bool was_used = false;
+    bool has_answered = false; // a byte of the answer came
+};
+
+// Whether a kept connection is still there: open, with nothing to be read.
+template <class Stream>
+bool is_quiet(Stream& stream)
+{
+    for (int tickets = 0; tickets < 4; ++tickets) {
+        const error_code ec = stream.try_fill();
+        const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
+        if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
+            return false;
+        if (nothing)
+            return true;
+    }
+    return false;
+}
+
+inline bool is_set_by_client(std::string_view name)
+{
+    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding"}) {
+        if (equal_ignoring_case(name, each))
+            return true;
+    }
+    return false;
+}
+
+inline bool is_redirect(unsigned status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+}
+
+// Used on one thread; outlives its fetches.
+class client {
+public:
+    explicit client(boost::asio::any_io_executor executor, client_options options = {})
+        : executor_(std::move(executor)), options_(std::move(options))
+    {
+        if (!options_.resolve)
+            use_system_resolver();
+    }
+
+    // The answer, whatever its status. A failure names the phase, the server and the cure, never the target: there may
+    // be secrets in it. Cancelled, it ends with boost::asio::error::operation_aborted thrown.
+    [[nodiscard]] boost::asio::awaitable<outcome<outbound_response>> fetch(outbound_request request)
+    {
+        detail::client_progress progress;
+        const auto limit = request.timeout;
+        auto work = follow(std::move(request), progress);
+        auto ended = co_await within(limit, std::move(work));
+        if (!ended)
+            co_return progress.fail(alos::errc::timed_out, "not done within " + std::to_string(limit.count())
+                                                         + " ms; check the network and whether the server works, or "
+                                                           "allow more time");
+        co_return std::move(*ended);
+    }
+
+    // Closes the connections that are kept.
+    void close_idle() noexcept { idle_.clear(); }
+    [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
+
+private:
+    template <class T>
+    using awaitable = boost::asio::awaitable<T>;
+    using tcp = boost::asio::ip::tcp;
+    using connection = detail::client_connection;
+    using progress_type = detail::client_progress;
+
+    void use_system_resolver()
+    {
+        dns::resolver_options settings;
+        settings.hosts = dns::system_hosts();
+        const auto asker = std::make_shared<dns::resolver>(executor_, dns::system_servers(), std::move(settings));
+        options_.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
+    }
+
+    // RFC 9110 15.4: the answer at the end of its redirections.
+    awaitable<outcome<outbound_response>> follow(outbound_request request, progress_type& progress)
+    {
+        progress.phase = "request";
+        auto target = parse_url(request.url);
+        if (!target)
+            co_return progress.fail(target.error().code, target.error().what);
+        progress.origin = target->origin();
+        if (const auto checked = check(request); !checked)
+            co_return progress.fail(checked.error().code, checked.error().what);
+        const bool may_follow = request.max_redirects > 0 && (request.method == "GET" || request.method == "HEAD");
+        for (unsigned redirects = 0;; ++redirects) {
+            outcome<outbound_response> answered = co_await ask(request, *target, progress);
+            if (!answered)
+                co_return std::move(answered);
+            answered->url = target->text();
+            const std::string location(answered->field("Location"));
+            if (!may_follow || !detail::is_redirect(answered->status) || location.empty())
+                co_return std::move(answered);
+            if (redirects == request.max_redirects)
+                co_return progress.fail(make_error_code(boost::system::errc::too_many_links),
+                                        "more than " + std::to_string(redirects)
+                                            + " redirections; ask for the final address");
+            auto next = resolve_reference(*target, location);
+            if (!next)
+                co_return progress.fail(next.error().code, "a redirection to " + next.error().what);
+            if (target->is_secure() && !next->is_secure())
+                co_return progress.fail(make_error_code(boost::system::errc::permission_denied),
+                                        "a redirection from https to " + next->origin() + ", which is not followed");
+            // What proves who asks is for whom it was meant.
+            if (next->origin() != target->origin())
+                std::erase_if(request.fields, [](const auto& one) {
+                    return equal_ignoring_case(one.first, "Authorization") || equal_ignoring_case(one.first, "Cookie");
+                });
+            *target = std::move(*next);
+            progress.origin = target->origin();
+            progress.address.clear();
+        }
+    }
+
+    [[nodiscard]] static outcome<> check(const outbound_request& request)
+    {
+        const error_code invalid = make_error_code(boost::system::errc::invalid_argument);
+        if (!is_token(request.method) || request.method == "CONNECT")
+            return failure{invalid, "the method is no word of HTTP, or CONNECT"};
+        for (const auto& [name, value] : request.fields) {
+            if (!is_token(name))
+                return failure{invalid, "a field's name that cannot be sent; it is made of letters, digits and '-'"};
+            if (!is_field_value(value))
+                return failure{invalid, "the field " + name + " has a line end or a control character in its value"};
+        }
+        return {};
+    }
+
+    awaitable<outcome<outbound_response>> ask(const outbound_request& request, const url& target,
+                                              progress_type& progress)
+    {
+        const auto via = proxy_for(options_.via, target);
+        if (!via)
+            co_return progress.fail(via.error().code, via.error().what);
+        const bool is_forwarded = via->has_value() && !target.is_secure();
+        const std::string message = message_of(request, target, is_forwarded);
+        if (auto kept = take_idle(target, request.authorities)) {
+            auto answered = co_await exchange(*kept, request, message, progress);
+            // RFC 9112 9.3.1: it may have been closed just when the request was sent; nothing was answered to it.
+            if (answered || kept->has_answered) {
+                keep_if(std::move(kept), answered.has_value());
+                co_return std::move(answered);
+            }
+        }
+        auto opened = co_await open(target, *via, request.authorities, progress);
+        if (!opened)
+            co_return opened.error();
+        auto answered = co_await exchange(**opened, request, message, progress);
+        keep_if(std::move(*opened), answered.has_value());
+        co_return std::move(answered);
+    }
+
+    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5
+    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target, bool is_forwarded)
+    {
+        std::string message = request.method + " " + (is_forwarded ? target.text() : target.target) + " HTTP/1.1\r\n";
+        message += "Host: " + target.authority() + "\r\n";
+        message += "User-Agent: " + user_agent() + "\r\n";
+        const bool is_plain = request.method == "GET" || request.method == "HEAD" || request.method == "DELETE";
+        if (!is_plain || !request.body.empty())
+            message += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+        for (const auto& [name, value] : request.fields) {
+            if (!detail::is_set_by_client(name))
+                message += name + ": " + value + "\r\n";
+        }
+        return message + "\r\n" + request.body;
+    }
+
+    [[nodiscard]] static std::string user_agent()
+    {
+        return "alos/" + std::to_string(ALOS_VERSION_MAJOR) + "." + std::to_string(ALOS_VERSION_MINOR) + "."
+               + std::to_string(ALOS_VERSION_PATCH);
+    }
+
+    // --- connections ---
+
+    std::unique_ptr<connection> take_idle(const url& target, const std::shared_ptr<const trust>& authorities)
+    {
+        const auto oldest = std::chrono::steady_clock::now() - options_.idle_time;
+        idle_.remove_if([&](const auto& each) { return each->idle_since < oldest; });
+        const std::string origin = target.origin();
+        for (auto each = idle_.begin(); each != idle_.end();) {
+            if ((*each)->origin != origin || (*each)->authorities != authorities) {
+                ++each;
+                continue;
+            }
+            std::unique_ptr<connection> found = std::move(*each);
+            each = idle_.erase(each);
+            if (found->secure ? detail::is_quiet(*found->secure) : detail::is_quiet(*found->plain)) {
+                found->has_answered = false;
+                return found;
+            }
+        }
+        return nullptr;
+    }
+
+    void keep_if(std::unique_ptr<connection> one, bool is_fine)
+    {
+        if (!is_fine || !one->was_used || options_.max_idle == 0)
+            return;
+        one->idle_since = std::chrono::steady_clock::now();
+        if (idle_.size() >= options_.max_idle)
+            idle_.pop_back();
+        idle_.push_front(std::move(one));
+    }
+
+    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<url>& proxy,
+                                                         std::shared_ptr<const trust> authorities,
+                                                         progress_type& progress)
+    {
+        const url& first = proxy ? *proxy : target;
+        const std::string whom = proxy ? "the proxy " + proxy->host : target.host;
+        progress.phase = "resolve";
+        progress.address = whom;
+        dns::addresses addresses;
+        error_code no_literal;
+        addresses.push_back(boost::asio::ip::make_address(first.host, no_literal));
+        if (no_literal) {
+            auto resolved = co_await options_.resolve(first.host);
+            if (!resolved)
+                co_return progress.fail(resolved.error().code, resolved.error().what);
+            addresses = std::move(*resolved);
+        }
+        progress.phase = "connect";
+        auto connected = co_await connect(executor_, std::move(addresses), first.port);
+        if (!connected)
+            co_return progress.fail(connected.error().code,
+                                    connected.error().what + "; check that " + whom
+                                        + " runs and that no firewall is in the way");
+        auto one = std::make_unique<connection>();
+        one->origin = target.origin();
+        one->authorities = authorities;
+        error_code gone;
+        const auto there = connected->remote_endpoint(gone);
+        one->address = (proxy ? "by the proxy " : "") + detail::to_text(there);
+        progress.address = one->address;
+        connected->set_option(tcp::no_delay(true), gone);
+        if (!target.is_secure()) {
+            one->plain = std::make_unique<tls13::stream<tcp::socket, plain_engine>>(std::move(*connected));
+            co_return std::move(one);
+        }
+        if (proxy) {
+            auto trouble = co_await tunnel(*connected, target, progress);
+            if (trouble)
+                co_return std::move(*trouble);
+        }
+        progress.phase = "handshake";
+        tls_client::options settings;
+        settings.server_name = target.host;
+        settings.alpn.emplace_back("http/1.1");
+        settings.now = options_.now();
+        auto anchors = anchors_of(authorities);
+        if (!anchors)
+            co_return progress.fail(anchors.error().code, anchors.error().what);
+        settings.authorities = std::move(*anchors);
+        one->secure = std::make_unique<tls13::stream<tcp::socket, tls_client::engine>>(std::move(*connected),
+                                                                                      std::move(settings));
+        const auto shaken = co_await one->secure->async_handshake(as_results);
+        throw_if_aborted(std::get<0>(shaken));
+        if (std::get<0>(shaken))
+            co_return progress.fail(std::get<0>(shaken), handshake_trouble(std::get<0>(shaken), *one->secure));
+        co_return std::move(one);
+    }
+
+    // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
+    awaitable<std::optional<failure>> tunnel(tcp::socket& socket, const url& target, progress_type& progress)
+    {
+        progress.phase = "connect";
+        const std::string there = target.host_and_port();
+        std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
+                           + "\r\n\r\n";
+        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(text), as_results);
+        throw_if_aborted(std::get<0>(sent));
+        if (std::get<0>(sent))
+            co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
+        text.clear();
+        auto into = boost::asio::dynamic_buffer(text, options_.max_header);
+        const auto got = co_await boost::asio::async_read_until(socket, into, "\r\n\r\n", as_results);
+        throw_if_aborted(std::get<0>(got));
+        if (std::get<0>(got))
+            co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
+        boost::beast::http::response_parser<boost::beast::http::empty_body> parser;
+        parser.skip(true);
+        boost::beast::error_code ec;
+        parser.put(boost::asio::buffer(text), ec);
+        if (ec || std::get<1>(got) != text.size())
+            co_return progress.fail(ec ? ec : make_error_code(boost::system::errc::protocol_error),
+                                    "the proxy's answer is not HTTP; check http_proxy and https_proxy");
+        if (parser.get().result_int() / 100 != 2)
+            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
+                                    "the proxy refused with status " + std::to_string(parser.get().result_int())
+                                        + "; ask its owner to allow " + there + ", or name the host in no_proxy");
+        co_return std::nullopt;
+    }
+
+    [[nodiscard]] static std::string handshake_trouble(
+        error_code ec, const tls13::stream<tcp::socket, tls_client::engine>& stream)
+    {
+        std::string text = ec.message();
+        if (ec == stream.engine().error() && !stream.engine().explanation().empty())
+            text += " (" + stream.engine().explanation() + ")";
+        if (ec == tls_client::errc::untrusted)
+            text += "; if the server is yours, give its authority's certificate as a root";
+        else if (ec == tls_client::errc::expired || ec == tls_client::errc::not_yet_valid)
+            text += "; check this machine's clock, or have the server's certificate renewed";
+        else if (ec == tls_client::errc::wrong_name)
+            text += "; check the URL";
+        return text;
+    }
+
+    // What `authorities` name, read once while they live.
+    [[nodiscard]] outcome<tls_client::trust_anchors_ptr> anchors_of(const std::shared_ptr<const trust>& authorities)
+    {
+        for (const auto& [known, anchors] : anchors_) {
+            if (known == authorities)
+                return anchors;
+        }
+        const trust usual;
+        const trust& wanted = authorities ? *authorities : usual;
+        auto loaded = tls_client::load_trust_anchors(wanted.roots_pem, wanted.system_roots);
+        if (loaded) {
+            if (anchors_.size() == max_trusts)
+                anchors_.erase(anchors_.begin());
+            anchors_.emplace_back(authorities, *loaded);
+        }
+        return loaded;
+    }
+
+    // --- one request and its answer ---
+
+    awaitable<outcome<outbound_response>> exchange(connection& one, const outbound_request& request,
+                                                   const std::string& message, progress_type& progress)
+    {
+        progress.phase = "answer";
+        progress.address = one.address;
+        one.was_used = false;
+        return one.secure ? exchange(*one.secure, one, request, message, progress)
+                          : exchange(*one.plain, one, request, message, progress);
+    }
+
+    template <class Stream>
+    awaitable<outcome<outbound_response>> exchange(Stream& stream, connection& one, const outbound_request& request,
+                                                   const std::string& message, progress_type& progress)
+    {
+        for (std::size_t sent = 0; sent < message.size();) {
+            const std::size_t size = stream.write(as_bytes(message).subspan(sent));
+            const auto flushed = co_await stream.async_flush(as_results);
+            throw_if_aborted(std::get<0>(flushed));
+            if (std::get<0>(flushed))
+                co_return progress.fail(std::get<0>(flushed), "sending: " + std::get<0>(flushed).message());
+            if (size == 0)
+                co_return progress.fail(alos::errc::truncated, "the server closed the connection");
+            sent += size;
+        }
+        buffer input;
+        for (int interim = 0; interim < max_interim_answers; ++interim) {
+            boost::beast::http::response_parser<boost::beast::http::string_body> parser;
+            parser.eager(true);
+            parser.header_limit(static_cast<std::uint32_t>(options_.max_header));
+            parser.body_limit(request.max_body);
+            parser.skip(request.method == "HEAD");
+            while (!parser.is_done()) {
+                if (!input.empty()) {
+                    boost::beast::error_code ec;
+                    const byte_view bytes = std::as_const(input).data();
+                    const std::size_t taken = parser.put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
+                    input.consume(taken);
+                    if (ec && ec != boost::beast::http::error::need_more)
+                        co_return progress.fail(ec, trouble_with(ec, request));
+                    if (parser.is_done() || (taken > 0 && !input.empty()))
+                        continue;
+                    if (input.size() > options_.max_header) // the line of a chunk, or trailers
+                        co_return progress.fail(boost::beast::http::error::header_limit, "a line without end");
+                }
+                if (stream.plaintext().empty()) {
+                    const auto filled = co_await stream.async_fill(as_results);
+                    const error_code ec = std::get<0>(filled);
+                    throw_if_aborted(ec);
+                    boost::beast::error_code at_end;
+                    if (ec == boost::asio::error::eof && parser.is_header_done())
+                        parser.put_eof(at_end); // RFC 9112 6.3: a body without a length ends with the connection
+                    if (ec && (at_end || !parser.is_done())) {
+                        const bool is_cut = ec == boost::asio::error::eof;
+                        co_return progress.fail(is_cut ? make_error_code(alos::errc::truncated) : ec,
+                                                "the connection ended before the answer did (" + ec.message()
+                                                    + "); try again");
+                    }
+                }
+                one.has_answered |= !stream.plaintext().empty();
+                input.append(stream.plaintext());
+                stream.consume(stream.plaintext().size());
+            }
+            // RFC 9112 6.1: a coding that is not understood leaves open where the message ends.
+            if (parser.get().find("Transfer-Encoding") != parser.get().end() && !parser.chunked())
+                co_return progress.fail(make_error_code(boost::system::errc::protocol_error),
+                                        "an answer in a transfer coding other than chunked");
+            const unsigned status = parser.get().result_int();
+            if (status == 101)
+                co_return progress.fail(make_error_code(boost::system::errc::protocol_error),
+                                        "the server changes the protocol although it was not asked to");
+            if (status < 200)
+                continue; // RFC 9110 15.2
+            one.was_used = parser.keep_alive() && input.empty();
+            co_return response_of(parser.release());
+        }
+        co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
+    }
+
+    [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)
+    {
+        if (ec == boost::beast::http::error::body_limit)
+            return "the body is longer than " + std::to_string(request.max_body) + " bytes";
+        if (ec == boost::beast::http::error::header_limit)
+            return "the header section is too long";
+        return "the answer is not HTTP: " + ec.message() + "; check the URL's scheme and port";
+    }
+
+    [[nodiscard]] static outbound_response response_of(
+        boost::beast::http::response<boost::beast::http::string_body> parsed)
+    {
+        outbound_response response;
+        response.status = parsed.result_int();
+        for (const auto& field : parsed)
+            response.fields.emplace_back(std::string(field.name_string()), std::string(field.value()));
+        response.body = std::move(parsed.body());
+        return response;
+    }
+
+    static constexpr int max_interim_answers = 8;
+    static constexpr std::size_t max_trusts = 16;
+
+    boost::asio::any_io_executor executor_;
+    client_options options_;
+    std::list<std::unique_ptr<connection>> idle_; // the latest first
+    std::vector<std::pair<std::shared_ptr<const trust>, tls_client::trust_anchors_ptr>> anchors_;
+};
+
+}
+
+#endif
+// ---- alos/os/posix_files.hpp ----
+// The file system of POSIX, with what only Linux has: renameat2(), and inotify to be told of changes.
+#ifndef ALOS_OS_POSIX_FILES_HPP
+#define ALOS_OS_POSIX_FILES_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace alos::inline v0::os {
+
+namespace detail {
+
+inline error_code last_error() { return cert::detail::system_error_code(errno); }
+
+// For file systems without RENAME_NOREPLACE: the new name is taken before the old one goes. A crash between the two
+// leaves both names of a file, or an empty directory under the new name.
+inline error_code rename_to_free_name(const std::string& from, const std::string& to)
+{
+    struct ::stat about{};
+    if (::lstat(from.c_str(), &about) != 0)
+        return last_error();
+    if (!S_ISDIR(about.st_mode)) {
+        if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0) != 0 || ::unlink(from.c_str()) != 0)
+            return last_error();
+        return {};
+    }
+    if (::mkdir(to.c_str(), 0700) != 0)
+        return last_error();
+    if (::rename(from.c_str(), to.c_str()) == 0)
+        return {};
+    const error_code why = last_error();
+    ::rmdir(to.c_str());
+    return why;
+}
+
+// One inotify instance for all watches of one posix_files: a user may have few of them, and many directories in each.
+class directory_watcher : public std::enable_shared_from_this<directory_watcher> {
+public:
+    struct watched {
+        std::string path;
+        std::function<void(const std::string&)> changed;
+        int number = -1; // what inotify calls the directory; -1 while it is not there
+    };
+    using watched_ptr = std::shared_ptr<watched>;
+
+    explicit directory_watcher(const boost::asio::any_io_executor& executor) : inotify_(executor) {}
+
+    // Null when the directory cannot be watched.
+    [[nodiscard]] watched_ptr add(const std::string& path, std::function<void(const std::string&)> changed)
+    {
+        if (!inotify_.is_open()) {
+            unique_fd made(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+            error_code ignored;
+            if (!made || inotify_.assign(made.get(), ignored))
+                return nullptr;
+            (void)made.release();
+        }
+        auto one = std::make_shared<watched>(watched{path, std::move(changed)});
+        if (follow(*one)) {
+            all_.insert(one);
+            wait();
+            return one;
+        }
+        close_if_idle();
+        return nullptr;
+    }
+
+    void remove(const watched_ptr& one)
+    {
+        all_.erase(one);
+        const auto is_same = [&](const watched_ptr& other) { return other->number == one->number; };
+        if (one->number >= 0 && std::ranges::none_of(all_, is_same))
+            ::inotify_rm_watch(inotify_.native_handle(), one->number);
+        close_if_idle();
+    }
+
+    void close() noexcept
+    {
+        all_.clear();
+        error_code ignored;
+        inotify_.close(ignored);
+    }
+
+private:
+    static constexpr std::uint32_t interest = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE
+                                              | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+
+    bool follow(watched& one)
+    {
+        one.number = ::inotify_add_watch(inotify_.native_handle(), one.path.c_str(), interest);
+        return one.number >= 0;
+    }
+
+    void close_if_idle() noexcept
+    {
+        if (all_.empty())
+            close();
+    }
+
+    void wait()
+    {
+        if (std::exchange(is_waiting_, true))
+            return;
+        inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                            [self = shared_from_this()](error_code failed) {
+                                self->is_waiting_ = false;
+                                if (!failed)
+                                    self->take_events();
+                                if (!self->all_.empty())
+                                    self->wait();
+                            });
+    }
+
+    void take_events()
+    {
+        std::set<int> changed;
+        bool all_changed = false;
+        alignas(inotify_event) std::array<char, 16384> buffer;
+        for (ssize_t size = 0; (size = ::read(inotify_.native_handle(), buffer.data(), buffer.size())) > 0;) {
+            const char* const end = buffer.data() + size;
+            for (const char* at = buffer.data(); at < end;) {
+                inotify_event each{};
+                std::memcpy(&each, at, sizeof each);
+                at += sizeof each + each.len;
+                all_changed = all_changed || (each.mask & IN_Q_OVERFLOW) != 0; // events were lost
+                changed.insert(each.wd);
+                if ((each.mask & (IN_MOVE_SELF | IN_IGNORED)) != 0)
+                    let_go(each.wd, (each.mask & IN_MOVE_SELF) != 0);
+            }
+        }
+        std::set<watched_ptr> told;
+        for (const watched_ptr& one : all_) {
+            const bool is_new = one->number < 0 && follow(*one);
+            if (all_changed || is_new || changed.contains(one->number) || gone_.contains(one))
+                told.insert(one);
+        }
+        gone_.clear();
+        // A callback may add watches, and remove any.
+        for (const watched_ptr& one : told)
+            if (all_.contains(one))
+                one->changed(one->path);
+    }
+
+    // The directory went away. Another may come to its path, which an event in the one above tells of.
+    void let_go(int number, bool is_still_there)
+    {
+        for (const watched_ptr& one : all_) {
+            if (one->number != number)
+                continue;
+            one->number = -1;
+            gone_.insert(one);
+        }
+        if (is_still_there)
+            ::inotify_rm_watch(inotify_.native_handle(), number);
+    }
+
+    boost::asio::posix::stream_descriptor inotify_;
+    std::set<watched_ptr> all_;
+    std::set<watched_ptr> gone_; // whose directory went away, in the events being read
+    bool is_waiting_ = false;
+};
+
+}
+
+// Used by one thread at a time. Modes are exact, whatever the umask.
+class posix_files final : public file_system {
+public:
+    // Directories cannot be watched.
+    posix_files() = default;
+
+    // Watches call back on `executor`, which has work to do as long as there is one; it runs on the thread that uses
+    // this.
+    explicit posix_files(const boost::asio::any_io_executor& executor)
+        : watcher_(std::make_shared<detail::directory_watcher>(executor))
+    {
+    }
+
+    posix_files(const posix_files&) = delete;
+    posix_files& operator=(const posix_files&) = delete;
+    ~posix_files() override
+    {
+        if (watcher_)
+            watcher_->close();
+    }
+
+    [[nodiscard]] result<secret_text> read(const std::string& path, std::size_t most) override
+    {
+        // Note: O_NONBLOCK, or a FIFO in the file's place would never open.
+        const unique_fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+        struct ::stat about{};
+        if (!file || ::fstat(file.get(), &about) != 0)
+            return detail::last_error();
+        if (!S_ISREG(about.st_mode))
+            return cert::detail::system_error_code(S_ISDIR(about.st_mode) ? EISDIR : EINVAL);
+        secret_text text;
+        std::size_t size = 0;
+        while (size <= most) {
+            if (size == text.size())
+                text.resize(std::min(std::max(static_cast<std::size_t>(about.st_size), 2 * size) + 1, most + 1));
+            const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                return detail::last_error();
+            if (got == 0)
+                break;
+            size += static_cast<std::size_t>(got);
+        }
+        if (size > most)
+            return cert::detail::system_error_code(EFBIG);
+        text.resize(size);
+        return text;
+    }
+
+    [[nodiscard]] error_code write_new(const std::string& path, byte_view bytes, ::mode_t mode) override
+    {
+        unique_fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+        if (!file)
+            return detail::last_error();
+        if (cert::detail::write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0 && file.close())
+            return {};
+        const error_code why = detail::last_error();
+        ::unlink(path.c_str());
+        return why;
+    }
+
+    [[nodiscard]] error_code sync_file(const std::string& path) override
+    {
+        const unique_fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        return !file || ::fsync(file.get()) != 0 ? detail::last_error() : error_code();
+    }
+
+    [[nodiscard]] error_code sync_directory(const std::string& path) override
+    {
+        const unique_fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        // Note: EINVAL comes from file systems that need not, or cannot, be asked to.
+        return !directory || (::fsync(directory.get()) != 0 && errno != EINVAL) ? detail::last_error() : error_code();
+    }
+
+    [[nodiscard]] error_code make_directory(const std::string& path, ::mode_t mode) override
+    {
+        if (::mkdir(path.c_str(), mode) != 0)
+            return detail::last_error();
+        const unique_fd made(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        struct ::stat about{};
+        if (bool(made) && ::fstat(made.get(), &about) == 0
+            && ((about.st_mode & 07777) == mode || ::fchmod(made.get(), mode) == 0))
+            return {};
+        const error_code why = detail::last_error();
+        ::rmdir(path.c_str());
+        return why;
+    }
+
+    [[nodiscard]] error_code rename(const std::string& from, const std::string& to, if_exists taken) override
+    {
+        if (taken == if_exists::replace)
+            return ::rename(from.c_str(), to.c_str()) == 0 ? error_code() : detail::last_error();
+        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0)
+            return {};
+        if (errno == EINVAL || errno == ENOSYS)
+            return detail::rename_to_free_name(from, to);
+        return detail::last_error();
+    }
+
+    [[nodiscard]] error_code make_symlink(const std::string& target, const std::string& path) override
+    {
+        return ::symlink(target.c_str(), path.c_str()) == 0 ? error_code() : detail::last_error();
+    }
+
+    [[nodiscard]] result<std::string> read_symlink(const std::string& path) override
+    {
+        std::string target(PATH_MAX, '\0');
+        const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+        if (size < 0)
+            return detail::last_error();
+        target.resize(static_cast<std::size_t>(size));
+        return target;
+    }
+
+    [[nodiscard]] error_code remove(const std::string& path) override
+    {
+        return std::remove(path.c_str()) == 0 ? error_code() : detail::last_error();
+    }
+
+    [[nodiscard]] result<std::vector<std::string>> list(const std::string& path) override
+    {
+        const auto close = [](DIR* open) { ::closedir(open); };
+        const std::unique_ptr<DIR, decltype(close)> directory(::opendir(path.c_str()), close);
+        if (!directory)
+            return detail::last_error();
+        std::vector<std::string> names;
+        for (errno = 0; const dirent* each = ::readdir(directory.get()); errno = 0) {
+            const std::string_view name = each->d_name;
+            if (name != "." && name != "..")
+                names.emplace_back(name);
+        }
+        if (errno != 0)
+            return detail::last_error();
+        std::ranges::sort(names);
+        return names;
+    }
+
+    [[nodiscard]] result<status> stat(const std::string& path) override
+    {
+        struct ::stat about{};
+        if (::lstat(path.c_str(), &about) != 0)
+            return detail::last_error();
+        status found;
+        found.permissions = about.st_mode & 07777;
+        if (S_ISREG(about.st_mode))
+            found.type = file_type::regular;
+        else if (S_ISDIR(about.st_mode))
+            found.type = file_type::directory;
+        else if (S_ISLNK(about.st_mode))
+            found.type = file_type::symlink;
+        return found;
+    }
+
+    [[nodiscard]] result<std::unique_ptr<lock>> try_lock(const std::string& path) override
+    {
+        while (true) {
+            unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+            if (!file)
+                return detail::last_error();
+            while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+                if (errno == EWOULDBLOCK)
+                    return std::unique_ptr<lock>();
+                if (errno != EINTR)
+                    return detail::last_error();
+            }
+            // A lock on a file that was removed meanwhile keeps nobody out.
+            struct ::stat locked{};
+            struct ::stat present{};
+            if (::fstat(file.get(), &locked) != 0)
+                return detail::last_error();
+            if (::lstat(path.c_str(), &present) == 0 && locked.st_ino == present.st_ino
+                && locked.st_dev == present.st_dev)
+                return std::unique_ptr<lock>(std::make_unique<held_lock>(std::move(file)));
+        }
+    }
+
+    [[nodiscard]] std::unique_ptr<watch> watch_directory(const std::string& path,
+                                                         std::function<void(const std::string&)> changed) override
+    {
+        if (!watcher_)
+            return nullptr;
+        auto one = watcher_->add(path, std::move(changed));
+        if (!one)
+            return nullptr;
+        return std::make_unique<held_watch>(watcher_, std::move(one));
+    }
+
+private:
+    class held_lock final : public lock {
+    public:
+        explicit held_lock(unique_fd file) noexcept : file_(std::move(file)) {}
+
+        // Note: closing is not enough when a child process has inherited the descriptor.
+        ~held_lock() override { ::flock(file_.get(), LOCK_UN); }
+
+    private:
+        unique_fd file_;
+    };
+
+    class held_watch final : public watch {
+    public:
+        held_watch(std::shared_ptr<detail::directory_watcher> by, detail::directory_watcher::watched_ptr one) noexcept
+            : by_(std::move(by)), one_(std::move(one))
+        {
+        }
+        ~held_watch() override { by_->remove(one_); }
+
+    private:
+        std::shared_ptr<detail::directory_watcher> by_;
+        detail::directory_watcher::watched_ptr one_;
+    };
+
+    std::shared_ptr<detail::directory_watcher> watcher_;
+};
+
+}
+
+#endif
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <ifaddrs.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0 {
+
+// All members are called on the thread of `executor`.
+class acme_environment final : public acme::environment {
+public:
+    template <class T = void>
+    using awaitable = acme::awaitable<T>;
+
+    explicit acme_environment(boost::asio::any_io_executor executor)
+        : executor_(std::move(executor)), files_(executor_), resolver_(make_resolver(dns::system_servers())),
+          client_(std::make_unique<http::client>(executor_, options()))
+    {
+    }
+
+    // Asks these name servers instead of the system's: "address[:port]", several with commas between them.
+    [[nodiscard]] outcome<> use_resolver(std::string_view servers)
+    {
+        auto parsed = dns::parse_servers(servers);
+        if (!parsed)
+            return parsed.error();
+        resolver_ = make_resolver(std::move(*parsed));
+        return {};
+    }
+
+    [[nodiscard]] acme::time_point now() override { return std::chrono::system_clock::now(); }
+
+    void random(byte_span out) override { botan_crypto().random(out); }
+
+    // In steps, so that a machine that slept and a clock that was set are noticed.
+    [[nodiscard]] awaitable<> sleep_until(acme::time_point when) override
+    {
+        constexpr std::chrono::system_clock::duration step = std::chrono::minutes(1);
+        boost::asio::steady_timer timer(executor_);
+        for (auto left = when - now(); left > left.zero(); left = when - now()) {
+            timer.expires_after(std::min(left, step));
+            co_await timer.async_wait(boost::asio::use_awaitable);
+        }
+    }
+
+    [[nodiscard]] awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) override
+    {
+        auto answer = client_->fetch(std::move(request));
+        co_return co_await std::move(answer);
+    }
+
+    [[nodiscard]] awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) override
+    {
+        const std::shared_ptr<dns::resolver> asker = resolver_; // another may take its place meanwhile
+        auto answer = asker->resolve(std::move(name), type);
+        co_return co_await std::move(answer);
+    }
+
+    [[nodiscard]] awaitable<outcome<byte_vector>> probe(acme::tls_probe what) override
+    {
+        auto look = look_at(what);
+        auto seen = co_await within(probe_time, std::move(look));
+        if (!seen)
+            co_return failure{errc::timed_out, what.address + ":" + std::to_string(what.port)
+                                                   + ": no TLS handshake within 5 seconds; check firewalls"};
+        co_return std::move(*seen);
+    }
+
+    [[nodiscard]] std::vector<std::string> local_addresses() override
+    {
+        std::vector<std::string> found;
+        ::ifaddrs* list = nullptr;
+        if (::getifaddrs(&list) != 0)
+            return found;
+        const std::unique_ptr<::ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
+        for (const ::ifaddrs* each = list; each; each = each->ifa_next) {
+            if (!each->ifa_addr || (each->ifa_flags & IFF_LOOPBACK) != 0)
+                continue;
+            char text[INET6_ADDRSTRLEN];
+            const void* bytes = nullptr;
+            if (each->ifa_addr->sa_family == AF_INET)
+                bytes = &reinterpret_cast<const ::sockaddr_in*>(each->ifa_addr)->sin_addr;
+            else if (each->ifa_addr->sa_family == AF_INET6)
+                bytes = &reinterpret_cast<const ::sockaddr_in6*>(each->ifa_addr)->sin6_addr;
+            if (bytes && ::inet_ntop(each->ifa_addr->sa_family, bytes, text, sizeof text))
+                found.emplace_back(text);
+        }
+        return found;
+    }
+
+    [[nodiscard]] os::file_system& files() override { return files_; }
+
+private:
+    using tcp = boost::asio::ip::tcp;
+    static constexpr std::chrono::seconds probe_time{5};
+
+    [[nodiscard]] std::shared_ptr<dns::resolver> make_resolver(std::vector<dns::endpoint> servers) const
+    {
+        dns::resolver_options settings;
+        settings.hosts = dns::system_hosts();
+        return std::make_shared<dns::resolver>(executor_, std::move(servers), std::move(settings));
+    }
+
+    [[nodiscard]] http::client_options options()
+    {
+        http::client_options chosen;
+        chosen.resolve = [this](std::string host) { return find_addresses(std::move(host)); };
+        return chosen;
+    }
+
+    [[nodiscard]] awaitable<outcome<dns::addresses>> find_addresses(std::string host)
+    {
+        const std::shared_ptr<dns::resolver> asker = resolver_;
+        auto found = asker->find_addresses(std::move(host));
+        co_return co_await std::move(found);
+    }
+
+    // A handshake that stops at the certificate.
+    [[nodiscard]] awaitable<outcome<byte_vector>> look_at(acme::tls_probe what)
+    {
+        error_code ec;
+        const auto address = boost::asio::ip::make_address(what.address, ec);
+        if (ec)
+            co_return failure{ec, what.address + " is no IP address"};
+        const std::string there = what.address + ":" + std::to_string(what.port);
+        tcp::socket socket(executor_);
+        const auto connected = co_await socket.async_connect({address, what.port}, as_results);
+        if (std::get<0>(connected)) {
+            throw_if_aborted(std::get<0>(connected));
+            co_return failure{std::get<0>(connected), there + ": " + std::get<0>(connected).message()};
+        }
+        tls_client::options wanted;
+        wanted.server_name = what.server_name;
+        wanted.alpn = {what.alpn};
+        wanted.verify = false;
+        tls13::stream<tcp::socket, tls_client::engine> stream(std::move(socket), std::move(wanted));
+        const auto shaken = co_await stream.async_handshake(as_results);
+        throw_if_aborted(std::get<0>(shaken));
+        const byte_view leaf = stream.engine().leaf();
+        if (leaf.empty())
+            co_return failure{std::get<0>(shaken), there + ": " + std::get<0>(shaken).message()};
+        co_return byte_vector(leaf.begin(), leaf.end());
+    }
+
+    const boost::asio::any_io_executor executor_;
+    os::posix_files files_;
+    std::shared_ptr<dns::resolver> resolver_;
+    std::unique_ptr<http::client> client_;
+};
+
+}
+
+#endif
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+namespace alos::inline v0 {
+
+class acme_service final : public acme::service {
+public:
+    template <class T = void>
+    using awaitable = acme::awaitable<T>;
+
+    explicit acme_service(acme::host to)
+        : host_(std::move(to)), guard_(context_.get_executor()), world_(context_.get_executor()),
+          thread_([this] { context_.run(); })
+    {
+    }
+
+    ~acme_service() override
+    {
+        stop();
+        context_.shutdown(); // what still waits goes before what it refers to
+    }
+
+    [[nodiscard]] outcome<> configure(acme::config settings) override { return call(do_configure(std::move(settings))); }
+
+    [[nodiscard]] outcome<> add_domain(acme::certificate_names names) override
+    {
+        return call(do_add(std::move(names)));
+    }
+
+    [[nodiscard]] outcome<> remove_domain(std::string_view domain) override
+    {
+        return call(do_remove(std::string(domain)));
+    }
+
+    [[nodiscard]] outcome<> start() override { return call(do_start()); }
+
+    void stop() noexcept override
+    {
+        if (is_stopped_.exchange(true))
+            return;
+        boost::asio::post(context_, [this] { begin_to_stop(); });
+        if (thread_.get_id() != std::this_thread::get_id())
+            thread_.join();
+        else
+            thread_.detach(); // an event of ours led here; what it returns to is over
+    }
+
+    [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
+    {
+        return const_cast<acme_service*>(this)->call(do_list());
+    }
+
+    [[nodiscard]] std::string certificates_json() const override
+    {
+        boost::json::array list;
+        for (const acme::certificate_status& each : certificates())
+            list.push_back(to_json(each));
+        return boost::json::serialize(list);
+    }
+
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
+                                                   std::function<void(const acme::event&)> told) override
+    {
+        auto work = do_force_renew(std::move(domain), std::move(told));
+        return there(std::move(work));
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name) override
+    {
+        auto work = do_obtain(std::move(name));
+        return there(std::move(work));
+    }
+
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason) override
+    {
+        auto work = do_revoke(std::move(domain), reason);
+        return there(std::move(work));
+    }
+
+private:
+    struct context_type : boost::asio::io_context {
+        context_type() : boost::asio::io_context(1) {}
+        using boost::asio::execution_context::shutdown;
+    };
+
+    static constexpr std::chrono::milliseconds stop_step{10};
+    static constexpr std::chrono::milliseconds stop_time{4500};
+
+    static failure not_configured()
+    {
+        return {errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
+    }
+
+    static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
+
+    // Runs on our thread what a thread of somebody else waits for.
+    template <class T>
+    [[nodiscard]] T call(awaitable<T> work)
+    {
+        if (is_stopped_ || thread_.get_id() == std::this_thread::get_id()) {
+            if constexpr (std::is_constructible_v<T, failure>)
+                return is_stopped_ ? stopped() : failure{errc::bad_configuration, "acme: not from an event's handler"};
+            else
+                return T();
+        }
+        std::promise<T> promise;
+        auto done = promise.get_future();
+        boost::asio::co_spawn(context_, std::move(work),
+                              [promise = std::move(promise)](const std::exception_ptr& thrown, T value) mutable {
+                                  if (thrown)
+                                      promise.set_exception(thrown);
+                                  else
+                                      promise.set_value(std::move(value));
+                              });
+        return done.get();
+    }
+
+    // Runs on our thread what a coroutine of somebody else awaits.
+    template <class T>
+    [[nodiscard]] awaitable<T> there(awaitable<T> work)
+    {
+        if (is_stopped_)
+            co_return stopped();
+        auto done = boost::asio::co_spawn(context_, std::move(work), boost::asio::use_awaitable);
+        co_return co_await std::move(done);
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
+    {
+        if (!settings.resolver.empty()) {
+            if (auto good = world_.use_resolver(settings.resolver); !good)
+                co_return good;
+        }
+        if (!manager_) {
+            if (auto opened = open(settings); !opened)
+                co_return opened;
+        } else if (settings.cache_dir != cache_dir_) {
+            co_return failure{errc::bad_configuration, "acme: cache_dir is " + cache_dir_
+                                                           + " already, and cannot become " + settings.cache_dir};
+        }
+        auto done = co_await manager_->configure(std::move(settings));
+        co_return done;
+    }
+
+    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program.
+    [[nodiscard]] outcome<> open(const acme::config& settings)
+    {
+        std::string directory = settings.cache_dir;
+        if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
+            serve_foreign(directory);
+            directory = acme::config().cache_dir;
+        }
+        char name[256] = "";
+        ::gethostname(name, sizeof name - 1);
+        auto storage = std::make_unique<acme::file_storage>(
+            world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
+            [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+        if (auto ready = storage->prepare(); !ready)
+            return ready;
+        cache_dir_ = settings.cache_dir;
+        storage_ = std::move(storage);
+        manager_ = std::make_unique<acme::manager>(
+            world_, *storage_, host_,
+            [this](const acme::event& what) {
+                if (on_event)
+                    on_event(what);
+            },
+            context_.get_executor());
+        return {};
+    }
+
+    void serve_foreign(const std::string& directory)
+    {
+        auto all = acme::read_foreign(world_.files(), directory);
+        for (const std::string& why : all.skipped)
+            host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        cert::named_credentials made;
+        for (const acme::foreign_certificate& each : all.found) {
+            auto credential = cert::make_credential(each.chain_pem, as_text(each.key_pem));
+            if (credential)
+                made.emplace_back(each.name, std::move(*credential));
+        }
+        host_.log(log_level::info, "acme.foreign",
+                  {{"folder", directory}, {"certificates", made.size()}, {"hint", "they are served and not renewed"}});
+        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
+    {
+        if (!manager_)
+            co_return not_configured();
+        std::vector<acme::certificate_names> wanted;
+        wanted.push_back(std::move(names));
+        auto done = co_await manager_->add(std::move(wanted));
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_remove(std::string domain)
+    {
+        co_return manager_ ? manager_->remove(domain) : outcome<>(not_configured());
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_start()
+    {
+        if (!manager_)
+            co_return not_configured();
+        if (std::exchange(is_started_, true))
+            co_return outcome<>();
+        spawn(manager_->run(), run_);
+        spawn(manager_->follow(), follow_);
+        co_return outcome<>();
+    }
+
+    void spawn(awaitable<> work, boost::asio::cancellation_signal& cancel)
+    {
+        ++running_;
+        const auto slot = cancel.slot();
+        boost::asio::co_spawn(context_, std::move(work),
+                              boost::asio::bind_cancellation_slot(slot, [this](const std::exception_ptr& thrown) {
+                                  --running_;
+                                  if (!is_stopped_)
+                                      host_.log(log_level::error, "acme.stopped",
+                                                {{"reason", thrown ? text_of_exception(thrown) : std::string()},
+                                                 {"hint", "certificates are not renewed any more; restart"}});
+                              }));
+    }
+
+    [[nodiscard]] awaitable<std::vector<acme::certificate_status>> do_list() const
+    {
+        co_return manager_ ? manager_->certificates() : std::vector<acme::certificate_status>();
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_force_renew(std::string domain, std::function<void(const acme::event&)> told)
+    {
+        if (!manager_)
+            co_return not_configured();
+        auto done = co_await manager_->force_renew(std::move(domain), std::move(told));
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> do_obtain(std::string name)
+    {
+        if (!manager_)
+            co_return not_configured();
+        auto done = co_await manager_->obtain(std::move(name));
+        co_return done;
+    }
+
+    [[nodiscard]] awaitable<outcome<>> do_revoke(std::string domain, unsigned reason)
+    {
+        if (!manager_)
+            co_return not_configured();
+        auto done = co_await manager_->revoke(std::move(domain), reason);
+        co_return done;
+    }
+
+    void begin_to_stop()
+    {
+        run_.emit(boost::asio::cancellation_type::terminal);
+        follow_.emit(boost::asio::cancellation_type::terminal);
+        if (manager_)
+            manager_->stop();
+        wait_for_end(std::chrono::steady_clock::now() + stop_time);
+    }
+
+    void wait_for_end(std::chrono::steady_clock::time_point latest)
+    {
+        const bool is_over = running_ == 0 && (!manager_ || manager_->is_idle());
+        stopping_.expires_after(stop_step);
+        stopping_.async_wait([this, latest, is_over](error_code) {
+            // One more round than needed: who was told of the end has its turn.
+            if (is_over || std::chrono::steady_clock::now() > latest)
+                context_.stop();
+            else
+                wait_for_end(latest);
+        });
+    }
+
+    const acme::host host_;
+    context_type context_;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
+    acme_environment world_;
+    boost::asio::steady_timer stopping_{context_};
+    std::string cache_dir_;
+    std::unique_ptr<acme::file_storage> storage_;
+    std::unique_ptr<acme::manager> manager_;
+    boost::asio::cancellation_signal run_;
+    boost::asio::cancellation_signal follow_;
+    unsigned running_ = 0;
+    bool is_started_ = false;
+    std::atomic<bool> is_stopped_ = false;
+    std::thread thread_;
+};
+
+}
+
+#endif
+
+namespace alos::inline v0 {
+
+namespace detail {
+
+inline boost::asio::awaitable<outcome<http::outbound_response>> fetch_once(http::outbound_request request)
+{
+    const auto executor = co_await boost::asio::this_coro::executor;
+    http::client client(executor);
+    auto answer = client.fetch(std::move(request));
+    co_return co_await std::move(answer);
+}
+
+inline const bool has_acme = [] {
+    acme::make_service = [](acme::host to) -> std::unique_ptr<acme::service> {
+        return std::make_unique<acme_service>(std::move(to));
+    };
+    acme::fetch_challenge = &fetch_once;
+    return true;
+}();
+
+}
+
+}
 
 #endif
 #endif

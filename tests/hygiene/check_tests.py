@@ -16,6 +16,7 @@ import headers
 # Nothing to run in them: a version, declarations, code points, concepts, settings, umbrellas.
 WITHOUT_TEST = {
     "config.hpp", "fwd.hpp", "alos.hpp", "src.hpp", "policy.hpp",
+    "acme/config.hpp", "acme/environment.hpp", "acme/service.hpp", "acme/solver.hpp", "http/outbound.hpp",
     "crypto/algorithms.hpp", "crypto/provider.hpp", "tls13/types.hpp", "server/config.hpp",
 }
 
@@ -39,6 +40,19 @@ TESTED_IN = {
     "tls13/detail/pending_signature.hpp": "tls13/stream.cpp",
     "tls13/core.hpp": "tls13/server_handshake.cpp",
     "tls13/detail/flow.hpp": "tls13/engine.cpp",
+    "acme/detail/durable_files.hpp": "acme/file_storage.cpp",
+    "acme/detail/certificate_folder.hpp": "acme/file_storage.cpp",
+    "acme/detail/folder_watch.hpp": "acme/file_storage.cpp",
+    "acme/authority.hpp": "acme/manager.cpp",
+    "acme/board.hpp": "acme/manager.cpp",
+    "acme/self_check.hpp": "acme/manager.cpp",
+    "acme/prover.hpp": "acme/manager.cpp",
+    "acme/issue.hpp": "acme/manager.cpp",
+    "acme/renewer.hpp": "acme/manager.cpp",
+    "acme/account.hpp": "acme/manager.cpp",
+    "acme/client.hpp": "acme/manager.cpp",
+    "acme.hpp": "server/acme_service.cpp",
+    "server/acme_environment.hpp": "server/acme_service.cpp",
     "server/state.hpp": "server.cpp",
     "server/crew.hpp": "server.cpp",
 }
