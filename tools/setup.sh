@@ -4,6 +4,7 @@
 #   tools/setup.sh run     what `make serve` needs
 #   tools/setup.sh test    the same, and what `make test` needs
 #   tools/setup.sh fuzz    the same, and clang with libFuzzer
+#   tools/setup.sh demo    what `make demo-acme` needs
 #
 # Debian 13 and later: packages only. Debian 12 has neither Boost 1.88 nor Botan 3: the headers of Boost
 # are unpacked from the next release's package, and Botan is built from Debian's source archive, both into
@@ -32,6 +33,14 @@ curl curl
 gnutls-bin gnutls-cli
 valgrind valgrind
 chromium chromium"
+
+demo_needs="
+openssl openssl
+curl curl"
+
+# The CA that ACME is tried with. Not every release has it; what would use it is skipped then.
+pebble_wishes="
+pebble pebble"
 
 # Debian 12's plain "clang" is 14, which is too old for our coroutines.
 fuzz_needs="
@@ -121,6 +130,22 @@ candidate_is_at_least() # package version
     local candidate
     candidate=$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p')
     [[ -n $candidate && $candidate != "(none)" ]] && dpkg --compare-versions "$candidate" ge "$2"
+}
+
+# Adds to `packages` what is wished for, missing, and to be had; says what is not.
+add_wishes()
+{
+    local package
+    for package in $(missing_of "$1"); do
+        if command -v apt-get >/dev/null && [[ $(id -u) != 0 ]]; then
+            echo "there is no $package here; to have it:  sudo apt-get install --no-install-recommends $package"
+            continue
+        fi
+        # A fresh container knows no packages at all.
+        compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt-get update -qq 2>/dev/null || true
+        if candidate_is_at_least "$package" 0; then packages+=("$package")
+        else echo "there is no $package for this system; what needs it is skipped"; fi
+    done
 }
 
 install_packages()
@@ -258,11 +283,13 @@ once() # runs a step unless an earlier run finished it
 
 # --- The run ----------------------------------------------------------------------------------------------
 
+wishes=
 case $mode in
 run) needs=$run_needs ;;
-test) needs=$run_needs$test_needs ;;
+test) needs=$run_needs$test_needs wishes=$pebble_wishes ;;
 fuzz) needs=$run_needs$test_needs$fuzz_needs ;;
-*) fail "unknown mode '$mode'" "usage: tools/setup.sh run|test|fuzz" ;;
+demo) needs=$run_needs$demo_needs wishes=$pebble_wishes ;;
+*) fail "unknown mode '$mode'" "usage: tools/setup.sh run|test|fuzz|demo" ;;
 esac
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/alos
@@ -283,6 +310,7 @@ has_boost && has_botan || {
 }
 
 mapfile -t packages < <(missing_of "$needs")
+add_wishes "$wishes"
 if ! $from_source; then
     if ! has_boost; then
         if candidate_is_at_least libboost-dev $boost_floor; then packages+=(libboost-dev)
