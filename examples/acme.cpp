@@ -8,6 +8,7 @@
 #include <alos/server.hpp>
 #include <alos/src.hpp>
 
+#include <cstdlib>
 #include <iostream>
 #include <map>
 
@@ -16,36 +17,69 @@ int main(int argc, char** argv)
     alos::server_config config{.addr = ":443", .http_addr = ":80"};
     alos::acme::config& acme = config.acme;
     alos::acme::certificate_authority& ca = acme.cas.front();
-    std::string http01_port = "80", tls_alpn01_port = "443", keys, challenge, log, control;
+    std::string keys, challenge, http01_port = "80", tls_alpn01_port = "443", log, control;
 
     const std::map<std::string, std::string*> settings = {
-        {"addr", &config.addr},                   // where it listens
+        {"addr", &config.addr},
         {"http_addr", &config.http_addr},
         {"email", &acme.email},
         {"cache_dir", &acme.cache_dir},
-        {"directory", &ca.directory},             // the CA
+        {"keys", &keys},           // "rsa" or "both" instead of ECDSA
+        {"challenge", &challenge}, // only "http-01", or only "tls-alpn-01"
+        {"directory", &ca.directory},
         {"roots_file", &ca.roots_file},
         {"eab_kid", &ca.eab_kid},
         {"eab_hmac_key", &ca.eab_hmac_key},
         {"preferred_chain", &ca.preferred_chain},
-        {"keys", &keys},                          // "rsa", or "both"
-        {"challenge", &challenge},                // only "http-01", or only "tls-alpn-01"
-        {"http01_port", &http01_port},            // where a CA that is no public one connects to
+        {"http01_port", &http01_port}, // where a CA that is no public one connects to
         {"tls_alpn01_port", &tls_alpn01_port},
         {"resolver", &acme.resolver},
-        {"log", &log},                            // "debug": every step
-        {"control", &control},                    // "on": POST /renew/<domain>, GET /certificates; for whoever asks
+        {"log", &log},         // "debug" tells every step
+        {"control", &control}, // "on": GET /certificates and POST /renew/<domain>, for whoever asks
     };
-    for (const std::string word : std::vector<std::string>(argv + 1, argv + argc)) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
         const auto equals = word.find('=');
-        const auto setting = settings.find(word.substr(0, equals));
-        if (equals != word.npos && setting == settings.end()) {
-            std::cerr << "acme: there is no setting " << word << "; see the first lines of examples/acme.cpp\n";
+        if (equals == std::string::npos) {
+            acme.domains.emplace_back(std::vector<std::string>());
+            for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+                end = word.find(',', begin);
+                acme.domains.back().names.push_back(word.substr(begin, end - begin));
+            }
+        } else if (const auto setting = settings.find(word.substr(0, equals)); setting != settings.end()) {
+            *setting->second = word.substr(equals + 1);
+        } else {
+            std::cerr << "acme: " << word << " is no setting; examples/acme.cpp lists them\n";
             return 2;
         }
-        if (equals != word.npos)
-            *setting->second = word.substr(equals + 1);
-        else
-            acme.domains.push_back(alos::acme::certificate_names(split(word)));
     }
+    if (keys == "rsa" || keys == "both")
+        acme.key_types.insert(acme.key_types.end(), alos::key_kind::rsa_2048);
+    if (keys == "rsa")
+        acme.key_types.erase(acme.key_types.begin());
+    if (!challenge.empty())
+        std::erase_if(acme.challenges, [&](auto each) { return name_of(each) != challenge; });
+    acme.http01_port = static_cast<std::uint16_t>(std::atoi(http01_port.c_str()));
+    acme.tls_alpn01_port = static_cast<std::uint16_t>(std::atoi(tls_alpn01_port.c_str()));
+    if (log == "debug")
+        config.log.level = alos::log_level::debug;
+
+    alos::server app(std::move(config));
+
+    app.router.get("/", [](alos::request& req, alos::response& res) {
+        res.string("Hello from " + std::string(req.tls()->server_name) + "\n");
+    });
+
+    if (control == "on") {
+        app.router.get("/certificates", [&app](alos::request&, alos::response& res) {
+            res.string(app.acme_certificates_json() + "\n");
+        });
+        app.router.post("/renew/:name",
+                        [&app](alos::request& req, alos::response& res) -> alos::awaitable<void> {
+                            auto renewal = app.force_renew(std::string(req.param("name")));
+                            const auto done = co_await std::move(renewal);
+                            res.status(done ? 200 : 502).string(done ? "renewed\n" : done.error().what + "\n");
+                        });
+    }
+    return app.listen_and_serve_tls();
 }

@@ -1,0 +1,282 @@
+"""Pebble, the ACME CA for tests, with challtestsrv as its DNS, where every name leads to 127.0.0.1; and programs that
+get their certificates from it. All of them end with the script, however that ends."""
+
+import atexit
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def need_pebble():
+    """Skips the script where there is no Pebble."""
+    for program in ("pebble", "pebble-challtestsrv", "openssl"):
+        if not shutil.which(program):
+            print(f"skipped: there is no {program} here; tools/setup.sh test brings it where the system has it")
+            sys.exit(77)
+
+
+def start(words, folder, log_file, **environment):
+    """Runs a program in that folder, which is killed when this process is gone."""
+    with open(log_file, "wb") as log:
+        return subprocess.Popen([str(word) for word in words], cwd=folder, env={**os.environ, **environment},
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+
+def wait_until(what, question, seconds=20, pause=0.02):
+    """The first true answer to the question."""
+    end = time.monotonic() + seconds
+    while not (answer := question()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(pause)
+    return answer
+
+
+taken = set()
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody has, by TCP and UDP, and that no outgoing connection is given."""
+    while True:
+        port = random.randrange(10000, 32000)
+        if port in taken:
+            continue
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            with contextlib.suppress(OSError):
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+                taken.add(port)
+                return port
+
+
+def make_directory_certificate(folder):
+    """roots.pem, and with it dir.pem and dir.key for https://localhost."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    for name in ("roots", "dir"):
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+    openssl("req", "-x509", "-new", "-key", "roots.key", "-days", "30", "-subj", "/CN=root of the directory",
+            "-out", "roots.pem")
+    openssl("req", "-new", "-key", "dir.key", "-subj", "/CN=localhost", "-out", "dir.csr")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", "dir.csr", "-CA", "roots.pem", "-CAkey", "roots.key", "-CAcreateserial",
+            "-days", "30", "-extfile", "names", "-out", "dir.pem")
+
+
+scratch = pathlib.Path(tempfile.mkdtemp(prefix="alos-pebble-"))
+atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def new_folder():
+    """An empty one that goes with the script."""
+    return pathlib.Path(tempfile.mkdtemp(dir=scratch))
+
+
+class Pebble:
+    """Both programs while the context lasts, or until stop().
+
+    nonce_reject and reuse are percentages; eab is {key id: key in base64url}, without which no account is made;
+    validity is in seconds."""
+
+    def __init__(self, nonce_reject=0, reuse=0, chain_length=1, alternate_roots=0, eab=None, validity=None):
+        self.folder = new_folder()
+        self.http_port, self.tls_port = free_port(), free_port()
+        listens, manages, names, commands = (f"127.0.0.1:{free_port()}" for _ in range(4))
+        self.directory = f"https://{listens}/dir"
+        self.management = f"https://{manages}"
+        self.resolver = names
+        self.roots_file = self.folder / "roots.pem"
+        make_directory_certificate(self.folder)
+        settings = {
+            "listenAddress": listens, "managementListenAddress": manages,
+            "certificate": "dir.pem", "privateKey": "dir.key",
+            "httpPort": self.http_port, "tlsPort": self.tls_port, "ocspResponderURL": "",
+            "externalAccountBindingRequired": bool(eab), "externalAccountMACKeys": eab or {},
+        }
+        if validity:  # as the versions before profiles have it, and those after
+            settings["certificateValidityPeriod"] = validity
+            settings["profiles"] = {"default": {"description": "for tests", "validityPeriod": validity}}
+        (self.folder / "config.json").write_text(json.dumps({"pebble": settings}))
+        dns_option = "-dns01" if "-dns01" in subprocess.run(["pebble-challtestsrv", "-h"], capture_output=True,
+                                                            text=True).stderr else "-dnsserver"
+        self.processes = [
+            start(["pebble-challtestsrv", "-http01", "", "-https01", "", "-tlsalpn01", "", dns_option, names,
+                   "-management", commands, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""], self.folder,
+                  self.folder / "dns.log"),
+            start(["pebble", "-strict", "-config", "config.json", "-dnsserver", names], self.folder,
+                  self.folder / "log", PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(nonce_reject),
+                  PEBBLE_AUTHZREUSE=str(reuse), PEBBLE_CHAIN_LENGTH=str(chain_length),
+                  PEBBLE_ALTERNATE_ROOTS=str(alternate_roots)),
+        ]
+        wait_until(self.log, self.is_up)
+        # Kept, for who looks at certificates when there is no CA any more. All but the first are of alternate chains.
+        self.roots = [self.fetch(f"{self.management}/roots/{i}") for i in range(alternate_roots + 1)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def is_up(self):
+        for process in self.processes:
+            if process.poll() is not None:
+                raise RuntimeError(f"{process.args[0]} ended: {self.log()}")
+        try:
+            return self.fetch(self.directory)
+        except OSError:
+            return None
+
+    def fetch(self, url):
+        context = ssl.create_default_context(cafile=self.roots_file)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
+                                             urllib.request.HTTPSHandler(context=context))
+        with opener.open(url, timeout=5) as answer:
+            return answer.read().decode()
+
+    def orders(self):
+        """How many orders there were."""
+        return self.log().count("Added order ")
+
+    def pause(self):
+        """From now on connections are accepted, and never answered."""
+        self.processes[-1].send_signal(signal.SIGSTOP)
+
+    def stop(self):
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait(10)
+        self.processes = []
+
+
+class Program:
+    """examples/acme.cpp, or what has its settings, while the context lasts. It listens where Pebble looks for answers,
+    or elsewhere. Programs that are to share a storage are given one folder."""
+
+    def __init__(self, program, pebble, *domains, folder=None, http_port=None, tls_port=None, **settings):
+        self.http_port, self.tls_port = http_port or pebble.http_port, tls_port or pebble.tls_port
+        self.folder = folder or new_folder()
+        self.log_file = new_folder() / "log"
+        self.context = ssl.create_default_context(cadata=pebble.roots[0])
+        settings = {
+            "addr": f"127.0.0.1:{self.tls_port}", "http_addr": f"127.0.0.1:{self.http_port}",
+            "directory": pebble.directory, "roots_file": pebble.roots_file, "resolver": pebble.resolver,
+            "http01_port": pebble.http_port, "tls_alpn01_port": pebble.tls_port,
+            "log": "debug", "control": "on", **settings}
+        self.process = start([program, *(f"{name}={value}" for name, value in settings.items()), *domains],
+                             self.folder, self.log_file)
+
+    def __enter__(self):
+        self.wait_until_up()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def wait_until_up(self):
+        wait_until(self.log, lambda: self.process.poll() is not None or "server.threads" in self.log())
+        if self.process.poll() is not None:
+            raise RuntimeError(self.log())
+
+    def log(self):
+        """Without the clients that did not like its certificate."""
+        return "".join(line for line in self.log_file.read_text().splitlines(True) if " tls.handshake " not in line)
+
+    def connect(self, name, context=None):
+        """An http.client connection by TLS, to that name."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.tls_port, timeout=10)
+        connection.connect()
+        connection.sock = (context or self.context).wrap_socket(connection.sock, server_hostname=name)
+        return connection
+
+    def certificate(self, name, context=None):
+        """What is shown for the name, as ssl has it; None if it is not from Pebble."""
+        try:
+            with contextlib.closing(self.connect(name, context)) as connection:
+                return connection.sock.getpeercert()
+        except ssl.SSLCertVerificationError:
+            return None
+
+    def wait_for_certificate(self, name, seconds=20):
+        return wait_until(self.log, lambda: self.certificate(name), seconds, 0.1)
+
+    def ask(self, name, path="/", method="GET", context=None):
+        """(status, body), on a connection of its own."""
+        with contextlib.closing(self.connect(name, context)) as connection:
+            connection.request(method, path, headers={"Host": name})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def stop(self, seconds=5):
+        """Asks it to end, which it must within that time; returns its exit status."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+
+class Load:
+    """Clients that ask for a page of a name without pause, on new connections and on one that stays, while the context
+    lasts. `errors` has what went wrong, `serials` the certificates seen, in their order."""
+
+    def __init__(self, program, name, clients=2):
+        self.program, self.name = program, name
+        self.errors, self.serials, self.requests = [], [], 0
+        self.is_over, self.lock = False, threading.Lock()
+        self.threads = [threading.Thread(target=self.run, args=(i == 0,)) for i in range(clients + 1)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        for thread in self.threads:
+            thread.join()
+
+    def run(self, stays):
+        connection = None
+        while not self.is_over:
+            try:
+                connection = connection or self.program.connect(self.name)
+                serial = connection.sock.getpeercert()["serialNumber"]
+                connection.request("GET", "/", headers={"Host": self.name})
+                answer = connection.getresponse()
+                body = answer.read().decode()
+                if answer.status != 200 or body != f"Hello from {self.name}\n":
+                    self.errors.append(f"status {answer.status}: {body}")
+                with self.lock:
+                    self.requests += 1
+                    if not stays and serial not in self.serials:
+                        self.serials.append(serial)
+            except Exception as error:  # whatever it is, it is not to be
+                self.errors.append(repr(error))
+                connection = None
+            if connection and not stays:
+                connection.close()
+                connection = None
+            time.sleep(0.01)
+        if connection:
+            connection.close()
