@@ -2,8 +2,8 @@
 //
 //     acme email=admin@example.com example.com,www.example.com shop.example
 //
-// A word with a '=' is one of the settings below, any other the names of one certificate. Unless settings say otherwise,
-// Let's Encrypt issues them, and must reach this machine by these names at port 80 or 443.
+// A word with a '=' is one of the settings below, any other the names of one certificate. Unless settings say
+// otherwise, Let's Encrypt issues them, and must reach this machine by these names at port 80 or 443.
 #include <alos/acme.hpp>
 #include <alos/server.hpp>
 #include <alos/src.hpp>

@@ -39,7 +39,8 @@ def by_one_challenge(challenge):
 def both_types_of_key():
     with Pebble() as ca, Program(program, ca, "a.test", keys="both") as server:
         wait_until(server.log, lambda: server.log().count("acme.obtained") == 2, pause=0.1)
-        for signatures, kind in (("ecdsa_secp256r1_sha256", "id-ecPublicKey"), ("rsa_pss_rsae_sha256", "rsaEncryption")):
+        for signatures, kind in (("ecdsa_secp256r1_sha256", "id-ecPublicKey"),
+                                 ("rsa_pss_rsae_sha256", "rsaEncryption")):
             shown = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-servername",
                                     "a.test", "-sigalgs", signatures], stdin=subprocess.DEVNULL, capture_output=True,
                                    text=True).stdout

@@ -102,10 +102,8 @@ public:
 private:
     alos::acme::awaitable<> start(alos::acme::config settings)
     {
-        if (auto ready = storage.prepare(); !ready) {
-            started = ready;
-            co_return;
-        }
+        if (auto ready = storage.prepare(); !ready)
+            warnings.push_back(ready.error().what);
         started = co_await manager.configure(std::move(settings));
         if (!*started)
             co_return;

@@ -95,9 +95,10 @@ class Pebble:
     """Both programs while the context lasts, or until stop().
 
     nonce_reject and reuse are percentages; eab is {key id: key in base64url}, without which no account is made;
-    validity is in seconds."""
+    validity is in seconds, and so is hesitation, the longest time before an answer to a challenge is looked at."""
 
-    def __init__(self, nonce_reject=0, reuse=0, chain_length=1, alternate_roots=0, eab=None, validity=None):
+    def __init__(self, nonce_reject=0, reuse=0, chain_length=1, alternate_roots=0, eab=None, validity=None,
+                 hesitation=0):
         self.folder = new_folder()
         self.http_port, self.tls_port = free_port(), free_port()
         listens, manages, names, commands = (f"127.0.0.1:{free_port()}" for _ in range(4))
@@ -118,18 +119,24 @@ class Pebble:
         (self.folder / "config.json").write_text(json.dumps({"pebble": settings}))
         dns_option = "-dns01" if "-dns01" in subprocess.run(["pebble-challtestsrv", "-h"], capture_output=True,
                                                             text=True).stderr else "-dnsserver"
-        self.processes = [
-            start(["pebble-challtestsrv", "-http01", "", "-https01", "", "-tlsalpn01", "", dns_option, names,
-                   "-management", commands, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""], self.folder,
-                  self.folder / "dns.log"),
-            start(["pebble", "-strict", "-config", "config.json", "-dnsserver", names], self.folder,
-                  self.folder / "log", PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(nonce_reject),
-                  PEBBLE_AUTHZREUSE=str(reuse), PEBBLE_CHAIN_LENGTH=str(chain_length),
-                  PEBBLE_ALTERNATE_ROOTS=str(alternate_roots)),
-        ]
+        self.words = [
+            ["pebble-challtestsrv", "-http01", "", "-https01", "", "-tlsalpn01", "", dns_option, names,
+             "-management", commands, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
+            ["pebble", "-strict", "-config", "config.json", "-dnsserver", names]]
+        self.environment = {
+            "PEBBLE_WFE_NONCEREJECT": str(nonce_reject), "PEBBLE_AUTHZREUSE": str(reuse),
+            "PEBBLE_CHAIN_LENGTH": str(chain_length), "PEBBLE_ALTERNATE_ROOTS": str(alternate_roots)}
+        self.environment |= {"PEBBLE_VA_SLEEPTIME": str(hesitation)} if hesitation else {"PEBBLE_VA_NOSLEEP": "1"}
+        self.alternate_roots = alternate_roots
+        self.start()
+
+    def start(self):
+        """Also after stop(): at the same address, but it has forgotten everything, and has other roots."""
+        self.processes = [start(words, self.folder, self.folder / f"{words[0]}.log", **self.environment)
+                          for words in self.words]
         wait_until(self.log, self.is_up)
         # Kept, for who looks at certificates when there is no CA any more. All but the first are of alternate chains.
-        self.roots = [self.fetch(f"{self.management}/roots/{i}") for i in range(alternate_roots + 1)]
+        self.roots = [self.fetch(f"{self.management}/roots/{i}") for i in range(self.alternate_roots + 1)]
 
     def __enter__(self):
         return self
@@ -138,7 +145,7 @@ class Pebble:
         self.stop()
 
     def log(self):
-        return (self.folder / "log").read_text()
+        return (self.folder / "pebble.log").read_text()
 
     def is_up(self):
         for process in self.processes:

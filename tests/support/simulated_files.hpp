@@ -71,6 +71,9 @@ public:
     // Where symbolic links cannot be made (EPERM).
     void set_without_symlinks(bool without) noexcept { has_no_symlinks_ = without; }
 
+    // Whether the power is gone.
+    [[nodiscard]] bool is_off() const noexcept { return is_off_; }
+
     // The power was not lost after all: only the process ended.
     void resume() noexcept
     {

@@ -4,7 +4,6 @@
 #define ALOS_ACME_AUTHORITY_HPP
 
 #include <alos/acme/account.hpp>
-#include <alos/acme/token_bucket.hpp>
 
 #include <map>
 #include <memory>
@@ -39,35 +38,11 @@ public:
         return *place;
     }
 
-    // Whether another order may be placed now; if not, when. Shared with the other processes, and kept over restarts:
-    // a program that is started again and again must not empty it each time.
+    // Whether another order may be placed now; if not, when.
     [[nodiscard]] awaitable<std::optional<time_point>> take_order()
     {
-        const rate& limit = client_.ca().orders;
-        if (limit.burst == 0)
-            co_return std::nullopt;
-        const std::string name = "limits/" + account_keeper::id_of(directory_url(), {});
-        for (int tries = 0; tries < 5; ++tries) {
-            const auto kept = co_await storage_.load(name);
-            time_point full_at{};
-            std::uint64_t version = 0;
-            if (kept && kept->has_value()) {
-                version = (*kept)->version;
-                if (const auto in = detail::read_object_text(as_text((*kept)->text)))
-                    full_at = detail::time_of(*in, "ordersFullAt");
-            }
-            token_bucket bucket(limit.burst, limit.refill, full_at);
-            if (const auto later = bucket.take(client_.world().now()))
-                co_return later;
-            boost::json::object out;
-            detail::put_time(out, "ordersFullAt", bucket.full_at());
-            const std::string text = boost::json::serialize(out);
-            secret_text bytes(text.begin(), text.end());
-            const auto stored = co_await storage_.store(name, std::move(bytes), version);
-            if (stored || stored.error().code != errc::conflict)
-                break; // a disk that is full must not keep us from renewing
-        }
-        co_return std::nullopt;
+        auto taken = take_token(client_.world(), storage_, directory_url(), "ordersFullAt", client_.ca().orders);
+        co_return co_await std::move(taken);
     }
 
 private:

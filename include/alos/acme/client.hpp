@@ -119,8 +119,7 @@ public:
             if (url.empty())
                 co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
             auto answer = co_await post(url, payload, by, phase);
-            const bool moved = !answer && answer.error().why.type.empty()
-                               && (answer.error().why.status == 404 || answer.error().why.status == 405);
+            const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
             if (!moved || again)
                 co_return answer;
             directory_.reset();

@@ -42,10 +42,11 @@ struct issued {
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
-    // `ca`, `kept` and `answers` outlive it.
-    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, signer by,
-             issue_request wanted, step_teller tell)
-        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), wanted.deadline, tell), by_(std::move(by)),
+    // `ca`, `kept`, `answers` and `allowed` outlive it.
+    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
+             signer by, issue_request wanted, step_teller tell)
+        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), allowed, wanted.deadline, tell),
+          allowed_(allowed), by_(std::move(by)),
           wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
@@ -235,8 +236,12 @@ private:
             if (at.state.status != state)
                 co_return reply<>();
             const auto next = pause.next(world().now(), last_pause_);
-            if (next > wanted_.deadline)
+            if (next > wanted_.deadline) {
+                // All names are proven and it does not go on: a new order may. One that is being issued is waited for.
+                if (state == order_status::pending)
+                    co_await forget_order();
                 co_return out_of_time(name_of(state));
+            }
             co_await world().sleep_until(next);
         }
     }
@@ -263,6 +268,14 @@ private:
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
             co_return refused("request", csr.error().what);
+        // RFC 9773 5: a CA does not count a certificate that replaces another one in time.
+        const auto later = wanted_.replaces.empty() ? allowed_.certificates.take(world().now()) : std::nullopt;
+        if (later) {
+            refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
+            wait.kind = failure_class::throttled;
+            wait.retry_after = std::chrono::ceil<std::chrono::seconds>(*later - world().now());
+            co_return wait;
+        }
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
@@ -312,7 +325,9 @@ private:
         std::string fault = made ? fault_of(**made) : made.error().what;
         if (!fault.empty()) {
             co_await forget_order();
-            co_return refused("certificate", "what came cannot be used: " + fault);
+            refusal useless = refused("certificate", "what came cannot be used: " + fault);
+            useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
+            co_return useless;
         }
         co_return issued{std::move(chain), std::move(key_pem), std::move(*made), by_.url};
     }
@@ -351,6 +366,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
+    allowance& allowed_;
     const signer by_;
     issue_request wanted_;
     const step_teller tell_;

@@ -222,7 +222,8 @@ public:
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
-            auto done = co_await renew_now(id, "revoked", {});
+            std::function<void(const event&)> nobody;
+            auto done = co_await renew_now(id, "revoked", std::move(nobody));
             if (!done)
                 co_return done;
         }

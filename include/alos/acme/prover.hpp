@@ -7,6 +7,7 @@
 #include <alos/acme/client.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/self_check.hpp>
+#include <alos/acme/token_bucket.hpp>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -52,11 +53,11 @@ using step_teller = std::function<void(const std::string&)>;
 // Of one issuance. It remembers which challenges failed for which name.
 class prover {
 public:
-    // `ca` and `answers` outlive it.
-    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, time_point deadline,
-           step_teller tell)
-        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), deadline_(deadline),
-          tell_(std::move(tell))
+    // `ca`, `answers` and `allowed` outlive it.
+    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
+           time_point deadline, step_teller tell)
+        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(allowed),
+          deadline_(deadline), tell_(std::move(tell))
     {
     }
 
@@ -132,6 +133,11 @@ private:
             next.answer = {*type_of(chosen->type), about, chosen->token,
                            key_authorization(chosen->token, by_.key.thumbprint())};
             proofs.push_back(std::move(next));
+        }
+        if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
+            unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
+            wait.why.retry_after = std::chrono::minutes(16);
+            co_return wait;
         }
         for (proof& each : proofs) {
             tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
@@ -211,9 +217,11 @@ private:
                            class_of(why), true);
         no.why.why = why;
         failed_.insert({about, of.answer.type});
+        static_cast<void>(allowed_.failed_validations.take(world().now()));
         // What says no to the name says so whatever the challenge is.
         no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
-                             && choose(of.state, about) != nullptr;
+                             && choose(of.state, about) != nullptr
+                             && allowed_.failed_validations.level(world().now()) > 0;
         return no;
     }
 
@@ -280,6 +288,7 @@ private:
     const signer by_;
     board& board_;
     const std::shared_ptr<const config> settings_;
+    allowance& allowed_;
     const time_point deadline_;
     const step_teller tell_;
     std::set<std::pair<identifier, challenge_type>> failed_;

@@ -173,14 +173,19 @@ public:
     {
         const std::uint64_t before = of.generation;
         co_await load_certificate(of);
-        if (of.generation == before)
-            co_return false;
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
-            if (auto state = parse_certificate_state(as_text((*kept)->text)))
+            if (auto state = parse_certificate_state(as_text((*kept)->text))) {
+                const bool is_forced_here = is_forced(of) && of.generation == before;
+                const std::string why = of.state.forced_why;
                 of.state = std::move(*state);
+                if (is_forced_here && !is_forced(of))
+                    force(of, why);
+            }
         }
         adopt_settings(of);
+        if (of.generation == before)
+            co_return false;
         tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
         served_(of);
         co_return true;
@@ -293,15 +298,17 @@ private:
     {
         const auto lock = co_await storage_.try_lock(of.id);
         if (!lock) {
-            co_await failed(of, {failure_class::transient, "lock: " + lock.error().what});
+            refusal why{failure_class::transient, "lock: " + lock.error().what};
+            co_await failed(of, std::move(why));
             co_return;
         }
         if (!lock->has_value()) {
             look_again_later(of);
             co_return;
         }
-        const bool is_another = co_await refresh(of);
-        if (!is_another || is_due(of))
+        // Whoever had the lock before may have done it, or have failed at it.
+        static_cast<void>(co_await refresh(of));
+        if (is_due(of))
             co_await attempt_locked(of, **lock);
         co_await storage_.unlock(**lock);
     }
@@ -358,9 +365,14 @@ private:
         wanted.deadline = world_.now() + attempt_time;
         const time_point end = wanted.deadline;
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
-        issuance one(from.ca(), storage_, board_, settings_, *by, std::move(wanted), step);
+        const auto life = of.life();
+        allowance allowed(of.state.certificates_full_at, of.state.failures_full_at,
+                          life ? lifetime(*life) : std::chrono::milliseconds(std::chrono::days(90)));
+        issuance one(from.ca(), storage_, board_, settings_, allowed, *by, std::move(wanted), step);
         // Whatever hangs: the lock is not held for longer.
         auto done = co_await (one.run() || world_.sleep_until(end));
+        of.state.certificates_full_at = allowed.certificates.full_at();
+        of.state.failures_full_at = allowed.failed_validations.full_at();
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
@@ -388,7 +400,8 @@ private:
             co_return refusal{failure_class::transient, "certificate: " + from.directory_url()
                                                             + " issued one that ends before the present one"};
         }
-        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names};
+        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
+                                is_forced(of) ? of.state.forced_why : std::string()};
         bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
                     .meta_json = to_json(about)};
         const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
@@ -405,8 +418,11 @@ private:
         of.about = std::move(about);
         of.last_refusal.reset();
         of.not_before = {};
-        of.state = {};
-        of.state.configuration = of.configuration;
+        certificate_state fresh;
+        fresh.configuration = of.configuration;
+        fresh.certificates_full_at = of.state.certificates_full_at;
+        fresh.failures_full_at = of.state.failures_full_at;
+        of.state = std::move(fresh);
         adopt_settings(of);
         served_(of);
         co_await save(of);
@@ -489,7 +505,9 @@ private:
                    "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
                        + format_rfc3339(window.end)
                        + (read->explanation_url.empty() ? "" : ", see " + read->explanation_url)});
-        if (is_revocation(window, life, world_.now()) && !is_forced(of)) {
+        // A CA that revokes all that it issues has gone mad, and is not fed.
+        const bool is_again = of.about.because == "revoked" && world_.now() < cool_down_end(of.about.obtained, life);
+        if (is_revocation(window, life, world_.now()) && !is_forced(of) && !is_again) {
             tell_({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
             force(of, "revoked");
         }

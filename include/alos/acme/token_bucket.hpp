@@ -62,6 +62,26 @@ private:
     instant full_at_;
 };
 
+// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a name
+// in an hour. Certificates that live shorter are from CAs that allow more.
+struct allowance {
+    token_bucket certificates;
+    token_bucket failed_validations;
+
+    // `full_at` of both as they were kept; `life` is that of the present certificate, or what is usual.
+    allowance(time_point certificates_full_at, time_point failures_full_at, std::chrono::milliseconds life) noexcept
+        : certificates(3, refill(std::chrono::hours(84), life / 2), certificates_full_at),
+          failed_validations(4, refill(std::chrono::minutes(16), life / 50), failures_full_at)
+    {
+    }
+
+private:
+    static std::chrono::seconds refill(std::chrono::seconds usual, std::chrono::milliseconds shorter) noexcept
+    {
+        return std::min(usual, std::chrono::ceil<std::chrono::seconds>(shorter));
+    }
+};
+
 }
 
 #endif

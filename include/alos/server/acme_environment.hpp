@@ -142,7 +142,8 @@ private:
             co_return failure{ec, what.address + " is no IP address"};
         const std::string there = what.address + ":" + std::to_string(what.port);
         tcp::socket socket(executor_);
-        const auto connected = co_await socket.async_connect({address, what.port}, as_results);
+        const tcp::endpoint endpoint(address, what.port);
+        const auto connected = co_await socket.async_connect(endpoint, as_results);
         if (std::get<0>(connected)) {
             throw_if_aborted(std::get<0>(connected));
             co_return failure{std::get<0>(connected), there + ": " + std::get<0>(connected).message()};

@@ -178,8 +178,9 @@ private:
         auto storage = std::make_unique<acme::file_storage>(
             world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
             [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+        // What is there is served all the same; nothing is ordered as long as nothing can be kept.
         if (auto ready = storage->prepare(); !ready)
-            return ready;
+            host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
         cache_dir_ = settings.cache_dir;
         storage_ = std::move(storage);
         manager_ = std::make_unique<acme::manager>(
