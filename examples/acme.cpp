@@ -17,7 +17,7 @@ int main(int argc, char** argv)
     alos::server_config config{.addr = ":443", .http_addr = ":80"};
     alos::acme::config& acme = config.acme;
     alos::acme::certificate_authority& ca = acme.cas.front();
-    std::string keys, challenge, http01_port = "80", tls_alpn01_port = "443", log, control;
+    std::string keys, challenge, http01_port = "80", tls_alpn01_port = "443", self_check, log, control;
 
     const std::map<std::string, std::string*> settings = {
         {"addr", &config.addr},
@@ -33,6 +33,7 @@ int main(int argc, char** argv)
         {"preferred_chain", &ca.preferred_chain},
         {"http01_port", &http01_port}, // where a CA that is no public one connects to
         {"tls_alpn01_port", &tls_alpn01_port},
+        {"self_check", &self_check}, // "off": the CA is asked at once, whatever can be seen from here
         {"resolver", &acme.resolver},
         {"log", &log},         // "debug" tells every step
         {"control", &control}, // "on": GET /certificates and POST /renew/<domain>, for whoever asks
@@ -61,6 +62,7 @@ int main(int argc, char** argv)
         std::erase_if(acme.challenges, [&](auto each) { return name_of(each) != challenge; });
     acme.http01_port = static_cast<std::uint16_t>(std::atoi(http01_port.c_str()));
     acme.tls_alpn01_port = static_cast<std::uint16_t>(std::atoi(tls_alpn01_port.c_str()));
+    acme.self_check = self_check != "off";
     if (log == "debug")
         config.log.level = alos::log_level::debug;
 
