@@ -2,6 +2,7 @@
 """examples/acme.cpp gets its certificates from Pebble, a CA of the real kind: both challenges, both types of key,
 addresses, what a CA may be difficult about, renewal under load, restarts, and two processes with one storage."""
 
+import signal
 import ssl
 import subprocess
 import time
@@ -53,6 +54,12 @@ def an_address():
         equal(certificate["subjectAltName"], (("IP Address", "127.0.0.1"),))
 
 
+def an_address_of_ipv6():
+    with Pebble() as ca:
+        with Program(program, ca, "::1", addr=f"[::1]:{ca.tls_port}", http_addr=f"[::1]:{ca.http_port}") as server:
+            wait_until(server.log, lambda: "acme.obtained" in server.log())
+
+
 def an_address_by_tls_alpn():
     with Pebble() as ca, Program(program, ca, "127.0.0.1", challenge="tls-alpn-01") as server:
         equal(names(server.wait_for_certificate("127.0.0.1")), ["127.0.0.1"])
@@ -65,6 +72,19 @@ def nonces_rejected(percent):
             holds(percent < 50 or ca.log().count("POST ") > 25, "none was rejected")
 
     return case
+
+
+def many_certificates():
+    with Pebble() as ca, Program(program, ca, *(f"n{i}.test" for i in range(40))) as server:
+        wait_until(server.log, lambda: server.log().count("acme.obtained") == 40)
+        equal(names(server.certificate("n39.test")), ["n39.test"])
+        equal(ca.orders(), 40)
+
+
+def closed_port():
+    """http-01 fails, tls-alpn-01 is tried."""
+    with Pebble() as ca, Program(program, ca, "a.test", http_port=free_port(), self_check="off") as server:
+        server.wait_for_certificate("a.test")
 
 
 def authorizations_reused():
@@ -138,6 +158,38 @@ def answered_by_another(challenge):
     return case
 
 
+def ended_meanwhile(how):
+    """The order that is under way goes on after a restart."""
+    # Pebble hesitates for a random time with each of them, and rarely for none with all.
+    domain = ",".join(["a.test", *(f"n{i}.test" for i in range(12))])
+
+    def case():
+        with Pebble(hesitation=3) as ca:
+            with Program(program, ca, domain) as server:
+                wait_until(server.log, lambda: "publishing the answer" in server.log())
+                server.process.send_signal(how)
+                server.process.wait(5)
+            if how == signal.SIGTERM:
+                equal(list(server.folder.glob(".alos-certs/challenge/*/*")), [])
+            with Program(program, ca, domain, folder=server.folder) as again:
+                again.wait_for_certificate("a.test")
+                contains(again.log(), "going on with order")
+                equal(ca.orders(), 1)
+
+    return case
+
+
+def account_lost():
+    """By a CA that has forgotten everything."""
+    with Pebble() as ca, Program(program, ca, "a.test") as server:
+        server.wait_for_certificate("a.test")
+        ca.stop()
+        ca.start()
+        equal(server.ask("a.test", "/renew/a.test", "POST"), (200, "renewed\n"))
+        equal(server.certificate("a.test"), None)  # as it is from the new root
+        holds(server.certificate("a.test", ssl.create_default_context(cadata=ca.roots[0])), "not from the new root")
+
+
 def stopped_meanwhile():
     """While the CA does not answer."""
     with Pebble() as ca:
@@ -147,6 +199,7 @@ def stopped_meanwhile():
             start = time.monotonic()
             equal(server.stop(), 0)
             holds(time.monotonic() - start < 5, "it took too long to end")
+            holds("acme.failed" not in server.log(), server.log())
 
 
 def forced():
@@ -196,7 +249,10 @@ run([
     ("tls-alpn-01", by_one_challenge("tls-alpn-01")),
     ("both types of key", both_types_of_key),
     ("an address", an_address),
+    ("an address of IPv6", an_address_of_ipv6),
     ("an address by tls-alpn-01", an_address_by_tls_alpn),
+    ("many certificates", many_certificates),
+    ("tls-alpn-01 after http-01 failed", closed_port),
     ("no nonces rejected", nonces_rejected(0)),
     ("20 % of nonces rejected", nonces_rejected(20)),
     ("90 % of nonces rejected", nonces_rejected(90)),
@@ -207,6 +263,9 @@ run([
     ("two processes, one order", two_processes),
     ("http-01 answered by another process", answered_by_another("http-01")),
     ("tls-alpn-01 answered by another process", answered_by_another("tls-alpn-01")),
+    ("killed with an order under way", ended_meanwhile(signal.SIGKILL)),
+    ("SIGTERM with an order under way", ended_meanwhile(signal.SIGTERM)),
+    ("the CA has lost the account", account_lost),
     ("SIGTERM while the CA hangs", stopped_meanwhile),
     ("forced renewal under load", forced),
     ("60 seconds of validity: renewed under load", short_lived.end),

@@ -201,7 +201,9 @@ class Program:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        was_killed = self.process.poll() == -signal.SIGKILL
+        if self.stop() != 0 and not was_killed:
+            raise RuntimeError(f"ended with {self.process.returncode}: {self.log()}")
 
     def wait_until_up(self):
         wait_until(self.log, lambda: self.process.poll() is not None or "server.threads" in self.log())
