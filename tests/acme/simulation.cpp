@@ -22,6 +22,8 @@ struct life {
     std::chrono::seconds validity;
     bool has_renewal_info;
     std::size_t members;
+    bool prefers_tls_alpn;
+    bool checks_itself;
 };
 
 class century {
@@ -92,7 +94,7 @@ private:
     life make_plan()
     {
         const std::chrono::seconds lives[] = {10min, 1h, 24h * 6, 24h * 45, 24h * 90};
-        return {lives[dice_.below(5)], dice_.chance(0.5), 1 + dice_.below(2)};
+        return {lives[dice_.below(5)], dice_.chance(0.5), 1 + dice_.below(2), dice_.chance(0.5), dice_.chance(0.2)};
     }
 
     alos::acme::config settings()
@@ -102,9 +104,9 @@ private:
         made.domains = {"a.example", {"b.example", "www.b.example"}, "192.0.2.7"};
         made.cas = {alos::acme::certificate_authority{.directory = ca_->directory_url()}};
         made.cas.front().orders = {};
-        if (dice_.chance(0.5))
+        if (plan_.prefers_tls_alpn)
             std::swap(made.challenges[0], made.challenges[1]);
-        made.self_check = dice_.chance(0.2);
+        made.self_check = plan_.checks_itself;
         return made;
     }
 
@@ -113,7 +115,10 @@ private:
     // What happens to machines: they restart, their disks fill, the power goes.
     void disturb()
     {
-        disk_->set_full(dice_.chance(0.03));
+        const bool is_full = dice_.chance(0.03);
+        disk_->set_full(is_full);
+        if (is_full)
+            trouble_ = world_.now() + plan_.validity / 24;
         if (dice_.chance(0.01))
             disk_->cut_after(1 + dice_.below(40));
         if (dice_.chance(0.02)) {
@@ -131,6 +136,7 @@ private:
 
     void restart_after_power_cut()
     {
+        trouble_ = world_.now();
         members_.clear();
         disk_->power_cut(test::seeded(dice_.next()));
         for (std::size_t i = 0; i < plan_.members; ++i)
@@ -145,9 +151,12 @@ private:
                 return fail("a manager ended: " + one->broke_off);
         }
         // Served and valid, unless the CA was unwilling for most of the time since it should have been renewed.
+        for (const auto& one : members_)
+            started_at_.try_emplace(one.get(), world_.now());
         for (const char* name : {"a.example", "www.b.example", "192.0.2.7"}) {
             const auto willing = ca_->willing_for(name);
-            if (willing < std::chrono::duration_cast<std::chrono::nanoseconds>(plan_.validity) / 4)
+            if (std::min(willing, world_.now() - trouble_)
+                < std::chrono::duration_cast<std::chrono::nanoseconds>(plan_.validity) / 4)
                 continue;
             for (const auto& one : members_) {
                 if (!one->started || world_.now() - started_at_[one.get()] < plan_.validity / 4)
@@ -155,8 +164,6 @@ private:
                 check_served(*one, name);
             }
         }
-        for (const auto& one : members_)
-            started_at_.try_emplace(one.get(), world_.now());
         std::erase_if(started_at_, [&](const auto& each) {
             return std::ranges::none_of(members_, [&](const auto& one) { return one.get() == each.first; });
         });
@@ -213,6 +220,7 @@ private:
     std::unique_ptr<test::scripted_ca> ca_;
     std::vector<std::unique_ptr<test::acme_member>> members_;
     std::map<const test::acme_member*, time_point> started_at_;
+    time_point trouble_; // of ours: since when it is over
     std::string fault_;
 };
 

@@ -24,7 +24,8 @@ struct refusal {
     failure_class kind = failure_class::transient;
     std::string what; // one sentence: the phase, the CA's own words, the cure
     std::optional<std::chrono::seconds> retry_after{};
-    problem why{}; // without a type when it was no problem document that came back
+    problem why{};        // without a type when it was no problem document that came back
+    bool is_ours = false; // the trouble is here: a disk, a lock
 };
 
 // Makes reply<T>::value() throw what a caller who does not check expects.

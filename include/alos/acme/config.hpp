@@ -36,7 +36,7 @@ struct certificate_authority {
 
     // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours.
     rate orders{250, std::chrono::seconds(45)};
-    rate accounts{4, std::chrono::seconds(3600)};
+    rate accounts{5, std::chrono::seconds(2160)};
 };
 
 // The names of one certificate: "example.com", or {"example.com", "*.example.com"}. The first one names it in files

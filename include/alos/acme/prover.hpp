@@ -97,6 +97,7 @@ private:
         authorization state;
         posting answer;
         std::string challenge_url;
+        bool is_accepted = false; // by an attempt before this one
         bool is_posted = false;
     };
 
@@ -129,14 +130,15 @@ private:
                 co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
                                    + ") can be answered; allow another one in `challenges`, or set `dns`",
                                failure_class::permanent, true);
-            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url};
+            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url,
+                       .is_accepted = chosen->status != challenge_status::pending};
             next.answer = {*type_of(chosen->type), about, chosen->token,
                            key_authorization(chosen->token, by_.key.thumbprint())};
             proofs.push_back(std::move(next));
         }
         if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
             unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
-            wait.why.retry_after = std::chrono::minutes(16);
+            wait.why.retry_after = std::chrono::minutes(10);
             co_return wait;
         }
         for (proof& each : proofs) {
@@ -152,7 +154,7 @@ private:
                 co_await check(each.answer);
         }
         for (const proof& each : proofs) {
-            if (each.state.status != authorization_status::pending)
+            if (each.is_accepted)
                 continue;
             std::string payload(challenge_payload);
             const auto accepted = co_await ca_.post(each.challenge_url, std::move(payload), by_, "challenge");

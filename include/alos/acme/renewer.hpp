@@ -192,7 +192,15 @@ public:
     }
 
 private:
-    static constexpr std::chrono::minutes attempt_time{10};
+    // As long as a slow CA needs, but not so long that nothing is left for another attempt.
+    [[nodiscard]] std::chrono::milliseconds attempt_time(const std::optional<validity>& life) const
+    {
+        constexpr std::chrono::milliseconds longest = std::chrono::minutes(10);
+        if (!life)
+            return longest;
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(life->not_after - world_.now());
+        return std::clamp<std::chrono::milliseconds>(left / 5, std::chrono::seconds(30), longest);
+    }
 
     [[nodiscard]] double random() const
     {
@@ -299,6 +307,7 @@ private:
         const auto lock = co_await storage_.try_lock(of.id);
         if (!lock) {
             refusal why{failure_class::transient, "lock: " + lock.error().what};
+            why.is_ours = true;
             co_await failed(of, std::move(why));
             co_return;
         }
@@ -362,7 +371,7 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         wanted.replaces = predecessor(of, from, *by);
-        wanted.deadline = world_.now() + attempt_time;
+        wanted.deadline = world_.now() + attempt_time(of.life());
         const time_point end = wanted.deadline;
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
         const auto life = of.life();
@@ -376,7 +385,7 @@ private:
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
-                                                        + " took longer than ten minutes; the next attempt goes on"};
+                                                        + " took too long; the next attempt goes on with it"};
     }
 
     // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
@@ -410,7 +419,9 @@ private:
                 static_cast<void>(co_await refresh(of));
                 co_return reply<>();
             }
-            co_return refusal{failure_class::transient, "storage: " + stored.error().what};
+            refusal why{failure_class::transient, "storage: " + stored.error().what};
+            why.is_ours = true;
+            co_return why;
         }
         const bool is_first = of.credential == nullptr;
         of.credential = std::move(got.credential);
@@ -453,8 +464,9 @@ private:
         const auto retry_after = next == asked ? why.retry_after : std::nullopt;
         const failure_class kind = is_fresh ? failure_class::transient : why.kind;
         of.state.directory = authorities_[next]->directory_url();
-        of.state.next_attempt =
-            next_attempt(kind, is_fresh ? 1 : of.state.failures, now, life, retry_after, random());
+        // What fails here costs no CA anything, and people mend it.
+        const unsigned counted = is_fresh ? 1 : why.is_ours ? std::min(of.state.failures, 2u) : of.state.failures;
+        of.state.next_attempt = next_attempt(kind, counted, now, life, retry_after, random());
         co_await save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
