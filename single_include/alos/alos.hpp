@@ -18543,7 +18543,8 @@ struct refusal {
     failure_class kind = failure_class::transient;
     std::string what; // one sentence: the phase, the CA's own words, the cure
     std::optional<std::chrono::seconds> retry_after{};
-    problem why{}; // without a type when it was no problem document that came back
+    problem why{};        // without a type when it was no problem document that came back
+    bool is_ours = false; // the trouble is here: a disk, a lock
 };
 
 // Makes reply<T>::value() throw what a caller who does not check expects.
@@ -18638,8 +18639,7 @@ public:
             if (url.empty())
                 co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
             auto answer = co_await post(url, payload, by, phase);
-            const bool moved = !answer && answer.error().why.type.empty()
-                               && (answer.error().why.status == 404 || answer.error().why.status == 405);
+            const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
             if (!moved || again)
                 co_return answer;
             directory_.reset();
@@ -19125,6 +19125,8 @@ struct certificate_state {
     std::string forced_why;   // "revoked", "forced", "reconfigured"
     double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
     std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
+    time_point certificates_full_at{}; // see allowance
+    time_point failures_full_at{};
 };
 
 // The document "order/<id>"; its private key is "order/<id>.key".
@@ -19143,6 +19145,7 @@ struct generation_record {
     std::string profile;
     time_point obtained{};
     std::vector<identifier> names;
+    std::string because; // why it replaced the one before: "revoked", ...; empty: that one's time had come
 };
 
 namespace detail {
@@ -19224,6 +19227,8 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         detail::put_time(out, "chosen", state.advice->chosen);
     }
     detail::put_time(out, "nextCheck", state.next_check);
+    detail::put_time(out, "certificatesFullAt", state.certificates_full_at);
+    detail::put_time(out, "failuresFullAt", state.failures_full_at);
     out["checkFailures"] = state.check_failures;
     if (state.forced != 0) {
         out["forced"] = state.forced;
@@ -19254,6 +19259,8 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
         state.advice = suggestion{window, chosen};
     state.next_check = detail::time_of(*in, "nextCheck");
+    state.certificates_full_at = detail::time_of(*in, "certificatesFullAt");
+    state.failures_full_at = detail::time_of(*in, "failuresFullAt");
     state.check_failures =
         static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
     state.forced = detail::number_of(*in, "forced");
@@ -19292,6 +19299,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     out["profile"] = one.profile;
     detail::put_time(out, "obtained", one.obtained);
     out["names"] = detail::names_to_json(one.names);
+    out["because"] = one.because;
     return boost::json::serialize(out);
 }
 
@@ -19302,8 +19310,104 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (!in)
         return {};
     return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
-            detail::time_of(*in, "obtained"), detail::names_from_json(*in)};
+            detail::time_of(*in, "obtained"), detail::names_from_json(*in), detail::text_of(*in, "because")};
 }
+
+}
+
+#endif
+// ---- alos/acme/token_bucket.hpp ----
+// A limit on how often something may be done: so many at once, then one more every so often.
+#ifndef ALOS_ACME_TOKEN_BUCKET_HPP
+#define ALOS_ACME_TOKEN_BUCKET_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace alos::inline v0::acme {
+
+// Kept as one time, the one at which the bucket is full again: store full_at(), and give it to the next one.
+class token_bucket {
+public:
+    // `burst` 0, or a `refill` of nothing, is no limit. A burst above 10,000 is taken as that, a refill above 3 days
+    // too: they fill within the range of the clock.
+    token_bucket(unsigned burst, std::chrono::seconds refill, time_point full_at = {}) noexcept
+        : burst_(std::min(burst, largest_burst)), refill_(std::clamp(refill, std::chrono::seconds(0), longest_refill)),
+          full_at_(std::chrono::floor<std::chrono::milliseconds>(full_at))
+    {
+    }
+
+    // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
+    [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
+    {
+        if (burst_ == 0 || refill_ == refill_.zero())
+            return std::nullopt;
+        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
+        // Note: after the clock jumped back, or with a smaller burst than before, the bucket would seem emptier than
+        // it can be; it is empty then.
+        const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
+        full_at_ = full;
+        const instant free_at = full - refill_ * (burst_ - 1);
+        if (free_at > here)
+            return free_at;
+        full_at_ = full + refill_;
+        return std::nullopt;
+    }
+
+    // How many may be taken at once.
+    [[nodiscard]] unsigned level(time_point now) const noexcept
+    {
+        if (burst_ == 0 || refill_ == refill_.zero())
+            return ~0u;
+        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
+        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
+        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
+        return static_cast<unsigned>(burst_ - taken);
+    }
+
+    [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
+
+private:
+    using instant = std::chrono::sys_time<std::chrono::milliseconds>;
+    static constexpr unsigned largest_burst = 10'000;
+    static constexpr std::chrono::seconds longest_refill = std::chrono::days(3);
+
+    std::int64_t burst_;
+    std::chrono::milliseconds refill_;
+    instant full_at_;
+};
+
+// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a name
+// in an hour. Certificates that live shorter are from CAs that allow more.
+struct allowance {
+    token_bucket certificates;
+    token_bucket failed_validations;
+
+    // `full_at` of both as they were kept; `life` is that of the present certificate, or what is usual.
+    allowance(time_point certificates_full_at, time_point failures_full_at, std::chrono::milliseconds life) noexcept
+        : certificates(3, certificate_refill(life), certificates_full_at),
+          failed_validations(3, std::min<std::chrono::seconds>(std::chrono::minutes(30), part(life, 50)),
+                             failures_full_at)
+    {
+    }
+
+private:
+    static std::chrono::seconds part(std::chrono::milliseconds life, int of) noexcept
+    {
+        return std::chrono::ceil<std::chrono::seconds>(life / of);
+    }
+
+    // Three at once and one more in half a week are five in a week; one that lives for six days is renewed after three.
+    static std::chrono::seconds certificate_refill(std::chrono::milliseconds life) noexcept
+    {
+        if (life < std::chrono::days(5))
+            return part(life, 20);
+        return std::min<std::chrono::seconds>(std::chrono::hours(84), part(life, 2));
+    }
+};
 
 }
 
@@ -19315,6 +19419,46 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
 
 namespace alos::inline v0::acme {
 
+// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique.
+[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& email = {})
+{
+    const auto where = http::parse_url(directory);
+    const auto digest = sha256_of(as_bytes(directory + "\n" + email));
+    std::string id = where ? where->host : "ca";
+    std::ranges::replace(id, ':', '_');
+    return id + "-" + to_base64url(byte_view(digest).first(9));
+}
+
+// Whether one more may be had of what a CA limits; if not, when. Shared with the other processes, and kept over
+// restarts: a program that is started again and again must not empty the bucket each time.
+[[nodiscard]] inline awaitable<std::optional<time_point>> take_token(environment& world, storage& kept,
+                                                                     std::string directory, std::string member,
+                                                                     rate limit)
+{
+    if (limit.burst == 0)
+        co_return std::nullopt;
+    const std::string name = "limits/" + storage_id(directory);
+    for (int tries = 0; tries < 5; ++tries) {
+        const auto found = co_await kept.load(name);
+        boost::json::object all;
+        std::uint64_t version = 0;
+        if (found && found->has_value()) {
+            version = (*found)->version;
+            all = detail::read_object_text(as_text((*found)->text)).value_or(boost::json::object());
+        }
+        token_bucket bucket(limit.burst, limit.refill, detail::time_of(all, member));
+        if (const auto later = bucket.take(world.now()))
+            co_return later;
+        detail::put_time(all, member, bucket.full_at());
+        const std::string text = boost::json::serialize(all);
+        secret_text bytes(text.begin(), text.end());
+        const auto stored = co_await kept.store(name, std::move(bytes), version);
+        if (stored || stored.error().code != errc::conflict)
+            break; // a disk that is full must not keep us from renewing
+    }
+    co_return std::nullopt;
+}
+
 // Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
 // "account/<id>.next", the key that is about to replace the first.
 class account_keeper {
@@ -19325,21 +19469,8 @@ public:
     // Both outlive it.
     account_keeper(client& ca, storage& kept, std::string email, teller tell)
         : ca_(ca), storage_(kept), email_(std::move(email)), tell_(std::move(tell)),
-          id_(id_of(ca.ca().directory, email_))
+          id_(storage_id(ca.ca().directory, email_))
     {
-    }
-
-    // What the account at that CA is kept under: the host, so that people recognise it, and what makes it unique.
-    [[nodiscard]] static std::string id_of(const std::string& directory, const std::string& email)
-    {
-        const auto where = http::parse_url(directory);
-        const auto digest = sha256_of(as_bytes(directory + "\n" + email));
-        std::string id = where ? where->host : "ca";
-        for (char& c : id) {
-            if (c == '[' || c == ']')
-                c = '_';
-        }
-        return id + "-" + to_base64url(byte_view(digest).first(9));
     }
 
     // The account, which is registered if need be. Those who come meanwhile wait.
@@ -19494,6 +19625,11 @@ private:
     // RFC 8555 7.3: 201 is a new account, 200 one that this key had already.
     [[nodiscard]] awaitable<reply<std::string>> register_key(account_key key)
     {
+        const auto later = co_await take_token(ca_.world(), storage_, ca_.ca().directory, "accountsFullAt",
+                                               ca_.ca().accounts);
+        if (later)
+            co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
+                              std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};
         const auto known = co_await ca_.find_directory();
         if (!known)
             co_return known.error();
@@ -19586,73 +19722,6 @@ private:
 }
 
 #endif
-// ---- alos/acme/token_bucket.hpp ----
-// A limit on how often something may be done: so many at once, then one more every so often.
-#ifndef ALOS_ACME_TOKEN_BUCKET_HPP
-#define ALOS_ACME_TOKEN_BUCKET_HPP
-
-
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <optional>
-
-namespace alos::inline v0::acme {
-
-// Kept as one time, the one at which the bucket is full again: store full_at(), and give it to the next one.
-class token_bucket {
-public:
-    // `burst` 0, or a `refill` of nothing, is no limit. A burst above 10,000 is taken as that, a refill above 3 days
-    // too: they fill within the range of the clock.
-    token_bucket(unsigned burst, std::chrono::seconds refill, time_point full_at = {}) noexcept
-        : burst_(std::min(burst, largest_burst)), refill_(std::clamp(refill, std::chrono::seconds(0), longest_refill)),
-          full_at_(std::chrono::floor<std::chrono::milliseconds>(full_at))
-    {
-    }
-
-    // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
-    [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
-    {
-        if (burst_ == 0 || refill_ == refill_.zero())
-            return std::nullopt;
-        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
-        // Note: after the clock jumped back, or with a smaller burst than before, the bucket would seem emptier than
-        // it can be; it is empty then.
-        const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
-        full_at_ = full;
-        const instant free_at = full - refill_ * (burst_ - 1);
-        if (free_at > here)
-            return free_at;
-        full_at_ = full + refill_;
-        return std::nullopt;
-    }
-
-    // How many may be taken at once.
-    [[nodiscard]] unsigned level(time_point now) const noexcept
-    {
-        if (burst_ == 0 || refill_ == refill_.zero())
-            return ~0u;
-        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
-        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
-        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
-        return static_cast<unsigned>(burst_ - taken);
-    }
-
-    [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
-
-private:
-    using instant = std::chrono::sys_time<std::chrono::milliseconds>;
-    static constexpr unsigned largest_burst = 10'000;
-    static constexpr std::chrono::seconds longest_refill = std::chrono::days(3);
-
-    std::int64_t burst_;
-    std::chrono::milliseconds refill_;
-    instant full_at_;
-};
-
-}
-
-#endif
 
 #include <map>
 #include <memory>
@@ -19687,35 +19756,11 @@ public:
         return *place;
     }
 
-    // Whether another order may be placed now; if not, when. Shared with the other processes, and kept over restarts:
-    // a program that is started again and again must not empty it each time.
+    // Whether another order may be placed now; if not, when.
     [[nodiscard]] awaitable<std::optional<time_point>> take_order()
     {
-        const rate& limit = client_.ca().orders;
-        if (limit.burst == 0)
-            co_return std::nullopt;
-        const std::string name = "limits/" + account_keeper::id_of(directory_url(), {});
-        for (int tries = 0; tries < 5; ++tries) {
-            const auto kept = co_await storage_.load(name);
-            time_point full_at{};
-            std::uint64_t version = 0;
-            if (kept && kept->has_value()) {
-                version = (*kept)->version;
-                if (const auto in = detail::read_object_text(as_text((*kept)->text)))
-                    full_at = detail::time_of(*in, "ordersFullAt");
-            }
-            token_bucket bucket(limit.burst, limit.refill, full_at);
-            if (const auto later = bucket.take(client_.world().now()))
-                co_return later;
-            boost::json::object out;
-            detail::put_time(out, "ordersFullAt", bucket.full_at());
-            const std::string text = boost::json::serialize(out);
-            secret_text bytes(text.begin(), text.end());
-            const auto stored = co_await storage_.store(name, std::move(bytes), version);
-            if (stored || stored.error().code != errc::conflict)
-                break; // a disk that is full must not keep us from renewing
-        }
-        co_return std::nullopt;
+        auto taken = take_token(client_.world(), storage_, directory_url(), "ordersFullAt", client_.ca().orders);
+        co_return co_await std::move(taken);
     }
 
 private:
@@ -20456,11 +20501,11 @@ using step_teller = std::function<void(const std::string&)>;
 // Of one issuance. It remembers which challenges failed for which name.
 class prover {
 public:
-    // `ca` and `answers` outlive it.
-    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, time_point deadline,
-           step_teller tell)
-        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), deadline_(deadline),
-          tell_(std::move(tell))
+    // `ca`, `answers` and `allowed` outlive it.
+    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
+           time_point deadline, step_teller tell)
+        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(allowed),
+          deadline_(deadline), tell_(std::move(tell))
     {
     }
 
@@ -20500,6 +20545,7 @@ private:
         authorization state;
         posting answer;
         std::string challenge_url;
+        bool is_accepted = false; // by an attempt before this one
         bool is_posted = false;
     };
 
@@ -20532,10 +20578,16 @@ private:
                 co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
                                    + ") can be answered; allow another one in `challenges`, or set `dns`",
                                failure_class::permanent, true);
-            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url};
+            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url,
+                       .is_accepted = chosen->status != challenge_status::pending};
             next.answer = {*type_of(chosen->type), about, chosen->token,
                            key_authorization(chosen->token, by_.key.thumbprint())};
             proofs.push_back(std::move(next));
+        }
+        if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
+            unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
+            wait.why.retry_after = std::chrono::minutes(10);
+            co_return wait;
         }
         for (proof& each : proofs) {
             tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
@@ -20550,7 +20602,7 @@ private:
                 co_await check(each.answer);
         }
         for (const proof& each : proofs) {
-            if (each.state.status != authorization_status::pending)
+            if (each.is_accepted)
                 continue;
             std::string payload(challenge_payload);
             const auto accepted = co_await ca_.post(each.challenge_url, std::move(payload), by_, "challenge");
@@ -20615,9 +20667,11 @@ private:
                            class_of(why), true);
         no.why.why = why;
         failed_.insert({about, of.answer.type});
+        static_cast<void>(allowed_.failed_validations.take(world().now()));
         // What says no to the name says so whatever the challenge is.
         no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
-                             && choose(of.state, about) != nullptr;
+                             && choose(of.state, about) != nullptr
+                             && allowed_.failed_validations.level(world().now()) > 0;
         return no;
     }
 
@@ -20684,6 +20738,7 @@ private:
     const signer by_;
     board& board_;
     const std::shared_ptr<const config> settings_;
+    allowance& allowed_;
     const time_point deadline_;
     const step_teller tell_;
     std::set<std::pair<identifier, challenge_type>> failed_;
@@ -20828,10 +20883,11 @@ struct issued {
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
-    // `ca`, `kept` and `answers` outlive it.
-    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, signer by,
-             issue_request wanted, step_teller tell)
-        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), wanted.deadline, tell), by_(std::move(by)),
+    // `ca`, `kept`, `answers` and `allowed` outlive it.
+    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
+             signer by, issue_request wanted, step_teller tell)
+        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), allowed, wanted.deadline, tell),
+          allowed_(allowed), by_(std::move(by)),
           wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
@@ -21021,8 +21077,12 @@ private:
             if (at.state.status != state)
                 co_return reply<>();
             const auto next = pause.next(world().now(), last_pause_);
-            if (next > wanted_.deadline)
+            if (next > wanted_.deadline) {
+                // All names are proven and it does not go on: a new order may. One that is being issued is waited for.
+                if (state == order_status::pending)
+                    co_await forget_order();
                 co_return out_of_time(name_of(state));
+            }
             co_await world().sleep_until(next);
         }
     }
@@ -21049,6 +21109,14 @@ private:
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
             co_return refused("request", csr.error().what);
+        // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
+        const auto later = allowed_.certificates.take(world().now());
+        if (later && wanted_.replaces.empty()) {
+            refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
+            wait.kind = failure_class::throttled;
+            wait.retry_after = std::chrono::ceil<std::chrono::seconds>(*later - world().now());
+            co_return wait;
+        }
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
@@ -21098,7 +21166,9 @@ private:
         std::string fault = made ? fault_of(**made) : made.error().what;
         if (!fault.empty()) {
             co_await forget_order();
-            co_return refused("certificate", "what came cannot be used: " + fault);
+            refusal useless = refused("certificate", "what came cannot be used: " + fault);
+            useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
+            co_return useless;
         }
         co_return issued{std::move(chain), std::move(key_pem), std::move(*made), by_.url};
     }
@@ -21137,6 +21207,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
+    allowance& allowed_;
     const signer by_;
     issue_request wanted_;
     const step_teller tell_;
@@ -21311,21 +21382,34 @@ public:
     {
         const std::uint64_t before = of.generation;
         co_await load_certificate(of);
-        if (of.generation == before)
-            co_return false;
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
-            if (auto state = parse_certificate_state(as_text((*kept)->text)))
+            if (auto state = parse_certificate_state(as_text((*kept)->text))) {
+                const bool is_forced_here = is_forced(of) && of.generation == before;
+                const std::string why = of.state.forced_why;
                 of.state = std::move(*state);
+                if (is_forced_here && !is_forced(of))
+                    force(of, why);
+            }
         }
         adopt_settings(of);
+        if (of.generation == before)
+            co_return false;
         tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
         served_(of);
         co_return true;
     }
 
 private:
-    static constexpr std::chrono::minutes attempt_time{10};
+    // As long as a slow CA needs, but not so long that nothing is left for another attempt.
+    [[nodiscard]] std::chrono::milliseconds attempt_time(const std::optional<validity>& life) const
+    {
+        constexpr std::chrono::milliseconds longest = std::chrono::minutes(10);
+        if (!life)
+            return longest;
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(life->not_after - world_.now());
+        return std::clamp<std::chrono::milliseconds>(left / 5, std::chrono::seconds(30), longest);
+    }
 
     [[nodiscard]] double random() const
     {
@@ -21431,15 +21515,18 @@ private:
     {
         const auto lock = co_await storage_.try_lock(of.id);
         if (!lock) {
-            co_await failed(of, {failure_class::transient, "lock: " + lock.error().what});
+            refusal why{failure_class::transient, "lock: " + lock.error().what};
+            why.is_ours = true;
+            co_await failed(of, std::move(why));
             co_return;
         }
         if (!lock->has_value()) {
             look_again_later(of);
             co_return;
         }
-        const bool is_another = co_await refresh(of);
-        if (!is_another || is_due(of))
+        // Whoever had the lock before may have done it, or have failed at it.
+        static_cast<void>(co_await refresh(of));
+        if (is_due(of))
             co_await attempt_locked(of, **lock);
         co_await storage_.unlock(**lock);
     }
@@ -21493,16 +21580,21 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         wanted.replaces = predecessor(of, from, *by);
-        wanted.deadline = world_.now() + attempt_time;
+        wanted.deadline = world_.now() + attempt_time(of.life());
         const time_point end = wanted.deadline;
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
-        issuance one(from.ca(), storage_, board_, settings_, *by, std::move(wanted), step);
+        const auto life = of.life();
+        allowance allowed(of.state.certificates_full_at, of.state.failures_full_at,
+                          life ? lifetime(*life) : std::chrono::milliseconds(std::chrono::days(90)));
+        issuance one(from.ca(), storage_, board_, settings_, allowed, *by, std::move(wanted), step);
         // Whatever hangs: the lock is not held for longer.
         auto done = co_await (one.run() || world_.sleep_until(end));
+        of.state.certificates_full_at = allowed.certificates.full_at();
+        of.state.failures_full_at = allowed.failed_validations.full_at();
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
-                                                        + " took longer than ten minutes; the next attempt goes on"};
+                                                        + " took too long; the next attempt goes on with it"};
     }
 
     // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
@@ -21526,7 +21618,8 @@ private:
             co_return refusal{failure_class::transient, "certificate: " + from.directory_url()
                                                             + " issued one that ends before the present one"};
         }
-        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names};
+        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
+                                is_forced(of) ? of.state.forced_why : std::string()};
         bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
                     .meta_json = to_json(about)};
         const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
@@ -21535,7 +21628,9 @@ private:
                 static_cast<void>(co_await refresh(of));
                 co_return reply<>();
             }
-            co_return refusal{failure_class::transient, "storage: " + stored.error().what};
+            refusal why{failure_class::transient, "storage: " + stored.error().what};
+            why.is_ours = true;
+            co_return why;
         }
         const bool is_first = of.credential == nullptr;
         of.credential = std::move(got.credential);
@@ -21543,8 +21638,11 @@ private:
         of.about = std::move(about);
         of.last_refusal.reset();
         of.not_before = {};
-        of.state = {};
-        of.state.configuration = of.configuration;
+        certificate_state fresh;
+        fresh.configuration = of.configuration;
+        fresh.certificates_full_at = of.state.certificates_full_at;
+        fresh.failures_full_at = of.state.failures_full_at;
+        of.state = std::move(fresh);
         adopt_settings(of);
         served_(of);
         co_await save(of);
@@ -21575,8 +21673,9 @@ private:
         const auto retry_after = next == asked ? why.retry_after : std::nullopt;
         const failure_class kind = is_fresh ? failure_class::transient : why.kind;
         of.state.directory = authorities_[next]->directory_url();
-        of.state.next_attempt =
-            next_attempt(kind, is_fresh ? 1 : of.state.failures, now, life, retry_after, random());
+        // What fails here costs no CA anything, and people mend it.
+        const unsigned counted = is_fresh ? 1 : why.is_ours ? std::min(of.state.failures, 2u) : of.state.failures;
+        of.state.next_attempt = next_attempt(kind, counted, now, life, retry_after, random());
         co_await save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
@@ -21627,7 +21726,9 @@ private:
                    "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
                        + format_rfc3339(window.end)
                        + (read->explanation_url.empty() ? "" : ", see " + read->explanation_url)});
-        if (is_revocation(window, life, world_.now()) && !is_forced(of)) {
+        // A CA that revokes all that it issues has gone mad, and is not fed.
+        const bool is_again = of.about.because == "revoked" && world_.now() < cool_down_end(of.about.obtained, life);
+        if (is_revocation(window, life, world_.now()) && !is_forced(of) && !is_again) {
             tell_({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
             force(of, "revoked");
         }
@@ -21872,7 +21973,8 @@ public:
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
-            auto done = co_await renew_now(id, "revoked", {});
+            std::function<void(const event&)> nobody;
+            auto done = co_await renew_now(id, "revoked", std::move(nobody));
             if (!done)
                 co_return done;
         }
@@ -24539,7 +24641,8 @@ private:
             co_return failure{ec, what.address + " is no IP address"};
         const std::string there = what.address + ":" + std::to_string(what.port);
         tcp::socket socket(executor_);
-        const auto connected = co_await socket.async_connect({address, what.port}, as_results);
+        const tcp::endpoint endpoint(address, what.port);
+        const auto connected = co_await socket.async_connect(endpoint, as_results);
         if (std::get<0>(connected)) {
             throw_if_aborted(std::get<0>(connected));
             co_return failure{std::get<0>(connected), there + ": " + std::get<0>(connected).message()};
@@ -24736,8 +24839,9 @@ private:
         auto storage = std::make_unique<acme::file_storage>(
             world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
             [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+        // What is there is served all the same; nothing is ordered as long as nothing can be kept.
         if (auto ready = storage->prepare(); !ready)
-            return ready;
+            host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
         cache_dir_ = settings.cache_dir;
         storage_ = std::move(storage);
         manager_ = std::make_unique<acme::manager>(

@@ -190,6 +190,40 @@ def account_lost():
         holds(server.certificate("a.test", ssl.create_default_context(cadata=ca.roots[0])), "not from the new root")
 
 
+def forced_again():
+    """At once, whatever came of it the last time."""
+    with Pebble() as ca, Program(program, ca, "a.test") as server:
+        server.wait_for_certificate("a.test")
+        ca.stop()
+        equal(server.ask("a.test", "/renew/a.test", "POST")[0], 502)
+        ca.start()
+        equal(server.ask("a.test", "/renew/a.test", "POST"), (200, "renewed\n"))
+
+
+def other_names():
+    """A restart with other settings orders what they ask for."""
+    with Pebble() as ca:
+        with Program(program, ca, "a.test") as server:
+            server.wait_for_certificate("a.test")
+        with Program(program, ca, "a.test,b.test", folder=server.folder) as server:
+            wait_until(server.log, lambda: "acme.renewed" in server.log())
+            equal(names(server.certificate("a.test")), ["a.test", "b.test"])
+        equal(ca.orders(), 2)
+
+
+def unreadable_storage():
+    """What is broken is put aside or left alone, and a certificate comes all the same."""
+    with Pebble() as ca:
+        with Program(program, ca, "a.test") as server:
+            server.wait_for_certificate("a.test")
+        for file in server.folder.glob(".alos-certs/*/**/*.*"):
+            if file.is_file():
+                file.write_text("what is this\n")
+        with Program(program, ca, "a.test", folder=server.folder) as again:
+            again.wait_for_certificate("a.test")
+            contains(again.log(), "acme.unreadable")
+
+
 def stopped_meanwhile():
     """While the CA does not answer."""
     with Pebble() as ca:
@@ -266,6 +300,9 @@ run([
     ("killed with an order under way", ended_meanwhile(signal.SIGKILL)),
     ("SIGTERM with an order under way", ended_meanwhile(signal.SIGTERM)),
     ("the CA has lost the account", account_lost),
+    ("forced again after a failure", forced_again),
+    ("a restart with other names", other_names),
+    ("an unreadable storage", unreadable_storage),
     ("SIGTERM while the CA hangs", stopped_meanwhile),
     ("forced renewal under load", forced),
     ("60 seconds of validity: renewed under load", short_lived.end),

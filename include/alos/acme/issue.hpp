@@ -268,9 +268,9 @@ private:
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
             co_return refused("request", csr.error().what);
-        // RFC 9773 5: a CA does not count a certificate that replaces another one in time.
-        const auto later = wanted_.replaces.empty() ? allowed_.certificates.take(world().now()) : std::nullopt;
-        if (later) {
+        // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
+        const auto later = allowed_.certificates.take(world().now());
+        if (later && wanted_.replaces.empty()) {
             refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
             wait.kind = failure_class::throttled;
             wait.retry_after = std::chrono::ceil<std::chrono::seconds>(*later - world().now());

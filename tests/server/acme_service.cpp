@@ -1,0 +1,177 @@
+#include <alos/acme.hpp>
+
+#include <alos/server.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using clock_type = std::chrono::steady_clock;
+
+// A folder of its own, gone with it.
+struct scratch {
+    scratch()
+    {
+        std::string pattern = (std::filesystem::temp_directory_path() / "alos-acme-XXXXXX").string();
+        path = ::mkdtemp(pattern.data());
+    }
+    ~scratch() { std::filesystem::remove_all(path); }
+    std::string path;
+};
+
+// What the service said.
+struct listener {
+    alos::cert::registry certificates;
+    alos::acme::answers http01;
+    std::mutex mutex;
+    std::vector<std::string> lines;
+
+    alos::acme::host host()
+    {
+        return {certificates, http01,
+                [this](alos::log_level, std::string_view event, std::initializer_list<alos::log_field> fields) {
+                    const std::lock_guard lock(mutex);
+                    std::string line(event);
+                    for (const alos::log_field& each : fields) {
+                        if (const auto* text = std::get_if<std::string_view>(&each.value))
+                            line.append(" ").append(*text);
+                    }
+                    lines.push_back(std::move(line));
+                }};
+    }
+
+    bool says(std::string_view what)
+    {
+        const std::lock_guard lock(mutex);
+        return std::ranges::any_of(lines, [&](const std::string& each) { return each.find(what) != each.npos; });
+    }
+
+    bool waits_for(std::string_view what, std::chrono::seconds longest = 10s)
+    {
+        for (const auto end = clock_type::now() + longest; clock_type::now() < end;) {
+            if (says(what))
+                return true;
+            std::this_thread::sleep_for(5ms);
+        }
+        return false;
+    }
+};
+
+// A CA that nobody answers for.
+alos::acme::config nowhere(const scratch& folder)
+{
+    alos::acme::config settings;
+    settings.domains = {"example.test", {"*.example.test", "192.0.2.1"}};
+    settings.cache_dir = folder.path + "/cache";
+    settings.cas = {{.directory = "http://127.0.0.1:1/directory", .allow_http = true}};
+    return settings;
+}
+
+}
+
+TEST_CASE("acme service: without a network it serves, says why it cannot renew, and stops at once")
+{
+    scratch folder;
+    listener heard;
+    alos::acme_service service(heard.host());
+    REQUIRE(service.configure(nowhere(folder)).has_value());
+    CHECK(heard.certificates.list_certs().size() == 2);
+    CHECK(heard.certificates.list_certs().front().from == alos::cert::source::self_signed);
+    REQUIRE(service.start().has_value());
+    CHECK(heard.waits_for("127.0.0.1:1"));
+    const auto list = service.certificates();
+    REQUIRE(list.size() == 2);
+    CHECK(list[0].id == "example.test.ecdsa-p256");
+    CHECK(list[1].id == "_wildcard.example.test.ecdsa-p256");
+    CHECK(list[1].names == std::vector<std::string>{"*.example.test", "192.0.2.1"});
+    CHECK(service.certificates_json().find("\"failures\":1") != std::string::npos);
+    const auto begun = clock_type::now();
+    service.stop();
+    CHECK(clock_type::now() - begun < 2s);
+    CHECK(service.certificates().empty());
+    const auto late = service.add_domain("late.test");
+    REQUIRE_FALSE(late.has_value());
+    CHECK(late.error().code == alos::errc::closed);
+}
+
+TEST_CASE("acme service: what cannot be meant is refused, with the cure")
+{
+    scratch folder;
+    listener heard;
+    alos::acme_service service(heard.host());
+    CHECK(service.start().error().code == alos::errc::bad_configuration);
+    alos::acme::config settings = nowhere(folder);
+    settings.domains = {"no such name"};
+    const auto bad_name = service.configure(settings);
+    REQUIRE_FALSE(bad_name.has_value());
+    CHECK(bad_name.error().code == alos::errc::bad_name);
+    settings = nowhere(folder);
+    settings.cas.front().allow_http = false;
+    CHECK(service.configure(settings).error().what.find("https") != std::string::npos);
+    settings = nowhere(folder);
+    settings.cas.front().roots_file = folder.path + "/missing.pem";
+    CHECK(service.configure(settings).error().what.find("missing.pem") != std::string::npos);
+    settings = nowhere(folder);
+    settings.key_types.clear();
+    CHECK(service.configure(settings).error().code == alos::errc::bad_configuration);
+    CHECK(service.remove_domain("other.test").error().code == alos::errc::unknown_name);
+}
+
+TEST_CASE("acme service: a forced renewal that fails says so to whoever awaits it")
+{
+    scratch folder;
+    listener heard;
+    alos::acme_service service(heard.host());
+    REQUIRE(service.configure(nowhere(folder)).has_value());
+    REQUIRE(service.start().has_value());
+    boost::asio::io_context here;
+    std::optional<alos::outcome<>> done;
+    boost::asio::co_spawn(here, service.force_renew("example.test", {}),
+                          [&](const std::exception_ptr& thrown, alos::outcome<> result) {
+                              CHECK_FALSE(thrown);
+                              done = std::move(result);
+                          });
+    here.run_for(10s);
+    REQUIRE(done);
+    REQUIRE_FALSE(done->has_value());
+    CHECK(done->error().what.find("127.0.0.1:1") != std::string::npos);
+}
+
+TEST_CASE("acme service: a server has it by configuration")
+{
+    scratch folder;
+    std::mutex mutex;
+    std::vector<std::string> events;
+    alos::server app({.addr = "127.0.0.1:0",
+                      .http_addr = "127.0.0.1:0",
+                      .acme = nowhere(folder),
+                      .threads = 1,
+                      .log = {.hook = [&](const alos::log_record& record) {
+                          const std::lock_guard lock(mutex);
+                          events.emplace_back(record.event);
+                      }}});
+    app.router.get("/", [](alos::request&, alos::response& res) { res.string("Secure!"); });
+    REQUIRE(app.start().has_value());
+    CHECK(app.acme_certificates().size() == 2);
+    REQUIRE(app.add_acme_domain("another.test").has_value());
+    CHECK(app.acme_certificates().size() == 3);
+    CHECK(app.list_certs().size() == 3);
+    REQUIRE(app.remove_acme_domain("another.test").has_value());
+    CHECK(app.acme_certificates().size() == 2);
+    CHECK(app.list_certs().size() == 2);
+    app.stop();
+    app.wait();
+    const std::lock_guard lock(mutex);
+    CHECK(std::ranges::count(events, "acme.start") == 0);
+}
