@@ -29,6 +29,7 @@ struct issue_request {
     std::string profile;
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
+    bool is_asked_for = false; // by a person: the CA may say no, we do not
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
 };
 
@@ -58,6 +59,9 @@ public:
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
+                const auto later = allowance(allowed_).certificates.take(world().now());
+                if (later && is_counted())
+                    co_return too_many(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
                     co_return fresh.error();
@@ -92,6 +96,16 @@ private:
     refusal refused(std::string_view phase, std::string what) const
     {
         return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
+    }
+
+    [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
+
+    refusal too_many(time_point later) const
+    {
+        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
+        wait.kind = failure_class::throttled;
+        wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
+        return wait;
     }
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
@@ -270,12 +284,8 @@ private:
             co_return refused("request", csr.error().what);
         // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
         const auto later = allowed_.certificates.take(world().now());
-        if (later && wanted_.replaces.empty()) {
-            refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
-            wait.kind = failure_class::throttled;
-            wait.retry_after = std::chrono::ceil<std::chrono::seconds>(*later - world().now());
-            co_return wait;
-        }
+        if (later && is_counted())
+            co_return too_many(*later);
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;

@@ -10,6 +10,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/post.hpp>
 
 #include <list>
@@ -43,21 +44,17 @@ public:
             co_return failure{errc::bad_configuration,
                               "acme: `cas`, `key_types` and `challenges` need an entry each; leave them out for the "
                               "defaults"};
-        for (const certificate_authority& each : settings.cas) {
-            const auto tell_nobody = [](event_kind, const std::string&) {};
-            if (auto good = authority(world_, storage_, each, tell_nobody).prepare(); !good)
-                co_return good;
-        }
         std::vector<certificate_names> wanted = std::move(settings.domains);
         settings.domains.clear();
         settings_ = std::make_shared<const config>(std::move(settings));
-        renewer_.configure(settings_);
+        const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
         for (const certificate_names& each : configured_)
             wanted.push_back(each);
+        // What is kept is served, whatever is wrong with the rest.
         auto done = co_await add(std::move(wanted));
-        co_return done;
+        co_return done ? usable : done;
     }
 
     // Configures these certificates, and serves what the storage has of them: all at one moment.
@@ -223,7 +220,7 @@ public:
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
             std::function<void(const event&)> nobody;
-            auto done = co_await renew_now(id, "revoked", std::move(nobody));
+            auto done = co_await renew_now(id, "forced", std::move(nobody));
             if (!done)
                 co_return done;
         }
@@ -370,6 +367,8 @@ private:
     {
         try {
             std::rethrow_exception(thrown);
+        } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
+            return is_cancellation(several.first_exception());
         } catch (const boost::system::system_error& error) {
             return error.code() == boost::asio::error::operation_aborted;
         } catch (...) {

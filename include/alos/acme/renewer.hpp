@@ -63,8 +63,9 @@ public:
     {
     }
 
-    // From now on; attempts under way end with what they began with. There is at least one CA.
-    void configure(std::shared_ptr<const config> settings)
+    // From now on; attempts under way end with what they began with. There is at least one CA. Fails when one of them
+    // cannot be asked as the settings are; the others can.
+    [[nodiscard]] outcome<> configure(std::shared_ptr<const config> settings)
     {
         for (auto& each : authorities_)
             retired_.push_back(std::move(each));
@@ -73,6 +74,12 @@ public:
         for (const certificate_authority& each : settings->cas)
             authorities_.push_back(std::make_unique<authority>(world_, storage_, each, tell));
         settings_ = std::move(settings);
+        outcome<> done;
+        for (const auto& each : authorities_) {
+            if (auto prepared = each->prepare(); !prepared && done)
+                done = prepared;
+        }
+        return done;
     }
 
     // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
@@ -176,10 +183,10 @@ public:
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
             if (auto state = parse_certificate_state(as_text((*kept)->text))) {
-                const bool is_forced_here = is_forced(of) && of.generation == before;
+                const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
                 const std::string why = of.state.forced_why;
                 of.state = std::move(*state);
-                if (is_forced_here && !is_forced(of))
+                if (is_forced_here)
                     force(of, why);
             }
         }
@@ -371,6 +378,7 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         wanted.replaces = predecessor(of, from, *by);
+        wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.deadline = world_.now() + attempt_time(of.life());
         const time_point end = wanted.deadline;
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };

@@ -13,7 +13,6 @@ namespace alos::inline v0::acme {
 
 namespace detail {
 
-inline constexpr std::chrono::seconds self_check_time{10};
 inline constexpr std::chrono::seconds self_check_pause{1};
 
 // What the name resolves to, IPv6 first; an address is itself.
@@ -74,14 +73,14 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
 
 }
 
-// Empty when all is well; else, after ten seconds of trying, one sentence with what was seen, where the name leads, and
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name leads, and
 // where we are.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
-                                                       std::uint16_t tls_alpn01_port)
+                                                       std::uint16_t tls_alpn01_port, time_point end)
 {
     if (answer.type == challenge_type::dns_01)
         co_return ""; // the solver has looked
-    const time_point end = world.now() + detail::self_check_time;
+    const time_point begun = world.now();
     std::string seen;
     for (;;) {
         if (answer.type == challenge_type::http_01)
@@ -91,7 +90,7 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
         if (seen.empty())
             co_return seen;
         const time_point next = world.now() + detail::self_check_pause;
-        if (next > end || world.now() < end - detail::self_check_time) // the clock jumped back
+        if (next > end || world.now() < begun) // the clock jumped back
             break;
         co_await world.sleep_until(next);
     }

@@ -150,10 +150,7 @@ private:
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
     {
-        if (!settings.resolver.empty()) {
-            if (auto good = world_.use_resolver(settings.resolver); !good)
-                co_return good;
-        }
+        const auto resolver = settings.resolver.empty() ? outcome<>() : world_.use_resolver(settings.resolver);
         if (!manager_) {
             if (auto opened = open(settings); !opened)
                 co_return opened;
@@ -162,7 +159,7 @@ private:
                                                            + " already, and cannot become " + settings.cache_dir};
         }
         auto done = co_await manager_->configure(std::move(settings));
-        co_return done;
+        co_return done ? resolver : done;
     }
 
     // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program.
