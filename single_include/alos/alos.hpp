@@ -19343,6 +19343,15 @@ public:
     // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
     [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
     {
+        const auto later = next(now);
+        if (!later && burst_ != 0 && refill_ != refill_.zero())
+            full_at_ += refill_;
+        return later;
+    }
+
+    // When one will be there; nothing: now.
+    [[nodiscard]] std::optional<time_point> next(time_point now) noexcept
+    {
         if (burst_ == 0 || refill_ == refill_.zero())
             return std::nullopt;
         const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
@@ -19351,10 +19360,7 @@ public:
         const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
         full_at_ = full;
         const instant free_at = full - refill_ * (burst_ - 1);
-        if (free_at > here)
-            return free_at;
-        full_at_ = full + refill_;
-        return std::nullopt;
+        return free_at > here ? std::optional<time_point>(free_at) : std::nullopt;
     }
 
     // How many may be taken at once.
@@ -20360,7 +20366,6 @@ namespace alos::inline v0::acme {
 
 namespace detail {
 
-inline constexpr std::chrono::seconds self_check_time{10};
 inline constexpr std::chrono::seconds self_check_pause{1};
 
 // What the name resolves to, IPv6 first; an address is itself.
@@ -20421,14 +20426,14 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
 
 }
 
-// Empty when all is well; else, after ten seconds of trying, one sentence with what was seen, where the name leads, and
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name leads, and
 // where we are.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
-                                                       std::uint16_t tls_alpn01_port)
+                                                       std::uint16_t tls_alpn01_port, time_point end)
 {
     if (answer.type == challenge_type::dns_01)
         co_return ""; // the solver has looked
-    const time_point end = world.now() + detail::self_check_time;
+    const time_point begun = world.now();
     std::string seen;
     for (;;) {
         if (answer.type == challenge_type::http_01)
@@ -20438,7 +20443,7 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
         if (seen.empty())
             co_return seen;
         const time_point next = world.now() + detail::self_check_pause;
-        if (next > end || world.now() < end - detail::self_check_time) // the clock jumped back
+        if (next > end || world.now() < begun) // the clock jumped back
             break;
         co_await world.sleep_until(next);
     }
@@ -20539,10 +20544,13 @@ public:
     }
 
 private:
+    static constexpr std::chrono::seconds self_check_time{10};
+
     // One authorization on its way.
     struct proof {
         std::string url;
         authorization state;
+        authorization offered; // as it was before it was answered: an invalid one may list only what failed
         posting answer;
         std::string challenge_url;
         bool is_accepted = false; // by an attempt before this one
@@ -20578,7 +20586,7 @@ private:
                 co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
                                    + ") can be answered; allow another one in `challenges`, or set `dns`",
                                failure_class::permanent, true);
-            proof next{.url = url, .state = *read, .answer = {}, .challenge_url = chosen->url,
+            proof next{.url = url, .state = *read, .offered = *read, .answer = {}, .challenge_url = chosen->url,
                        .is_accepted = chosen->status != challenge_status::pending};
             next.answer = {*type_of(chosen->type), about, chosen->token,
                            key_authorization(chosen->token, by_.key.thumbprint())};
@@ -20598,8 +20606,12 @@ private:
                 co_return stop(each.answer.about.value + ": " + posted.error().what, failure_class::transient);
         }
         if (settings_->self_check) {
-            for (const proof& each : proofs)
-                co_await check(each.answer);
+            // For all names together: behind some routers none can be seen from here.
+            const time_point end = world().now() + self_check_time;
+            for (const proof& each : proofs) {
+                if (&each == &proofs.front() || world().now() < end)
+                    co_await check(each.answer, end);
+            }
         }
         for (const proof& each : proofs) {
             if (each.is_accepted)
@@ -20670,7 +20682,7 @@ private:
         static_cast<void>(allowed_.failed_validations.take(world().now()));
         // What says no to the name says so whatever the challenge is.
         no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
-                             && choose(of.state, about) != nullptr
+                             && choose(of.offered, about) != nullptr
                              && allowed_.failed_validations.level(world().now()) > 0;
         return no;
     }
@@ -20716,9 +20728,10 @@ private:
     }
 
     // Says what the CA will probably see; that is no reason not to ask it.
-    [[nodiscard]] awaitable<> check(posting answer)
+    [[nodiscard]] awaitable<> check(posting answer, time_point end)
     {
-        const std::string seen = co_await self_check(world(), answer, settings_->http01_port, settings_->tls_alpn01_port);
+        const std::string seen =
+            co_await self_check(world(), answer, settings_->http01_port, settings_->tls_alpn01_port, end);
         if (!seen.empty())
             tell_("warning: " + seen);
     }
@@ -20870,6 +20883,7 @@ struct issue_request {
     std::string profile;
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
+    bool is_asked_for = false; // by a person: the CA may say no, we do not
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
 };
 
@@ -20899,6 +20913,9 @@ public:
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
+                const auto later = allowed_.certificates.next(world().now());
+                if (later && is_counted())
+                    co_return too_many(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
                     co_return fresh.error();
@@ -20933,6 +20950,16 @@ private:
     refusal refused(std::string_view phase, std::string what) const
     {
         return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
+    }
+
+    [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
+
+    refusal too_many(time_point later) const
+    {
+        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
+        wait.kind = failure_class::throttled;
+        wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
+        return wait;
     }
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
@@ -21111,12 +21138,8 @@ private:
             co_return refused("request", csr.error().what);
         // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
         const auto later = allowed_.certificates.take(world().now());
-        if (later && wanted_.replaces.empty()) {
-            refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
-            wait.kind = failure_class::throttled;
-            wait.retry_after = std::chrono::ceil<std::chrono::seconds>(*later - world().now());
-            co_return wait;
-        }
+        if (later && is_counted())
+            co_return too_many(*later);
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
@@ -21272,8 +21295,9 @@ public:
     {
     }
 
-    // From now on; attempts under way end with what they began with. There is at least one CA.
-    void configure(std::shared_ptr<const config> settings)
+    // From now on; attempts under way end with what they began with. There is at least one CA. Fails when one of them
+    // cannot be asked as the settings are; the others can.
+    [[nodiscard]] outcome<> configure(std::shared_ptr<const config> settings)
     {
         for (auto& each : authorities_)
             retired_.push_back(std::move(each));
@@ -21282,6 +21306,12 @@ public:
         for (const certificate_authority& each : settings->cas)
             authorities_.push_back(std::make_unique<authority>(world_, storage_, each, tell));
         settings_ = std::move(settings);
+        outcome<> done;
+        for (const auto& each : authorities_) {
+            if (auto prepared = each->prepare(); !prepared && done)
+                done = prepared;
+        }
+        return done;
     }
 
     // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
@@ -21385,10 +21415,10 @@ public:
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
             if (auto state = parse_certificate_state(as_text((*kept)->text))) {
-                const bool is_forced_here = is_forced(of) && of.generation == before;
+                const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
                 const std::string why = of.state.forced_why;
                 of.state = std::move(*state);
-                if (is_forced_here && !is_forced(of))
+                if (is_forced_here)
                     force(of, why);
             }
         }
@@ -21580,6 +21610,7 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         wanted.replaces = predecessor(of, from, *by);
+        wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.deadline = world_.now() + attempt_time(of.life());
         const time_point end = wanted.deadline;
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
@@ -21761,6 +21792,7 @@ private:
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/post.hpp>
 
 #include <list>
@@ -21794,21 +21826,17 @@ public:
             co_return failure{errc::bad_configuration,
                               "acme: `cas`, `key_types` and `challenges` need an entry each; leave them out for the "
                               "defaults"};
-        for (const certificate_authority& each : settings.cas) {
-            const auto tell_nobody = [](event_kind, const std::string&) {};
-            if (auto good = authority(world_, storage_, each, tell_nobody).prepare(); !good)
-                co_return good;
-        }
         std::vector<certificate_names> wanted = std::move(settings.domains);
         settings.domains.clear();
         settings_ = std::make_shared<const config>(std::move(settings));
-        renewer_.configure(settings_);
+        const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
         for (const certificate_names& each : configured_)
             wanted.push_back(each);
+        // What is kept is served, whatever is wrong with the rest.
         auto done = co_await add(std::move(wanted));
-        co_return done;
+        co_return done ? usable : done;
     }
 
     // Configures these certificates, and serves what the storage has of them: all at one moment.
@@ -21974,7 +22002,7 @@ public:
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
             std::function<void(const event&)> nobody;
-            auto done = co_await renew_now(id, "revoked", std::move(nobody));
+            auto done = co_await renew_now(id, "forced", std::move(nobody));
             if (!done)
                 co_return done;
         }
@@ -22121,6 +22149,8 @@ private:
     {
         try {
             std::rethrow_exception(thrown);
+        } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
+            return is_cancellation(several.first_exception());
         } catch (const boost::system::system_error& error) {
             return error.code() == boost::asio::error::operation_aborted;
         } catch (...) {
@@ -24811,10 +24841,7 @@ private:
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
     {
-        if (!settings.resolver.empty()) {
-            if (auto good = world_.use_resolver(settings.resolver); !good)
-                co_return good;
-        }
+        const auto resolver = settings.resolver.empty() ? outcome<>() : world_.use_resolver(settings.resolver);
         if (!manager_) {
             if (auto opened = open(settings); !opened)
                 co_return opened;
@@ -24823,7 +24850,7 @@ private:
                                                            + " already, and cannot become " + settings.cache_dir};
         }
         auto done = co_await manager_->configure(std::move(settings));
-        co_return done;
+        co_return done ? resolver : done;
     }
 
     // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program.

@@ -59,7 +59,7 @@ public:
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
-                const auto later = allowance(allowed_).certificates.take(world().now());
+                const auto later = allowed_.certificates.next(world().now());
                 if (later && is_counted())
                     co_return too_many(*later);
                 auto fresh = co_await place_order();

@@ -25,6 +25,15 @@ public:
     // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
     [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
     {
+        const auto later = next(now);
+        if (!later && burst_ != 0 && refill_ != refill_.zero())
+            full_at_ += refill_;
+        return later;
+    }
+
+    // When one will be there; nothing: now.
+    [[nodiscard]] std::optional<time_point> next(time_point now) noexcept
+    {
         if (burst_ == 0 || refill_ == refill_.zero())
             return std::nullopt;
         const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
@@ -33,10 +42,7 @@ public:
         const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
         full_at_ = full;
         const instant free_at = full - refill_ * (burst_ - 1);
-        if (free_at > here)
-            return free_at;
-        full_at_ = full + refill_;
-        return std::nullopt;
+        return free_at > here ? std::optional<time_point>(free_at) : std::nullopt;
     }
 
     // How many may be taken at once.
