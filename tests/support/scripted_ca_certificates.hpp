@@ -51,7 +51,8 @@ inline void scripted_ca::issue(order& to, byte_view key_info)
     const auto lifetime = profile == settings.profiles.end() ? settings.lifetime : profile->second;
     to.issued_at = now;
     if (strikes(&hostility::processing_for_hours)) {
-        to.issued_at += random_.between(std::chrono::seconds(3600), settings.longest_processing);
+        const std::chrono::seconds longest = settings.longest_processing;
+        to.issued_at += random_.between(std::min(std::chrono::seconds(3600), longest), longest);
         unwilling_until(to.issued_at);
     } else if (random_.chance(0.7)) {
         to.issued_at += random_.between(std::chrono::milliseconds(0), settings.longest_issuance);
