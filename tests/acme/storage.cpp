@@ -199,6 +199,10 @@ TEST_CASE_TEMPLATE("certificates are numbered, listed, and the same for everybod
     CHECK(loaded->key_pem == first.key_pem);
     CHECK(loaded->meta_json == first.meta_json);
     CHECK(loaded->generation == 1);
+    REQUIRE(loaded->credential);
+    CHECK(loaded->credential->about.names == names{"a.example"});
+    CHECK(other.wait(other.storage.current_generation("a")).value() == 1);
+    CHECK(other.wait(other.storage.current_generation("c")).value() == 0);
     CHECK(one.wait(one.storage.store_certificate("a", made_for("a.example"), 1, guard)).value() == 2);
 }
 

@@ -4,6 +4,7 @@
 #define ALOS_ACME_STORAGE_HPP
 
 #include <alos/acme/environment.hpp>
+#include <alos/cert/credential.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,7 @@ struct bundle {
     secret_text key_pem;
     std::string meta_json; // who issued it, when, by which profile
     std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
+    cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
 };
 
 // A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
@@ -47,11 +49,15 @@ public:
     // The ids of all certificates.
     [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> certificates() = 0;
 
+    // The number of the current generation, without a look at what is in it; 0: there is none, or it cannot be told.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> current_generation(std::string id) = 0;
+
     // The current generation, or the highest whose key and chain fit when that one is missing or broken; none at all
     // is success without a value.
     [[nodiscard]] virtual awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) = 0;
 
-    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number.
+    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number. One that
+    // comes without its credential is tried first, so that nothing is stored that nobody can serve.
     [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
     store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
 

@@ -64,6 +64,9 @@ public:
         return ids;
     }
 
+    // 0: none, or it cannot be told.
+    [[nodiscard]] std::uint64_t current(const std::string& id) { return read_current(folder_of(id)); }
+
     // The current generation, or the highest that can be used.
     [[nodiscard]] outcome<std::optional<bundle>> read(const std::string& id)
     {
@@ -179,33 +182,35 @@ private:
         found.key_pem = std::move(*key);
         found.meta_json = as_text(*meta);
         found.generation = number;
-        if (const auto fits = verify(found, inside); !fits)
-            return fits.error();
+        auto made = credential_of(found, inside);
+        if (!made)
+            return made.error();
+        found.credential = std::move(*made);
         return found;
     }
 
-    [[nodiscard]] static outcome<> verify(const bundle& one, const std::string& inside)
+    // Fails when key and chain do not belong together, or nobody can serve them.
+    [[nodiscard]] static outcome<cert::credential_ptr> credential_of(const bundle& one, const std::string& inside)
     {
         const std::string chain_file = inside + "/fullchain.pem";
         const std::string key_file = inside + "/privkey.pem";
         cert::load_options options;
         options.certificate_file = chain_file;
         options.key_file = key_file;
+        options.from = cert::source::acme;
         // Note: without a key of its own, one in the chain's file would do.
         if (one.key_pem.empty())
             return failure{errc::bad_pem, key_file + ": it is empty"};
-        const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
-        if (!made)
-            return made.error();
-        return {};
+        return cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
     }
 
     [[nodiscard]] outcome<> write_generation(const std::string& made, const bundle& next)
     {
         if (std::max({next.chain_pem.size(), next.key_pem.size(), next.meta_json.size()}) > max_stored_size)
             return too_large(made);
-        if (auto fits = verify(next, made); !fits)
-            return fits;
+        if (!next.credential)
+            if (const auto fits = credential_of(next, made); !fits)
+                return fits.error();
         if (const error_code failed = files_.make_directory(made, 0700))
             return storage_failure(made, "this folder cannot be made", failed);
         if (auto written = disk_.write_lasting(made + "/fullchain.pem", next.chain_pem); !written)
