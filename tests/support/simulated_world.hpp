@@ -89,7 +89,7 @@ public:
 
     [[nodiscard]] time_point now() override;
     void random(alos::byte_span out) override { random_.fill(out); }
-    [[nodiscard]] alos::acme::awaitable<> sleep_until(time_point when) override;
+    [[nodiscard]] alos::acme::awaitable<> sleep(time_point until, alos::acme::alarm* early) override;
     [[nodiscard]] alos::acme::awaitable<outcome<http::outbound_response>> fetch(http::outbound_request what) override;
     [[nodiscard]] alos::acme::awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) override;
     [[nodiscard]] alos::acme::awaitable<outcome<alos::byte_vector>> probe(alos::acme::tls_probe what) override;
@@ -110,10 +110,12 @@ private:
     // One coroutine that sleeps. The timer never ends by itself: it is cancelled, by the world when the time has come,
     // or by whoever cancels the coroutine.
     struct sleeper {
-        sleeper(simulated_member& of, time_point when)
+        sleeper(simulated_member& of, time_point when, alos::acme::alarm* early)
             : owner(of), timer(of.context_, asio::steady_timer::time_point::max()),
-              place(of.sleepers_.emplace(std::min(when, latest()), this))
+              place(of.sleepers_.emplace(std::min(when, latest()), this)), alarm(early)
         {
+            if (alarm)
+                alarm->on_ring = [this] { wake(); };
         }
         sleeper(const sleeper&) = delete;
         sleeper& operator=(const sleeper&) = delete;
@@ -121,6 +123,8 @@ private:
         {
             if (!woken)
                 owner.sleepers_.erase(place);
+            if (alarm)
+                alarm->on_ring = nullptr;
         }
 
         // So that clocks which are wrong by centuries can be reckoned with.
@@ -128,6 +132,8 @@ private:
 
         void wake()
         {
+            if (woken)
+                return;
             woken = true;
             owner.sleepers_.erase(place);
             timer.cancel();
@@ -136,6 +142,7 @@ private:
         simulated_member& owner;
         asio::steady_timer timer;
         sleepers::iterator place;
+        alos::acme::alarm* alarm;
         bool woken = false;
     };
 
@@ -204,6 +211,7 @@ public:
     {
         if (running_ == &victim) {
             victim.doomed_ = true;
+            victim.context_.stop();
             return;
         }
         victim.dead_ = true;
@@ -323,7 +331,8 @@ public:
     std::map<std::string, std::vector<dns::record>> zone; // by name, in lower case
     std::string default_address = "192.0.2.1";            // of names that have no records at all; empty: there are none
     std::uint64_t requests = 0;                           // answered so far, redirects counted
-    std::uint64_t most_at_once = 5'000'000; // handlers at one moment; more are a coroutine that never waits
+    std::uint64_t most_at_once = 100'000; // sleeps until a time that is past, at one moment; more are a coroutine that
+                                          // never waits
 
 private:
     friend simulated_member;
@@ -353,32 +362,34 @@ private:
 
     void run_members()
     {
-        std::uint64_t handlers = 0;
+        turns_ = 0;
         for (bool idle = false; !idle;) {
             idle = true;
             for (std::size_t i = 0; i < members_.size(); ++i) {
                 simulated_member& one = *members_[i];
-                while (!one.dead_ && run_one(one)) {
+                if (!one.dead_ && run_ready(one))
                     idle = false;
-                    if (++handlers > most_at_once)
-                        throw std::runtime_error("the world stands still: a coroutine goes on without waiting");
-                }
+                if (turns_ > most_at_once)
+                    throw std::runtime_error("the world stands still: a coroutine goes on without waiting");
             }
         }
     }
 
-    bool run_one(simulated_member& one)
+    // Whether there was anything to run.
+    bool run_ready(simulated_member& one)
     {
         struct running {
             simulated_member*& whom;
             ~running() { whom = nullptr; }
         } const guard{running_};
         running_ = &one;
-        const bool ran = one.context_.poll_one() != 0;
+        // Note: all at once, as each call costs more than a handler.
+        const auto ran = one.context_.poll();
+        one.context_.restart();
         running_ = nullptr;
         if (one.doomed_)
             kill(one);
-        return ran;
+        return ran != 0;
     }
 
     [[nodiscard]] std::optional<time_point> next_step() const
@@ -411,6 +422,7 @@ private:
     time_point now_;
     std::vector<std::unique_ptr<simulated_member>> members_;
     simulated_member* running_ = nullptr;
+    std::uint64_t turns_ = 0; // sleeps at one moment that were over when they began
     std::multimap<time_point, std::function<void()>> events_;
     std::map<std::string, web_server, std::less<>> web_;
     std::map<std::string, tls_server, std::less<>> tls_;
@@ -420,14 +432,16 @@ private:
 
 inline time_point simulated_member::now() { return world_.now() + offset_; }
 
-inline alos::acme::awaitable<> simulated_member::sleep_until(time_point when)
+inline alos::acme::awaitable<> simulated_member::sleep(time_point until, alos::acme::alarm* early)
 {
     // Who sleeps until a time that is past waits all the same, for one turn: a loop that never waits can be noticed.
-    if (when <= now()) {
+    if (until <= now()) {
+        if (++world_.turns_ > world_.most_at_once)
+            context_.stop();
         co_await asio::post(asio::use_awaitable);
         co_return;
     }
-    sleeper self(*this, when);
+    sleeper self(*this, until, early);
     alos::error_code ec;
     co_await self.timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
     if (!self.woken)

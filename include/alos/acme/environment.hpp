@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,18 @@ struct tls_probe {
     std::string alpn; // the one protocol that is offered
 };
 
+// Ends a sleep early. It outlives the sleep.
+class alarm {
+public:
+    void ring()
+    {
+        if (on_ring)
+            on_ring();
+    }
+
+    std::function<void()> on_ring; // the environment's, for the length of a sleep
+};
+
 // All members are called on one thread. What they return is awaited there. They end by being cancelled, then with an
 // exception of code boost::asio::error::operation_aborted, as Asio's own do.
 class environment {
@@ -41,7 +54,10 @@ public:
     virtual void random(byte_span out) = 0;
 
     // Returns when now() is `when` or later, however the clock jumps meanwhile.
-    [[nodiscard]] virtual awaitable<> sleep_until(time_point when) = 0;
+    [[nodiscard]] awaitable<> sleep_until(time_point when) { return sleep(when, nullptr); }
+
+    // The same, or as soon as `early` rings. One sleep at a time has it.
+    [[nodiscard]] virtual awaitable<> sleep(time_point until, alarm* early) = 0;
 
     [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;
     [[nodiscard]] virtual awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) = 0;

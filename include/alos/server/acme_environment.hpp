@@ -51,13 +51,30 @@ public:
     void random(byte_span out) override { botan_crypto().random(out); }
 
     // In steps, so that a machine that slept and a clock that was set are noticed.
-    [[nodiscard]] awaitable<> sleep_until(acme::time_point when) override
+    [[nodiscard]] awaitable<> sleep(acme::time_point until, acme::alarm* early) override
     {
         constexpr std::chrono::system_clock::duration step = std::chrono::minutes(1);
         boost::asio::steady_timer timer(executor_);
-        for (auto left = when - now(); left > left.zero(); left = when - now()) {
+        bool has_rung = false;
+        const auto ring = [&timer, &has_rung] {
+            has_rung = true;
+            timer.cancel();
+        };
+        struct ringing {
+            acme::alarm* early;
+            ~ringing()
+            {
+                if (early)
+                    early->on_ring = nullptr;
+            }
+        } const guard{early};
+        if (early)
+            early->on_ring = ring;
+        for (auto left = until - now(); left > left.zero() && !has_rung; left = until - now()) {
             timer.expires_after(std::min(left, step));
-            co_await timer.async_wait(boost::asio::use_awaitable);
+            const auto ended = co_await timer.async_wait(as_results);
+            if (!has_rung)
+                throw_if_aborted(std::get<0>(ended));
         }
     }
 
