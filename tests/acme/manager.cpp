@@ -90,3 +90,50 @@ TEST_CASE("manager: a year of ninety-day certificates is six renewals, each in t
     CHECK(here.ca.breaches().empty());
     CHECK(one.broke_off == "");
 }
+
+TEST_CASE("manager: a process that began on a full disk hears of what another one obtains once there is room")
+{
+    town here;
+    here.disk->set_full(true);
+    acme_member& one = here.start();
+    acme_member& other = here.start();
+    here.world.run_for(1min);
+    CHECK(one.served("example.com") == nullptr);
+    here.disk->set_full(false);
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") && other.served("example.com"); }),
+                    all_of(one.warnings));
+    CHECK(one.count(event_kind::obtained) + other.count(event_kind::obtained) == 1);
+    CHECK(one.count(event_kind::renewal_failed) <= 2);
+}
+
+TEST_CASE("manager: while nothing can be kept, a CA is asked no more often than otherwise")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto asked_in_a_day = [&] {
+        const std::uint64_t before = here.world.requests;
+        here.world.run_for(24h);
+        return here.world.requests - before;
+    };
+    const auto usual = asked_in_a_day();
+    here.disk->set_full(true);
+    CHECK(asked_in_a_day() <= usual + 3);
+    CHECK(one.broke_off == "");
+}
+
+TEST_CASE("manager: of processes whose clocks differ by a minute, none takes a new certificate for an old one")
+{
+    town here;
+    acme_member& one = here.start();
+    acme_member& other = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") && other.served("example.com"); }));
+    one.environment.jump(60s);
+    here.ca.settings.renewal_retry_after = 60s;
+    test::hostility mad;
+    mad.revocation = 1; // of whatever it issued: a window in the past
+    here.ca.behave(mad);
+    here.world.run_for(24h);
+    // The first revocation is believed, and the one of its successor is not: until a tenth of its life is over.
+    CHECK(here.ca.issued().size() == 2);
+}

@@ -1,5 +1,5 @@
 // Years in the life of certificates, in a hostile world, from one seed each: RFC 8555, RFC 9773, and the rules that an
-// operator relies on. A failing seed prints itself; to live it again: unit_acme_simulation <seed>.
+// operator relies on. A failing seed prints itself; to live it again, every event shown: ALOS_TELL=1 acme_simulation <seed>.
 #include "support/acme_member.hpp"
 #include "support/dice.hpp"
 
@@ -70,21 +70,9 @@ public:
             if (disk_->is_off())
                 restart_after_power_cut();
             check();
-            if (!fault_.empty()) {
-                if (std::getenv("ALOS_TELL"))
-                    tell();
+            if (!fault_.empty())
                 return fault_;
-            }
         }
-        if (ca_->breaches().size() > 0 && std::getenv("ALOS_TELL")) {
-            for (const auto& each : ca_->issued())
-                std::printf("  issued %s at %s good %d replaced by %llu\n", each.names.front().c_str(),
-                            alos::acme::format_rfc3339(each.issued_at).c_str(), each.good,
-                            static_cast<unsigned long long>(each.replaced_by));
-            tell();
-        }
-        if (ca_->breaches().size() > 0)
-            return "the CA complains: " + ca_->breaches().front();
         return {};
     }
 
@@ -112,7 +100,16 @@ private:
         return made;
     }
 
-    void start() { members_.push_back(std::make_unique<test::acme_member>(world_, disk_, settings())); }
+    void start()
+    {
+        members_.push_back(std::make_unique<test::acme_member>(world_, disk_, settings()));
+        if (!is_told_)
+            return;
+        members_.back()->on_event = [this, number = ++started_](const alos::acme::event& what) {
+            std::printf("%s process %u: %s: %s\n", alos::acme::format_rfc3339(world_.now()).c_str(), number,
+                        what.id.c_str(), what.message.c_str());
+        };
+    }
 
     // What happens to machines: they restart, their disks fill, the power goes.
     void disturb()
@@ -152,6 +149,8 @@ private:
             if (!one->broke_off.empty() && !disk_->is_off())
                 return fail("a manager ended: " + one->broke_off);
         }
+        if (!ca_->breaches().empty())
+            return fail("the CA complains: " + ca_->breaches().front());
         // Served and valid, unless the CA was unwilling for most of the time since it should have been renewed.
         for (const auto& one : members_)
             started_at_.try_emplace(one.get(), world_.now());
@@ -199,24 +198,6 @@ private:
                         + last_of(one.warnings));
     }
 
-    // What a failing seed is looked at by.
-    void tell() const
-    {
-        std::printf("validity %lld s, renewal information %d, members %zu, now %s\n",
-                    static_cast<long long>(plan_.validity.count()), plan_.has_renewal_info, plan_.members,
-                    alos::acme::format_rfc3339(world_.now()).c_str());
-        for (const auto& one : members_) {
-            const std::size_t from = one->events.size() > 40 ? one->events.size() - 40 : 0;
-            for (std::size_t i = from; i < one->events.size(); ++i)
-                std::printf("  %p %s: %s\n", static_cast<const void*>(one.get()), one->events[i].id.c_str(),
-                            one->events[i].message.c_str());
-            for (const auto& each : one->manager.certificates())
-                std::printf("  %s generation %llu failures %u next %s: %s\n", each.id.c_str(),
-                            static_cast<unsigned long long>(each.generation), each.failures,
-                            alos::acme::format_rfc3339(each.next_attempt).c_str(), each.last_error.c_str());
-        }
-    }
-
     static std::string last_of(const std::vector<std::string>& lines) { return lines.empty() ? "" : lines.back(); }
 
     void fail(std::string what)
@@ -234,6 +215,8 @@ private:
     std::map<const test::acme_member*, time_point> started_at_;
     time_point trouble_; // of ours: since when it is over
     std::string fault_;
+    const bool is_told_ = std::getenv("ALOS_TELL") != nullptr;
+    unsigned started_ = 0;
 };
 
 // Lives the seeds from `first` on, every `stride`-th of `count`; returns how many failed.

@@ -32,7 +32,12 @@ public:
                [this](alos::log_level level, std::string_view, std::initializer_list<alos::log_field> fields) {
                    note(level, fields);
                }},
-              [this](const alos::acme::event& what) { events.push_back(what); }, environment.executor())
+              [this](const alos::acme::event& what) {
+                  events.push_back(what);
+                  if (on_event)
+                      on_event(what);
+              },
+              environment.executor())
     {
         spawn(start(std::move(settings)));
     }
@@ -94,6 +99,7 @@ public:
     alos::cert::registry registry;
     alos::acme::answers http01;
     std::vector<alos::acme::event> events;
+    std::function<void(const alos::acme::event&)> on_event; // called with each as it happens
     std::vector<std::string> warnings; // and errors
     std::string broke_off;             // why the manager ended, which it should not
     std::optional<outcome<>> started;

@@ -108,6 +108,9 @@ public:
         co_return *directory_;
     }
 
+    // The next one who needs the directory asks for it again.
+    void forget_directory() { directory_.reset(); }
+
     // A resource of the directory's; asked for again once when the CA has moved it.
     [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
                                                                  signer by, std::string phase)
@@ -123,7 +126,7 @@ public:
             const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
             if (!moved || again)
                 co_return answer;
-            directory_.reset();
+            forget_directory();
         }
     }
 
@@ -161,7 +164,7 @@ public:
     }
 
 private:
-    static constexpr std::chrono::hours directory_life{1};
+    static constexpr std::chrono::hours directory_life{24};
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -190,7 +193,7 @@ private:
         const auto answer = co_await send(std::move(request), "nonce");
         if (!answer) {
             if (answer.error().why.status == 404 || answer.error().why.status == 405)
-                directory_.reset();
+                forget_directory();
             co_return answer.error();
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.

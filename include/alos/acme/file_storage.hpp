@@ -106,6 +106,13 @@ public:
         co_return certificates_.list();
     }
 
+    [[nodiscard]] awaitable<outcome<std::uint64_t>> current_generation(std::string id) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        co_return certificates_.current(id);
+    }
+
     [[nodiscard]] awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) override
     {
         if (!detail::is_key_part(id))
@@ -283,6 +290,7 @@ private:
         const std::string path = commit_lock();
         if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
             co_return made.error();
+        watch_.folder_is_there();
         for (std::chrono::milliseconds waited(0); waited <= patience; waited += pause) {
             auto lock = files_.try_lock(path);
             if (!lock)

@@ -40,6 +40,19 @@ struct issued {
     std::string account;
 };
 
+// What a certificate is for.
+[[nodiscard]] inline std::vector<identifier> identifiers_in(const cert::credential& one)
+{
+    std::vector<identifier> names;
+    for (const auto* list : {&one.about.names, &one.about.addresses}) {
+        for (const std::string& each : *list) {
+            if (auto name = identifier_of(each))
+                names.push_back(std::move(*name));
+        }
+    }
+    return names;
+}
+
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
@@ -358,15 +371,8 @@ private:
     // What is wrong with a certificate whose key and chain fit; empty if nothing is.
     [[nodiscard]] std::string fault_of(const cert::credential& one) const
     {
-        std::vector<identifier> names;
-        for (const auto* list : {&one.about.names, &one.about.addresses}) {
-            for (const std::string& each : *list) {
-                if (auto name = identifier_of(each))
-                    names.push_back(std::move(*name));
-            }
-        }
         const time_point now = world().now();
-        if (!same_identifiers(names, wanted_.names))
+        if (!same_identifiers(identifiers_in(one), wanted_.names))
             return "it is for other names than were asked for";
         if (one.about.not_before > now + std::chrono::minutes(5))
             return "it is not valid yet; check the clock of this machine";

@@ -119,12 +119,11 @@ public:
     // Works until it is cancelled; what it began is cancelled with it.
     [[nodiscard]] awaitable<> run()
     {
-        using namespace boost::asio::experimental::awaitable_operators;
         for (;;) {
             const std::uint64_t seen = changes_;
             const time_point next = begin_what_is_due();
             if (seen == changes_)
-                co_await (world_.sleep_until(next) || changed_.wait());
+                co_await world_.sleep(next, &alarm_);
         }
     }
 
@@ -247,6 +246,7 @@ private:
     {
         ++changes_;
         changed_.notify_all();
+        alarm_.ring();
     }
 
     // One for each type of key.
@@ -321,7 +321,7 @@ private:
     time_point begin_what_is_due()
     {
         const time_point now = world_.now();
-        time_point next = now + std::chrono::hours(1);
+        time_point next = now + std::chrono::days(1);
         const std::size_t limit = std::max(1u, settings_ ? settings_->orders_at_once : 1u);
         for (auto& each : certificates_) {
             if (each->is_busy)
@@ -570,7 +570,8 @@ private:
     std::list<work> works_;
     std::uint64_t changes_ = 0;
     bool is_stopped_ = false;
-    signal changed_;
+    signal changed_; // for who waits for a certificate
+    alarm alarm_;    // for run()
 };
 
 }

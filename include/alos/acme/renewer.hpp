@@ -40,6 +40,7 @@ struct managed_certificate {
     // Of this process.
     bool is_busy = false;
     bool is_removed = false;
+    bool is_unsaved = false; // the storage could not take `state`, and has an older one
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
 
@@ -121,8 +122,8 @@ public:
         if (!life || is_forced(of))
             return after_failure;
         time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        // Note: obtained in the future says that a clock was wrong, then or now.
-        if (of.about.obtained <= world_.now())
+        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a little.
+        if (of.about.obtained <= world_.now() + lifetime(*life) / 10)
             when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
         return std::max(when, after_failure);
     }
@@ -157,9 +158,13 @@ public:
     // Does what is due.
     [[nodiscard]] awaitable<> work(managed_certificate& of)
     {
-        if (of.credential && of.state.next_check <= world_.now() && !is_due(of)) {
-            co_await ask_for_window(of);
-            co_await save(of);
+        if (asks_for_window(of)) {
+            // Another process may have asked for all.
+            static_cast<void>(co_await refresh(of));
+            if (asks_for_window(of)) {
+                co_await ask_for_window(of);
+                co_await save(of);
+            }
         }
         if (is_due(of))
             co_await attempt(of);
@@ -181,7 +186,7 @@ public:
         const std::uint64_t before = of.generation;
         co_await load_certificate(of);
         const auto kept = co_await storage_.load("state/" + of.id);
-        if (kept && kept->has_value()) {
+        if (kept && kept->has_value() && !(of.is_unsaved && of.generation == before)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text))) {
                 const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
                 const std::string why = of.state.forced_why;
@@ -230,10 +235,18 @@ private:
         return renewal_due(of) <= now && of.not_before <= now;
     }
 
+    [[nodiscard]] bool asks_for_window(const managed_certificate& of) const
+    {
+        return of.credential && of.state.next_check <= world_.now() && !is_due(of);
+    }
+
     // What is in the storage now; a broken one leaves what is served.
     [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
     {
-        auto kept = co_await storage_.load_certificate(of.id);
+        const auto current = co_await storage_.current_generation(of.id);
+        if (of.credential && current && *current == of.generation)
+            co_return;
+        const auto kept = co_await storage_.load_certificate(of.id);
         if (!kept) {
             tell_({event_kind::unreadable, of.id, kept.error().what});
             co_return;
@@ -241,12 +254,7 @@ private:
         if (!kept->has_value() || (*kept)->generation == of.generation)
             co_return;
         const bundle& found = **kept;
-        auto made = cert::make_credential(found.chain_pem, as_text(found.key_pem), {.from = cert::source::acme});
-        if (!made) {
-            tell_({event_kind::unreadable, of.id, made.error().what});
-            co_return;
-        }
-        of.credential = std::move(*made);
+        of.credential = found.credential;
         of.generation = found.generation;
         of.about = parse_generation_record(found.meta_json);
     }
@@ -266,20 +274,8 @@ private:
             of.state.check_failures = 0;
             of.state.spread = random();
         }
-        if (of.credential && !is_forced(of) && !same_identifiers(names_in(*of.credential), of.names))
+        if (of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
             force(of, "reconfigured");
-    }
-
-    static std::vector<identifier> names_in(const cert::credential& one)
-    {
-        std::vector<identifier> names;
-        for (const auto* list : {&one.about.names, &one.about.addresses}) {
-            for (const std::string& each : *list) {
-                if (auto name = identifier_of(each))
-                    names.push_back(std::move(*name));
-            }
-        }
-        return names;
     }
 
     // A state that cannot be kept is only lost at a restart.
@@ -287,7 +283,8 @@ private:
     {
         const std::string text = to_json(of.state);
         secret_text bytes(text.begin(), text.end());
-        static_cast<void>(co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt));
+        const auto stored = co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt);
+        of.is_unsaved = !stored;
     }
 
     [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
@@ -420,7 +417,7 @@ private:
         generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
                                 is_forced(of) ? of.state.forced_why : std::string()};
         bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
-                    .meta_json = to_json(about)};
+                    .meta_json = to_json(about), .credential = got.credential};
         const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
         if (!stored) {
             if (stored.error().code == errc::conflict) {
@@ -499,7 +496,7 @@ private:
         }
         if (known->renewal_info.empty()) {
             of.state.advice.reset();
-            of.state.next_check = world_.now() + std::chrono::days(1);
+            of.state.next_check = world_.now() + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
             co_return;
         }
         const std::string base = known->renewal_info;
@@ -508,6 +505,8 @@ private:
         if (!answer) {
             const unsigned status = answer.error().why.status;
             const bool is_lasting = status >= 400 && status < 500 && status != 429;
+            if (is_lasting)
+                from->ca().forget_directory(); // the CA may have moved it
             check_later(of, is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
                         answer.error().retry_after);
             co_return;

@@ -42,6 +42,8 @@ public:
         if (watches_.empty())
             watch_everything();
         while (true) {
+            if (watches_.empty())
+                watch_folder(directory_, {}, max_key_parts);
             look_again();
             if (!pending_.empty())
                 co_return std::move(pending_.extract(pending_.begin()).value());
@@ -52,6 +54,13 @@ public:
                 throw boost::system::system_error(boost::asio::error::operation_aborted);
             }
         }
+    }
+
+    // Called when the folder is there. Note: on a full disk it can come long after the program began.
+    void folder_is_there()
+    {
+        if (watches_.empty())
+            bell_.cancel();
     }
 
 private:
