@@ -9,6 +9,7 @@
 # Debian 13 and later: packages only. Debian 12 has neither Boost 1.88 nor Botan 3: the headers of Boost
 # are unpacked from the next release's package, and Botan is built from Debian's source archive, both into
 # ${XDG_CACHE_HOME:-~/.cache}/alos, with .deps pointing there. The mirror is the one this machine uses.
+# Pebble, a CA for tests, is unpacked there from Debian's testing suite where the system's own is older than 2.10.
 # An interrupted run goes on where it stopped; a finished one takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +17,7 @@ cd "$(dirname "$0")/.."
 mode=${1:-run}
 boost_floor=1.88
 botan_floor=3.7
+pebble_floor=2.10
 
 # --- What is needed: "package probe", a probe is a command or a file --------------------------------------
 
@@ -184,19 +186,26 @@ private_apt()
         -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
+# The indexes of other suites, "deb trixie" or "deb-src trixie", into a private configuration in this folder.
+update_indexes()
+{
+    local mirror=$1 kind suite
+    shift
+    mkdir -p apt/state/lists/partial apt/cache/archives/partial
+    for suite in "$@"; do
+        read -r kind suite <<<"$suite"
+        echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+    done >apt/sources.list
+    private_apt apt-get -o APT::Update::Error-Mode=any update
+}
+
 read_indexes()
 {
-    local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    local mirror
     mirror=$(own_mirror)
     [[ -n $mirror ]] || fail "no Debian mirror is configured for apt: Boost and Botan cannot be fetched" \
         "configure one in /etc/apt/sources.list, then start again"
-    mkdir -p apt/state/lists/partial apt/cache/archives/partial
-    cat >apt/sources.list <<END
-deb [signed-by=$keyring] $mirror trixie main
-deb-src [signed-by=$keyring] $mirror trixie main
-deb-src [signed-by=$keyring] $mirror forky main
-END
-    private_apt apt-get -o APT::Update::Error-Mode=any update >>log 2>&1 ||
+    update_indexes "$mirror" "deb trixie" "deb-src trixie" "deb-src forky" >>log 2>&1 ||
         fail "Debian's archive cannot be reached through $mirror (is there a network?)" \
             "needed from it: libboost1.88-dev and the source of botan3; details: $PWD/log"
 }
@@ -281,6 +290,41 @@ once() # runs a step unless an earlier run finished it
     touch "$mark"
 }
 
+# --- A newer Pebble than the system's, for tests only -----------------------------------------------------
+
+has_pebble()
+{
+    [[ -x $cache/pebble/usr/bin/pebble ]] ||
+        dpkg --compare-versions "$(dpkg-query -W -f '${Version}' pebble 2>/dev/null)" gt "$pebble_floor"
+}
+
+take_pebble()
+{
+    local mirror
+    mirror=$(own_mirror)
+    [[ -n $mirror ]] &&
+        rm -rf "$cache/pebble.partial" &&
+        mkdir "$cache/pebble.partial" &&
+        cd "$cache/pebble.partial" &&
+        update_indexes "$mirror" "deb forky" &&
+        private_apt apt-get download pebble &&
+        dpkg -x ./*.deb . &&
+        usr/bin/pebble -version && # it may want a later C library
+        rm -rf apt ./*.deb "$cache/pebble" &&
+        mv "$cache/pebble.partial" "$cache/pebble"
+}
+
+# Best effort, and not again within a day: without a network each try takes a while.
+wish_for_pebble()
+{
+    [[ ${ID:-} = debian ]] && ! has_pebble || return 0
+    [[ -z $(find "$cache/pebble.log" -mtime -1 2>/dev/null) ]] || return 0
+    steps=$((step + 1))
+    say "unpacking a newer Pebble than this system has, for the tests alone"
+    (take_pebble) >"$cache/pebble.log" 2>&1 ||
+        echo "    there is none; what needs $pebble_floor or later is skipped (details: $cache/pebble.log)"
+}
+
 # --- The run ----------------------------------------------------------------------------------------------
 
 wishes=
@@ -324,6 +368,7 @@ if ! $from_source; then
     ((${#packages[@]} == 0)) || install_packages "${packages[@]}"
     has_boost || fail "Boost $boost_floor or later is needed and this system has none"
     has_botan || fail "Botan $botan_floor or later is needed and this system has none"
+    [[ -z $wishes ]] || wish_for_pebble
     [[ ! -L .deps ]] || rm .deps
     exit
 fi
@@ -352,3 +397,4 @@ if [[ ! -e $deps/ready ]]; then
     rm -rf "$deps.partial"
 fi
 ln -sfn "$deps" .deps
+[[ -z $wishes ]] || wish_for_pebble

@@ -24,11 +24,27 @@ PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
 
-def need_pebble():
-    """Skips the script where there is no Pebble."""
+# Where tools/setup.sh unpacks a Pebble that is newer than the system's.
+unpacked = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "alos/pebble/usr/bin"
+
+
+def find(program, newer=False):
+    """The system's, or the unpacked one where that is wanted or the only one; None where there is none."""
+    own = unpacked / program if (unpacked / program).exists() else None
+    return own or shutil.which(program) if newer else shutil.which(program) or own
+
+
+def need_pebble(newer=False):
+    """Skips the script where there is no Pebble, or none of version 2.10 or later: with ARI and profiles."""
     for program in ("pebble", "pebble-challtestsrv", "openssl"):
-        if not shutil.which(program):
+        if not find(program, newer):
             print(f"skipped: there is no {program} here; tools/setup.sh test brings it where the system has it")
+            sys.exit(77)
+    if newer:
+        with Pebble(newer=True) as ca:
+            offered = json.loads(ca.fetch(ca.directory))
+        if "renewalInfo" not in offered or "profiles" not in offered["meta"]:
+            print("skipped: this Pebble is older than 2.10; tools/setup.sh test unpacks a newer one on Debian")
             sys.exit(77)
 
 
@@ -95,16 +111,17 @@ class Pebble:
     """Both programs while the context lasts, or until stop().
 
     nonce_reject and reuse are percentages; eab is {key id: key in base64url}, without which no account is made;
-    validity is in seconds, and so is hesitation, the longest time before an answer to a challenge is looked at."""
+    validity is in seconds, and so is hesitation, the longest time before an answer to a challenge is looked at;
+    profiles is {name: validity}; newer is a wish for version 2.10 or later, see need_pebble()."""
 
     def __init__(self, nonce_reject=0, reuse=0, chain_length=1, alternate_roots=0, eab=None, validity=None,
-                 hesitation=0):
+                 hesitation=0, profiles=None, newer=False):
         self.folder = new_folder()
         self.http_port, self.tls_port = free_port(), free_port()
         listens, manages, names, commands = (f"127.0.0.1:{free_port()}" for _ in range(4))
         self.directory = f"https://{listens}/dir"
         self.management = f"https://{manages}"
-        self.resolver = names
+        self.resolver, self.commands = names, f"http://{commands}"
         self.roots_file = self.folder / "roots.pem"
         make_directory_certificate(self.folder)
         settings = {
@@ -115,14 +132,19 @@ class Pebble:
         }
         if validity:  # as the versions before profiles have it, and those after
             settings["certificateValidityPeriod"] = validity
-            settings["profiles"] = {"default": {"description": "for tests", "validityPeriod": validity}}
+            profiles = profiles or {"default": validity}
+        if profiles:
+            settings["profiles"] = {name: {"description": f"{seconds} s, for tests", "validityPeriod": seconds}
+                                    for name, seconds in profiles.items()}
+        settings["retryAfter"] = {"authz": 1, "order": 1}
         (self.folder / "config.json").write_text(json.dumps({"pebble": settings}))
-        dns_option = "-dns01" if "-dns01" in subprocess.run(["pebble-challtestsrv", "-h"], capture_output=True,
-                                                            text=True).stderr else "-dnsserver"
+        server, dns = find("pebble", newer), find("pebble-challtestsrv", newer)
+        dns_options = subprocess.run([dns, "-h"], capture_output=True, text=True).stderr
         self.words = [
-            ["pebble-challtestsrv", "-http01", "", "-https01", "", "-tlsalpn01", "", dns_option, names,
-             "-management", commands, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
-            ["pebble", "-strict", "-config", "config.json", "-dnsserver", names]]
+            [dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", commands,
+             "-dns01" if "-dns01" in dns_options else "-dnsserver", names, *(["-doh", ""] if "-doh" in dns_options else []),
+             "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
+            [server, "-strict", "-config", "config.json", "-dnsserver", names]]
         self.environment = {
             "PEBBLE_WFE_NONCEREJECT": str(nonce_reject), "PEBBLE_AUTHZREUSE": str(reuse),
             "PEBBLE_CHAIN_LENGTH": str(chain_length), "PEBBLE_ALTERNATE_ROOTS": str(alternate_roots)}
@@ -132,7 +154,7 @@ class Pebble:
 
     def start(self):
         """Also after stop(): at the same address, but it has forgotten everything, and has other roots."""
-        self.processes = [start(words, self.folder, self.folder / f"{words[0]}.log", **self.environment)
+        self.processes = [start(words, self.folder, self.folder / (pathlib.Path(words[0]).name + ".log"), **self.environment)
                           for words in self.words]
         wait_until(self.log, self.is_up)
         # Kept, for who looks at certificates when there is no CA any more. All but the first are of alternate chains.
@@ -156,12 +178,17 @@ class Pebble:
         except OSError:
             return None
 
-    def fetch(self, url):
+    def fetch(self, url, body=None):
+        """What is there; with a body, what a POST of it is answered."""
         context = ssl.create_default_context(cafile=self.roots_file)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=context))
-        with opener.open(url, timeout=5) as answer:
+        with opener.open(url, body and json.dumps(body).encode(), timeout=5) as answer:
             return answer.read().decode()
+
+    def set_renewal_info(self, certificate, answer):
+        """What is said from now on to who asks when to renew a certificate, in PEM (RFC 9773 4.1)."""
+        self.fetch(f"{self.management}/set-renewal-info/", {"Certificate": certificate, "ARIResponse": answer})
 
     def orders(self):
         """How many orders there were."""
