@@ -30,6 +30,7 @@ int main(int argc, char** argv)
         {"roots_file", &ca.roots_file},
         {"eab_kid", &ca.eab_kid},
         {"eab_hmac_key", &ca.eab_hmac_key},
+        {"profile", &ca.profile},
         {"preferred_chain", &ca.preferred_chain},
         {"http01_port", &http01_port}, // where a CA that is no public one connects to
         {"tls_alpn01_port", &tls_alpn01_port},

@@ -18627,6 +18627,24 @@ public:
         co_return *directory_;
     }
 
+    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. An empty one is the default.
+    [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
+    {
+        if (name.empty())
+            co_return reply<>();
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        if (known->profiles.contains(name))
+            co_return reply<>();
+        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
+        for (const auto& [each, meaning] : known->profiles)
+            cure += each + ", ";
+        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
+        co_return refusal{failure_class::permanent,
+                          "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
+    }
+
     // A resource of the directory's; asked for again once when the CA has moved it.
     [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
                                                                  signer by, std::string phase)
@@ -21005,6 +21023,9 @@ private:
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
+        const auto offered = co_await ca_.check_profile(wanted_.profile);
+        if (!offered)
+            co_return offered.error();
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
@@ -21013,6 +21034,8 @@ private:
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
         if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
             && answer.error().kind != failure_class::throttled) {
+            tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
+                  + "; it is repeated without");
             wanted_.replaces.clear();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -21027,7 +21050,7 @@ private:
             co_return refused("order", "the answer names no order URL");
         if (!same_identifiers(state->identifiers, wanted_.names))
             co_return refused("order", "the order is for other names than were asked for");
-        tell_("order " + url);
+        tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
         const std::string text = to_json(record);

@@ -136,4 +136,27 @@ TEST_CASE("manager: of processes whose clocks differ by a minute, none takes a n
     here.world.run_for(24h);
     // The first revocation is believed, and the one of its successor is not: until a tenth of its life is over.
     CHECK(here.ca.issued().size() == 2);
+
+TEST_CASE("manager: a profile that the CA does not list is not asked for, and is said with those that it does (profiles 4)")
+{
+    town here({.profiles = {{"long", 30 * 24h}, {"short", 160h}}});
+    auto wrong = here.settings();
+    wrong.cas.front().profile = "shorter";
+    acme_member& one = here.start(wrong);
+    here.world.run_for(12h);
+    CHECK(one.count(event_kind::renewal_failed) == 1);
+    const auto status = one.manager.certificates();
+    REQUIRE(status.size() == 1);
+    CHECK_MESSAGE(status[0].last_error.ends_with(
+                      "has no profile 'shorter'; choose one of long, short, or leave `profile` empty"),
+                  status[0].last_error);
+    CHECK(here.ca.issued().empty());
+
+    auto right = here.settings();
+    right.cas.front().profile = "short";
+    acme_member& other = here.start(right);
+    REQUIRE_MESSAGE(here.wait([&] { return other.served("example.com") != nullptr; }), all_of(other.warnings));
+    const auto& about = other.served("example.com")->about;
+    CHECK(about.not_after - about.not_before < 161h);
+    CHECK(here.ca.breaches().empty());
 }

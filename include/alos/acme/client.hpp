@@ -111,6 +111,24 @@ public:
     // The next one who needs the directory asks for it again.
     void forget_directory() { directory_.reset(); }
 
+    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. An empty one is the default.
+    [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
+    {
+        if (name.empty())
+            co_return reply<>();
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        if (known->profiles.contains(name))
+            co_return reply<>();
+        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
+        for (const auto& [each, meaning] : known->profiles)
+            cure += each + ", ";
+        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
+        co_return refusal{failure_class::permanent,
+                          "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
+    }
+
     // A resource of the directory's; asked for again once when the CA has moved it.
     [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
                                                                  signer by, std::string phase)

@@ -164,6 +164,9 @@ private:
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
+        const auto offered = co_await ca_.check_profile(wanted_.profile);
+        if (!offered)
+            co_return offered.error();
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
@@ -172,6 +175,8 @@ private:
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
         if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
             && answer.error().kind != failure_class::throttled) {
+            tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
+                  + "; it is repeated without");
             wanted_.replaces.clear();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -186,7 +191,7 @@ private:
             co_return refused("order", "the answer names no order URL");
         if (!same_identifiers(state->identifiers, wanted_.names))
             co_return refused("order", "the order is for other names than were asked for");
-        tell_("order " + url);
+        tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
         const std::string text = to_json(record);
