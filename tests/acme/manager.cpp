@@ -160,3 +160,51 @@ TEST_CASE("manager: a profile that the CA does not list is not asked for, and is
     CHECK(about.not_after - about.not_before < 161h);
     CHECK(here.ca.breaches().empty());
 }
+
+TEST_CASE("manager: a name that no challenge of the configuration can prove is refused at once, with the cure (RFC 8555 8)")
+{
+    town here;
+    std::size_t left = 0;
+    const auto refusal_of = [&](alos::acme::config with) {
+        acme_member& one = here.start(std::move(with));
+        here.wait([&] { return one.started.has_value(); });
+        left = one.manager.certificates().size();
+        return one.started->has_error() ? one.started->error() : alos::failure{};
+    };
+    const auto wildcard = refusal_of(here.settings({"example.com", {"example.org", "*.example.org"}}));
+    CHECK(wildcard.code == alos::errc::bad_configuration);
+    CHECK(wildcard.what
+          == "*.example.org: a wildcard is proven by dns-01 only; set `dns`, and leave dns-01 in `challenges`");
+    CHECK(left == 1); // the other one is served, should there be one already
+    auto only_dns = here.settings({"example.com"});
+    only_dns.challenges = {alos::acme::challenge_type::dns_01};
+    CHECK(refusal_of(only_dns).what.ends_with("or set `dns`"));
+    only_dns.dns = std::make_shared<test::simulated_dns_solver>(here.world);
+    only_dns.domains = {"192.0.2.1"};
+    CHECK(refusal_of(only_dns).what.starts_with("192.0.2.1: an address is proven by http-01 or tls-alpn-01"));
+    CHECK(here.ca.breaches().empty());
+}
+
+TEST_CASE("manager: a wildcard that is added later is refused without `dns`, and one with it is obtained")
+{
+    town here;
+    acme_member& one = here.start();
+    here.wait([&] { return one.served("example.com") != nullptr; });
+    std::optional<alos::outcome<>> added;
+    const auto add = [](acme_member& to, std::optional<alos::outcome<>>& done) -> alos::acme::awaitable<> {
+        std::vector<alos::acme::certificate_names> wanted;
+        wanted.emplace_back("*.example.com");
+        done = co_await to.manager.add(std::move(wanted));
+    };
+    one.spawn(add(one, added));
+    here.wait([&] { return added.has_value(); });
+    REQUIRE(added->has_error());
+    CHECK(added->error().what.starts_with("*.example.com: a wildcard is proven by dns-01 only"));
+    CHECK(one.manager.certificates().size() == 1);
+
+    auto with_dns = here.settings({{"example.com", "*.example.com"}});
+    with_dns.dns = std::make_shared<test::simulated_dns_solver>(here.world);
+    acme_member& other = here.start(with_dns);
+    CHECK_MESSAGE(here.wait([&] { return other.served("a.example.com") != nullptr; }), all_of(other.warnings));
+    CHECK(other.broke_off == "");
+}

@@ -68,6 +68,11 @@ struct listener {
     }
 };
 
+struct no_dns final : alos::acme::dns_solver {
+    alos::acme::awaitable<alos::outcome<>> present(std::string, std::string) override { co_return alos::outcome<>(); }
+    alos::acme::awaitable<alos::outcome<>> clean_up(std::string, std::string) override { co_return alos::outcome<>(); }
+};
+
 // A CA that nobody answers for.
 alos::acme::config nowhere(const scratch& folder)
 {
@@ -75,6 +80,7 @@ alos::acme::config nowhere(const scratch& folder)
     settings.domains = {"example.test", {"*.example.test", "192.0.2.1"}};
     settings.cache_dir = folder.path + "/cache";
     settings.cas = {{.directory = "http://127.0.0.1:1/directory", .allow_http = true}};
+    settings.dns = std::make_shared<no_dns>();
     return settings;
 }
 
@@ -116,6 +122,9 @@ TEST_CASE("acme service: what cannot be meant is refused, with the cure")
     const auto bad_name = service.configure(settings);
     REQUIRE_FALSE(bad_name.has_value());
     CHECK(bad_name.error().code == alos::errc::bad_name);
+    settings = nowhere(folder);
+    settings.dns = nullptr;
+    CHECK(service.configure(settings).error().what.starts_with("*.example.test: a wildcard is proven by dns-01"));
     settings = nowhere(folder);
     settings.cas.front().allow_http = false;
     CHECK(service.configure(settings).error().what.find("https") != std::string::npos);

@@ -46,6 +46,19 @@ public:
                               "defaults"};
         std::vector<certificate_names> wanted = std::move(settings.domains);
         settings.domains.clear();
+        for (const certificate_names& each : configured_) {
+            if (auto provable = check_provable(settings, each); !provable)
+                co_return provable;
+        }
+        // What cannot be proven is left out, and not what can.
+        outcome<> provable;
+        std::erase_if(wanted, [&](const certificate_names& each) {
+            auto checked = check_provable(settings, each);
+            const bool is_out = !checked;
+            if (is_out && provable)
+                provable = std::move(checked);
+            return is_out;
+        });
         settings_ = std::make_shared<const config>(std::move(settings));
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
@@ -54,12 +67,19 @@ public:
             wanted.push_back(each);
         // What is kept is served, whatever is wrong with the rest.
         auto done = co_await add(std::move(wanted));
+        if (!provable)
+            co_return provable;
         co_return done ? usable : done;
     }
 
     // Configures these certificates, and serves what the storage has of them: all at one moment.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
+        for (const certificate_names& each : wanted) {
+            auto provable = settings_ ? check_provable(*settings_, each) : outcome<>();
+            if (!provable)
+                co_return provable;
+        }
         std::vector<managed_certificate*> added;
         for (certificate_names& each : wanted) {
             auto made = make(each);

@@ -35,6 +35,39 @@ private:
     std::chrono::milliseconds own_{100};
 };
 
+// RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
+[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
+{
+    if (type == challenge_type::dns_01)
+        return by.dns && about.type == identifier_type::dns;
+    return !about.value.starts_with("*.");
+}
+
+// Fails when no challenge of the configuration can prove that name, whatever the CA offers.
+[[nodiscard]] inline outcome<> check_provable(const config& by, const identifier& about)
+{
+    if (std::ranges::any_of(by.challenges, [&](challenge_type each) { return can_prove(by, each, about); }))
+        return {};
+    const std::string cure = about.type == identifier_type::ip
+                                 ? "an address is proven by http-01 or tls-alpn-01; add one of them to `challenges`"
+                             : about.value.starts_with("*.")
+                                 ? "a wildcard is proven by dns-01 only; set `dns`, and leave dns-01 in `challenges`"
+                                 : "nothing in `challenges` can prove it; add http-01 or tls-alpn-01, or set `dns`";
+    return failure{errc::bad_configuration, about.value + ": " + cure};
+}
+
+// The same for all names of one certificate; what is no name is not looked at.
+[[nodiscard]] inline outcome<> check_provable(const config& by, const certificate_names& wanted)
+{
+    for (const std::string& text : wanted.names) {
+        const auto name = identifier_of(text);
+        auto provable = name ? check_provable(by, *name) : outcome<>();
+        if (!provable)
+            return provable;
+    }
+    return {};
+}
+
 // Why names were not proven.
 struct unproven {
     refusal why;
@@ -244,19 +277,11 @@ private:
         return std::nullopt;
     }
 
-    // RFC 8555 8.3, 8.4, RFC 8738 7: what each can prove.
-    [[nodiscard]] bool fits(challenge_type type, const identifier& about) const
-    {
-        if (type == challenge_type::dns_01)
-            return settings_->dns && about.type == identifier_type::dns;
-        return !about.value.starts_with("*.");
-    }
-
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
     [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
     {
         for (const challenge_type type : settings_->challenges) {
-            if (!fits(type, about) || failed_.contains({about, type}))
+            if (!can_prove(*settings_, type, about) || failed_.contains({about, type}))
                 continue;
             for (const challenge& each : from.challenges) {
                 if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
