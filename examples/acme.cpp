@@ -5,6 +5,7 @@
 // A word with a '=' is one of the settings below, any other the names of one certificate. Unless settings say
 // otherwise, Let's Encrypt issues them, and must reach this machine by these names at port 80 or 443.
 #include <alos/acme.hpp>
+#include <alos/dns/exec.hpp>
 #include <alos/server.hpp>
 #include <alos/src.hpp>
 
@@ -17,7 +18,7 @@ int main(int argc, char** argv)
     alos::server_config config{.addr = ":443", .http_addr = ":80"};
     alos::acme::config& acme = config.acme;
     alos::acme::certificate_authority& ca = acme.cas.front();
-    std::string keys, challenge, http01_port = "80", tls_alpn01_port = "443", self_check, log, control;
+    std::string keys, challenge, http01_port = "80", tls_alpn01_port = "443", self_check, dns_exec, log, control;
 
     const std::map<std::string, std::string*> settings = {
         {"addr", &config.addr},
@@ -25,7 +26,8 @@ int main(int argc, char** argv)
         {"email", &acme.email},
         {"cache_dir", &acme.cache_dir},
         {"keys", &keys},           // "rsa" or "both" instead of ECDSA
-        {"challenge", &challenge}, // only "http-01", or only "tls-alpn-01"
+        {"challenge", &challenge}, // only "http-01", "tls-alpn-01" or "dns-01"
+        {"dns_exec", &dns_exec},   // for dns-01, wildcards too: the path of a program, see alos/dns/exec.hpp
         {"directory", &ca.directory},
         {"roots_file", &ca.roots_file},
         {"eab_kid", &ca.eab_kid},
@@ -61,6 +63,8 @@ int main(int argc, char** argv)
         acme.key_types.erase(acme.key_types.begin());
     if (!challenge.empty())
         std::erase_if(acme.challenges, [&](auto each) { return name_of(each) != challenge; });
+    if (!dns_exec.empty())
+        acme.dns = std::make_shared<alos::dns::exec>(alos::dns::exec_options{.program = dns_exec});
     acme.http01_port = static_cast<std::uint16_t>(std::atoi(http01_port.c_str()));
     acme.tls_alpn01_port = static_cast<std::uint16_t>(std::atoi(tls_alpn01_port.c_str()));
     acme.self_check = self_check != "off";

@@ -40,6 +40,7 @@ enum class errc {
     conflict,              // somebody else changed it first
     lock_lost,             // a lock is no longer held
     refused,               // a CA said no
+    program_failed,        // a program that was called did not do what it was to
 };
 
 class error_category final : public boost::system::error_category {
@@ -66,6 +67,7 @@ public:
         case errc::conflict: return "changed by somebody else meanwhile";
         case errc::lock_lost: return "the lock is no longer held";
         case errc::refused: return "refused by the certificate authority";
+        case errc::program_failed: return "a program that was called has failed";
         }
         return "unknown error";
     }

@@ -133,6 +133,7 @@ enum class errc {
     conflict,              // somebody else changed it first
     lock_lost,             // a lock is no longer held
     refused,               // a CA said no
+    program_failed,        // a program that was called did not do what it was to
 };
 
 class error_category final : public boost::system::error_category {
@@ -159,6 +160,7 @@ public:
         case errc::conflict: return "changed by somebody else meanwhile";
         case errc::lock_lost: return "the lock is no longer held";
         case errc::refused: return "refused by the certificate authority";
+        case errc::program_failed: return "a program that was called has failed";
         }
         return "unknown error";
     }
@@ -7589,6 +7591,275 @@ private:
 }
 
 #endif
+// ---- alos/os/program.hpp ----
+// Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
+// time. Its process group does not outlive the coroutine that awaits it, however that ends.
+#ifndef ALOS_OS_PROGRAM_HPP
+#define ALOS_OS_PROGRAM_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::os {
+
+struct program_call {
+    std::vector<std::string> words;         // the first is its path, which is not searched for
+    std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
+    std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
+    std::size_t most_output = 1024;         // bytes; the last ones are kept
+};
+
+struct program_end {
+    bool has_succeeded = false; // exit status 0
+    bool took_too_long = false;
+    std::string how;    // "exit status 3", "signal 9"
+    std::string output; // of stdout and stderr, as it came
+};
+
+namespace detail {
+
+// Lists of C strings, as exec() takes them.
+inline std::vector<char*> pointers_to(std::vector<std::string>& words)
+{
+    std::vector<char*> list;
+    for (std::string& each : words)
+        list.push_back(each.data());
+    list.push_back(nullptr);
+    return list;
+}
+
+// Its stdin is /dev/null, its output goes to `output`, no other descriptor is open in it, signals are as in a new
+// process, and it leads a process group of its own.
+inline result<::pid_t> start_program(program_call& call, int output)
+{
+    ::posix_spawn_file_actions_t files;
+    ::posix_spawnattr_t attributes;
+    ::posix_spawn_file_actions_init(&files);
+    ::posix_spawnattr_init(&attributes);
+    // Note: stdin comes last, as `output` may be 0 in a process that has closed its own.
+    int failed = ::posix_spawn_file_actions_adddup2(&files, output, 1);
+    failed = failed ? failed : ::posix_spawn_file_actions_adddup2(&files, output, 2);
+    failed = failed ? failed : ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    failed = failed ? failed : ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
+#endif
+    ::sigset_t none, usual;
+    ::sigemptyset(&none);
+    ::sigemptyset(&usual);
+    for (const int each : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD})
+        ::sigaddset(&usual, each);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &usual);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::pid_t id = 0;
+    const std::vector<char*> words = pointers_to(call.words);
+    const std::vector<char*> environment = pointers_to(call.environment);
+    if (failed == 0)
+        failed = ::posix_spawn(&id, words.front(), &files, &attributes, words.data(), environment.data());
+    ::posix_spawn_file_actions_destroy(&files);
+    ::posix_spawnattr_destroy(&attributes);
+    if (failed != 0)
+        return error_code(failed, boost::system::system_category());
+    return id;
+}
+
+// A process that was started; leaves neither it nor a zombie behind.
+class started_program {
+public:
+    explicit started_program(::pid_t id) noexcept : id_(id) {}
+    started_program(const started_program&) = delete;
+    started_program& operator=(const started_program&) = delete;
+
+    // Note: it waits for what was just killed only where no coroutine could do so before.
+    ~started_program()
+    {
+        kill();
+        for (int status = 0; id_ > 0 && ::waitpid(id_, &status, 0) < 0 && errno == EINTR;) {}
+    }
+
+    [[nodiscard]] ::pid_t id() const noexcept { return id_; }
+
+    void kill() const noexcept
+    {
+        if (id_ > 0)
+            ::kill(-id_, SIGKILL);
+    }
+
+    // Whether it has ended, and how.
+    bool read_end(program_end& into)
+    {
+        int status = 0;
+        const ::pid_t got = id_ > 0 ? ::waitpid(id_, &status, WNOHANG) : 0;
+        if (got == 0)
+            return id_ == 0;
+        id_ = 0;
+        into.has_succeeded = got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (got < 0) // somebody else waits for all children, or SIGCHLD is ignored
+            into.how = "an end that this process cannot see";
+        else if (WIFEXITED(status))
+            into.how = "exit status " + std::to_string(WEXITSTATUS(status));
+        else
+            into.how = "signal " + std::to_string(WTERMSIG(status));
+        return true;
+    }
+
+private:
+    ::pid_t id_;
+};
+
+// Where a program is observed from.
+struct program_watch {
+    boost::asio::posix::stream_descriptor end;    // readable once it has ended (pidfd_open(2))
+    boost::asio::posix::stream_descriptor output; // closed at its end
+    boost::asio::steady_timer timer;
+};
+
+enum class program_news { ended, said_something, time_is_up };
+
+[[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
+{
+    using boost::asio::deferred;
+    const auto readable = boost::asio::posix::descriptor_base::wait_read;
+    const boost::asio::experimental::wait_for_one first;
+    std::size_t which = 0;
+    std::array<error_code, 3> ends;
+    if (of.output.is_open()) {
+        auto three = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
+                                                                    of.timer.async_wait(deferred),
+                                                                    of.output.async_wait(readable, deferred));
+        const auto done = co_await three.async_wait(first, boost::asio::use_awaitable);
+        which = std::get<0>(done)[0];
+        ends = {std::get<1>(done), std::get<2>(done), std::get<3>(done)};
+    } else {
+        auto two = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
+                                                                  of.timer.async_wait(deferred));
+        const auto done = co_await two.async_wait(first, boost::asio::use_awaitable);
+        which = std::get<0>(done)[0];
+        ends = {std::get<1>(done), std::get<2>(done), error_code()};
+    }
+    throw_if_aborted(ends[which]);
+    constexpr std::array<program_news, 3> news = {program_news::ended, program_news::time_is_up,
+                                                  program_news::said_something};
+    co_return news[which];
+}
+
+// What is there, but not more than so much at once; the last `most` bytes are kept.
+inline void read_output(program_watch& of, std::string& into, std::size_t most)
+{
+    std::array<char, 4096> some{};
+    for (int rounds = 0; rounds < 16 && of.output.is_open(); ++rounds) {
+        const ::ssize_t got = ::read(of.output.native_handle(), some.data(), some.size());
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            of.output.close();
+            return;
+        }
+        into.append(some.data(), static_cast<std::size_t>(got));
+        if (into.size() > most)
+            into.erase(0, into.size() - most);
+    }
+}
+
+[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
+                                                     std::size_t most)
+{
+    for (;;) {
+        const program_news next = co_await next_news(of);
+        // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
+        const bool is_over = next == program_news::ended && which.read_end(end);
+        read_output(of, end.output, most);
+        if (is_over)
+            co_return;
+        if (next == program_news::time_is_up) {
+            end.took_too_long = true;
+            which.kill();
+            of.timer.expires_at(boost::asio::steady_timer::time_point::max());
+        }
+    }
+}
+
+}
+
+// Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
+// process group goes with it only when it is killed, after `limit` or by cancellation.
+[[nodiscard]] inline boost::asio::awaitable<outcome<program_end>> run_program(program_call call)
+{
+    const std::string path = call.words.front();
+    const auto trouble = [&path](error_code why, std::string_view cure) {
+        return failure{why, path + " cannot be run: " + why.message() + "; " + std::string(cure)};
+    };
+    const auto last_error = [] { return error_code(errno, boost::system::system_category()); };
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+        co_return trouble(last_error(), "allow this process more open files");
+    unique_fd from(ends[0]), to(ends[1]);
+    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
+    const auto started = detail::start_program(call, to.get());
+    to.close();
+    if (!started)
+        co_return trouble(started.error(), "check the path, that it may be executed (chmod +x), and its first line (#!)");
+    detail::started_program program(*started);
+    unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, program.id(), 0)));
+    if (!handle)
+        co_return trouble(last_error(), "Linux 5.3 is needed, and that SIGCHLD is not ignored");
+    const auto executor = co_await boost::asio::this_coro::executor;
+    detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
+                                boost::asio::posix::stream_descriptor(executor, from.release()),
+                                boost::asio::steady_timer(executor, call.limit)};
+    program_end end;
+    std::exception_ptr thrown;
+    try {
+        co_await detail::follow(watch, program, end, call.most_output);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    if (thrown) {
+        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
+        const auto undisturbed = boost::asio::disable_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        program.kill();
+        watch.timer.expires_after(std::chrono::seconds(1));
+        watch.output.close();
+        for (bool is_over = false; !is_over;) {
+            const detail::program_news next = co_await detail::next_news(watch);
+            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
+        }
+        const auto disturbed = boost::asio::enable_terminal_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        std::rethrow_exception(thrown);
+    }
+    co_return end;
+}
+
+}
+
+#endif
 // ---- alos/server/address.hpp ----
 // Where a server listens: "host:port" and "unix:/path" as people write them, and endpoints as people read them.
 #ifndef ALOS_SERVER_ADDRESS_HPP
@@ -13049,6 +13320,96 @@ public:
 // Makes the manager; set by <alos/acme.hpp> where a program includes it.
 using maker = std::unique_ptr<service> (*)(host);
 inline std::atomic<maker> make_service{nullptr};
+
+}
+
+#endif
+// ---- alos/dns/exec.hpp ----
+// dns-01 (RFC 8555 8.4) by a program of the operator's, called as lego's "exec" provider calls one:
+//   program present _acme-challenge.example.com. <value>
+//   program cleanup _acme-challenge.example.com. <value>
+// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is told neither of the last two.
+#ifndef ALOS_DNS_EXEC_HPP
+#define ALOS_DNS_EXEC_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+// The program succeeds with exit status 0. It is started without a shell, with nothing on stdin, and once at a time.
+struct exec_options {
+    std::string program{}; // its path
+    std::chrono::milliseconds limit = std::chrono::minutes(2); // of one call; then it is killed
+    std::chrono::milliseconds wait{0}; // after `present`, until all name servers of the zone have the value
+
+    // Of this process's variables those are passed on, and nothing else: credentials are to be named.
+    std::vector<std::string> passed_on = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+    std::vector<std::string> environment{}; // more of them, as "NAME=value"
+};
+
+class exec final : public acme::dns_solver {
+public:
+    // Reads the environment, so before there are threads that change it.
+    explicit exec(exec_options options) : options_(std::move(options))
+    {
+        for (const std::string& name : options_.passed_on) {
+            if (const char* const value = std::getenv(name.c_str()))
+                options_.environment.push_back(name + "=" + value);
+        }
+    }
+
+    // Returns when the program has ended, and `wait` is over.
+    [[nodiscard]] boost::asio::awaitable<outcome<>> present(std::string name, std::string value) override
+    {
+        auto done = co_await call("present", std::move(name), std::move(value));
+        if (!done || options_.wait <= options_.wait.zero())
+            co_return done;
+        const auto executor = co_await boost::asio::this_coro::executor;
+        boost::asio::steady_timer timer(executor, options_.wait);
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        co_return done;
+    }
+
+    [[nodiscard]] boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) override
+    {
+        auto done = co_await call("cleanup", std::move(name), std::move(value));
+        co_return done;
+    }
+
+private:
+    [[nodiscard]] boost::asio::awaitable<outcome<>> call(std::string what, std::string name, std::string value)
+    {
+        const auto turn = co_await gate_.enter();
+        os::program_call program;
+        program.words = {options_.program, what, name + ".", std::move(value)};
+        program.environment = options_.environment;
+        program.limit = options_.limit;
+        const auto end = co_await os::run_program(std::move(program));
+        if (!end)
+            co_return end.error();
+        if (end->has_succeeded)
+            co_return outcome<>();
+        std::string text = options_.program + " " + what + " " + name + ".: ";
+        if (end->took_too_long)
+            text += "killed, as it took longer than " + std::to_string(options_.limit.count()) + " ms";
+        else
+            text += "it ended with " + end->how;
+        std::string said = end->output.substr(0, end->output.find_last_not_of(" \r\n\t") + 1);
+        std::ranges::replace_if(said, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+        text += said.empty() ? ", and said nothing" : ", and said: " + said;
+        text += "; run it by hand with these words, it has to end with 0";
+        co_return failure{end->took_too_long ? alos::errc::timed_out : alos::errc::program_failed, std::move(text)};
+    }
+
+    exec_options options_;
+    acme::admission_gate gate_{1};
+};
 
 }
 
