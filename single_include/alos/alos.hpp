@@ -16526,13 +16526,132 @@ private:
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
+// ---- alos/acme/signal.hpp ----
+// Coroutines of one thread that wait for each other.
+#ifndef ALOS_ACME_SIGNAL_HPP
+#define ALOS_ACME_SIGNAL_HPP
 
+
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
+class signal {
+public:
+    template <class Token>
+    auto async_wait(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [this](auto handler) { enlist(std::move(handler)); }, token);
+    }
+
+    // Ends at the next notify_all(), or by being cancelled.
+    [[nodiscard]] boost::asio::awaitable<void> wait()
+    {
+        co_await async_wait(boost::asio::use_awaitable);
+    }
+
+    void notify_all()
+    {
+        while (!waiters_.empty()) {
+            waiter next = std::move(waiters_.front());
+            waiters_.pop_front();
+            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
+                slot.clear();
+            next.complete(error_code());
+        }
+    }
+
+private:
+    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
+
+    struct waiter {
+        boost::asio::any_io_executor executor;
+        handler_type handler;
+
+        void complete(error_code why)
+        {
+            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
+        }
+    };
+
+    template <class Handler>
+    void enlist(Handler handler)
+    {
+        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
+        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
+        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
+        if (!slot.is_connected())
+            return;
+        // Note: a slot may be told more than once.
+        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
+            if (std::exchange(is_told, true))
+                return;
+            waiter cancelled = std::move(*place);
+            waiters_.erase(place);
+            cancelled.complete(boost::asio::error::operation_aborted);
+        });
+    }
+
+    std::list<waiter> waiters_;
+};
+
+// As many at once as it has room for; the others wait.
+class admission_gate {
+public:
+    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
+
+    // A place, given back when it goes.
+    class place {
+    public:
+        explicit place(admission_gate& from) noexcept : from_(&from) {}
+        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        place& operator=(place&&) = delete;
+        ~place()
+        {
+            if (!from_)
+                return;
+            ++from_->room_;
+            from_->left_.notify_all();
+        }
+
+    private:
+        admission_gate* from_;
+    };
+
+    [[nodiscard]] boost::asio::awaitable<place> enter()
+    {
+        while (room_ == 0)
+            co_await left_.wait();
+        --room_;
+        co_return place(*this);
+    }
+
+private:
+    unsigned room_;
+    signal left_;
+};
+
+}
+
+#endif
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <cstddef>
@@ -16548,11 +16667,7 @@ namespace alos::inline v0::acme::detail {
 class folder_watch {
 public:
     // `files` outlives this.
-    folder_watch(os::file_system& files, std::string directory, const boost::asio::any_io_executor& executor)
-        : files_(files), directory_(std::move(directory)),
-          bell_(executor, boost::asio::steady_timer::time_point::max())
-    {
-    }
+    folder_watch(os::file_system& files, std::string directory) : files_(files), directory_(std::move(directory)) {}
 
     folder_watch(const folder_watch&) = delete;
     folder_watch& operator=(const folder_watch&) = delete;
@@ -16623,7 +16738,7 @@ private:
     void notice(const std::string& path)
     {
         noticed_.insert(path);
-        bell_.cancel();
+        bell_.notify_all();
     }
 
     // What has changed, and which folders came and went with it.
@@ -16667,7 +16782,7 @@ private:
 
     os::file_system& files_;
     std::string directory_;
-    boost::asio::steady_timer bell_; // never expires; is cancelled when something changed
+    signal bell_; // rings when something changed
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
@@ -16794,9 +16909,6 @@ inline std::optional<std::chrono::seconds> parse_offset(std::string_view text) n
 
 #endif
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -16852,14 +16964,15 @@ inline std::uint64_t version_of(const secret_text& text)
 class file_storage final : public storage {
 public:
     using clock = std::function<time_point()>;
+    using sleeper = std::function<awaitable<>(std::chrono::milliseconds)>;
 
-    // `owner` is for people, and says who holds a lock: host and process. next_change() waits on `executor`. `kept`
-    // generations of a certificate stay. `files` outlives this.
-    file_storage(os::file_system& files, std::string directory, std::string owner, clock now,
-                 const boost::asio::any_io_executor& executor, unsigned kept = 5)
+    // `owner` is for people, and says who holds a lock: host and process. `sleep` waits for so long, and ends by being
+    // cancelled as environment::sleep_until() does. `kept` generations of a certificate stay. `files` outlives this.
+    file_storage(os::file_system& files, std::string directory, std::string owner, clock now, sleeper sleep,
+                 unsigned kept = 5)
         : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
-          now_(std::move(now)), executor_(executor), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, executor)
+          now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_)
     {
     }
 
@@ -17071,8 +17184,7 @@ private:
                 co_return detail::storage_failure(path, "cannot be locked", lock.error());
             if (*lock)
                 co_return std::move(*lock);
-            boost::asio::steady_timer timer(executor_, pause);
-            co_await timer.async_wait(boost::asio::deferred);
+            co_await sleep_(pause);
         }
         co_return failure{errc::timed_out,
                           path + ": another process has been writing for too long; see what it hangs on"};
@@ -17161,7 +17273,7 @@ private:
     std::string directory_;
     std::string owner_;
     clock now_;
-    boost::asio::any_io_executor executor_;
+    sleeper sleep_;
     detail::durable_files disk_;
     detail::certificate_folder certificates_;
     detail::folder_watch watch_;
@@ -18592,127 +18704,6 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.explanation_url = in.text("explanationURL", need::optional);
     });
 }
-
-}
-
-#endif
-// ---- alos/acme/signal.hpp ----
-// Coroutines of one thread that wait for each other.
-#ifndef ALOS_ACME_SIGNAL_HPP
-#define ALOS_ACME_SIGNAL_HPP
-
-
-#include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <list>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
-class signal {
-public:
-    template <class Token>
-    auto async_wait(Token&& token)
-    {
-        return boost::asio::async_initiate<Token, void(error_code)>(
-            [this](auto handler) { enlist(std::move(handler)); }, token);
-    }
-
-    // Ends at the next notify_all(), or by being cancelled.
-    [[nodiscard]] boost::asio::awaitable<void> wait()
-    {
-        co_await async_wait(boost::asio::use_awaitable);
-    }
-
-    void notify_all()
-    {
-        while (!waiters_.empty()) {
-            waiter next = std::move(waiters_.front());
-            waiters_.pop_front();
-            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
-                slot.clear();
-            next.complete(error_code());
-        }
-    }
-
-private:
-    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
-
-    struct waiter {
-        boost::asio::any_io_executor executor;
-        handler_type handler;
-
-        void complete(error_code why)
-        {
-            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
-        }
-    };
-
-    template <class Handler>
-    void enlist(Handler handler)
-    {
-        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
-        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
-        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
-        if (!slot.is_connected())
-            return;
-        // Note: a slot may be told more than once.
-        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
-            if (std::exchange(is_told, true))
-                return;
-            waiter cancelled = std::move(*place);
-            waiters_.erase(place);
-            cancelled.complete(boost::asio::error::operation_aborted);
-        });
-    }
-
-    std::list<waiter> waiters_;
-};
-
-// As many at once as it has room for; the others wait.
-class admission_gate {
-public:
-    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
-
-    // A place, given back when it goes.
-    class place {
-    public:
-        explicit place(admission_gate& from) noexcept : from_(&from) {}
-        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
-        place& operator=(place&&) = delete;
-        ~place()
-        {
-            if (!from_)
-                return;
-            ++from_->room_;
-            from_->left_.notify_all();
-        }
-
-    private:
-        admission_gate* from_;
-    };
-
-    [[nodiscard]] boost::asio::awaitable<place> enter()
-    {
-        while (room_ == 0)
-            co_await left_.wait();
-        --room_;
-        co_return place(*this);
-    }
-
-private:
-    unsigned room_;
-    signal left_;
-};
 
 }
 
@@ -25294,7 +25285,9 @@ private:
         ::gethostname(name, sizeof name - 1);
         auto storage = std::make_unique<acme::file_storage>(
             world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
-            [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+            [this] { return world_.now(); },
+            [this](std::chrono::milliseconds time) { return world_.sleep_until(world_.now() + time); },
+            settings.generations_kept);
         // What is there is served all the same; nothing is ordered as long as nothing can be kept.
         if (auto ready = storage->prepare(); !ready)
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});

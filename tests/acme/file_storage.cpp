@@ -2,6 +2,7 @@
 
 #include "support/pem_files.hpp"
 #include "support/simulated_files.hpp"
+#include "support/sleep.hpp"
 
 #include <alos/cert/self_signed.hpp>
 #include <alos/os/posix_files.hpp>
@@ -58,7 +59,7 @@ struct member {
     file_storage storage;
 
     explicit member(os::file_system& files, unsigned kept = 5, const std::string& folder = "/data")
-        : storage(files, folder, "host/1", now, context.get_executor(), kept)
+        : storage(files, folder, "host/1", now, test::sleep_on(context.get_executor()), kept)
     {
     }
 
@@ -736,7 +737,7 @@ TEST_CASE("waiting for changes ends by being cancelled, and where nothing can be
     os::posix_files watching(context.get_executor());
     os::posix_files not_watching;
     for (os::posix_files* files : {&watching, &not_watching}) {
-        file_storage storage(*files, folder.path(), "me", now, context.get_executor());
+        file_storage storage(*files, folder.path(), "me", now, test::sleep_on(context.get_executor()));
         boost::asio::cancellation_signal stop;
         std::exception_ptr thrown;
         const auto ended = [&](std::exception_ptr end, const std::string&) { thrown = end; };
@@ -757,7 +758,7 @@ TEST_CASE("a certificate that another instance stores is noticed by inotify")
     const alos_tests::temporary_folder folder;
     boost::asio::io_context context;
     os::posix_files files(context.get_executor());
-    file_storage storage(files, folder.path(), "me", now, context.get_executor());
+    file_storage storage(files, folder.path(), "me", now, test::sleep_on(context.get_executor()));
     os::posix_files others;
     member other(others, 5, folder.path());
     std::vector<std::string> told;

@@ -3,6 +3,7 @@
 
 #include "support/pem_files.hpp"
 #include "support/simulated_files.hpp"
+#include "support/sleep.hpp"
 
 #include <alos/acme/file_storage.hpp>
 #include <alos/cert/self_signed.hpp>
@@ -38,8 +39,8 @@ template <class Disk>
 struct in_files {
     boost::asio::io_context context;
     Disk disk;
-    file_storage first{disk.files, disk.top, "host/1", now, context.get_executor()};
-    file_storage second{disk.others, disk.top, "host/2", now, context.get_executor()};
+    file_storage first{disk.files, disk.top, "host/1", now, test::sleep_on(context.get_executor())};
+    file_storage second{disk.others, disk.top, "host/2", now, test::sleep_on(context.get_executor())};
 };
 
 using on_disk = in_files<real_disk>;

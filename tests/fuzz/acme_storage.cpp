@@ -3,6 +3,7 @@
 #include <alos/acme/file_storage.hpp>
 
 #include "support/simulated_files.hpp"
+#include "support/sleep.hpp"
 
 #include <alos/acme/foreign_storage.hpp>
 #include <alos/cert/self_signed.hpp>
@@ -41,7 +42,7 @@ const bundle& sample()
 struct member {
     boost::asio::io_context context{1};
     test::simulated_files files;
-    file_storage storage{files, "/data", "me", now, context.get_executor()};
+    file_storage storage{files, "/data", "me", now, test::sleep_on(context.get_executor())};
 
     template <class T>
     T done(awaitable<T> work)

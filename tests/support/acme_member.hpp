@@ -24,7 +24,9 @@ public:
     // Starts at once. `disk` may have another process on it.
     acme_member(simulated_world& world, std::shared_ptr<simulated_disk> disk, alos::acme::config settings)
         : world_(world), files(std::move(disk)), environment(world.add_member(files)),
-          storage(files, "/certificates", "a process", [this] { return environment.now(); }, environment.executor(), 3),
+          storage(
+              files, "/certificates", "a process", [this] { return environment.now(); },
+              [this](std::chrono::milliseconds time) { return environment.sleep_until(environment.now() + time); }, 3),
           registry({}, [this] { return environment.now(); }),
           manager(
               environment, storage,

@@ -12,9 +12,6 @@
 #include <alos/acme/storage.hpp>
 #include <alos/crypto/botan_x509.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -70,14 +67,15 @@ inline std::uint64_t version_of(const secret_text& text)
 class file_storage final : public storage {
 public:
     using clock = std::function<time_point()>;
+    using sleeper = std::function<awaitable<>(std::chrono::milliseconds)>;
 
-    // `owner` is for people, and says who holds a lock: host and process. next_change() waits on `executor`. `kept`
-    // generations of a certificate stay. `files` outlives this.
-    file_storage(os::file_system& files, std::string directory, std::string owner, clock now,
-                 const boost::asio::any_io_executor& executor, unsigned kept = 5)
+    // `owner` is for people, and says who holds a lock: host and process. `sleep` waits for so long, and ends by being
+    // cancelled as environment::sleep_until() does. `kept` generations of a certificate stay. `files` outlives this.
+    file_storage(os::file_system& files, std::string directory, std::string owner, clock now, sleeper sleep,
+                 unsigned kept = 5)
         : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
-          now_(std::move(now)), executor_(executor), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, executor)
+          now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_)
     {
     }
 
@@ -297,8 +295,7 @@ private:
                 co_return detail::storage_failure(path, "cannot be locked", lock.error());
             if (*lock)
                 co_return std::move(*lock);
-            boost::asio::steady_timer timer(executor_, pause);
-            co_await timer.async_wait(boost::asio::deferred);
+            co_await sleep_(pause);
         }
         co_return failure{errc::timed_out,
                           path + ": another process has been writing for too long; see what it hangs on"};
@@ -387,7 +384,7 @@ private:
     std::string directory_;
     std::string owner_;
     clock now_;
-    boost::asio::any_io_executor executor_;
+    sleeper sleep_;
     detail::durable_files disk_;
     detail::certificate_folder certificates_;
     detail::folder_watch watch_;

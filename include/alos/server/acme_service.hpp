@@ -174,7 +174,9 @@ private:
         ::gethostname(name, sizeof name - 1);
         auto storage = std::make_unique<acme::file_storage>(
             world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
-            [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+            [this] { return world_.now(); },
+            [this](std::chrono::milliseconds time) { return world_.sleep_until(world_.now() + time); },
+            settings.generations_kept);
         // What is there is served all the same; nothing is ordered as long as nothing can be kept.
         if (auto ready = storage->prepare(); !ready)
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});

@@ -4,13 +4,12 @@
 
 #include <alos/acme/detail/durable_files.hpp>
 #include <alos/acme/environment.hpp>
+#include <alos/acme/signal.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <cstddef>
@@ -26,11 +25,7 @@ namespace alos::inline v0::acme::detail {
 class folder_watch {
 public:
     // `files` outlives this.
-    folder_watch(os::file_system& files, std::string directory, const boost::asio::any_io_executor& executor)
-        : files_(files), directory_(std::move(directory)),
-          bell_(executor, boost::asio::steady_timer::time_point::max())
-    {
-    }
+    folder_watch(os::file_system& files, std::string directory) : files_(files), directory_(std::move(directory)) {}
 
     folder_watch(const folder_watch&) = delete;
     folder_watch& operator=(const folder_watch&) = delete;
@@ -60,7 +55,7 @@ public:
     void folder_is_there()
     {
         if (watches_.empty())
-            bell_.cancel();
+            bell_.notify_all();
     }
 
 private:
@@ -110,7 +105,7 @@ private:
     void notice(const std::string& path)
     {
         noticed_.insert(path);
-        bell_.cancel();
+        bell_.notify_all();
     }
 
     // What has changed, and which folders came and went with it.
@@ -154,7 +149,7 @@ private:
 
     os::file_system& files_;
     std::string directory_;
-    boost::asio::steady_timer bell_; // never expires; is cancelled when something changed
+    signal bell_; // rings when something changed
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
