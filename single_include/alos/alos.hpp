@@ -24425,6 +24425,10 @@ private:
             text += "; check this machine's clock, or have the server's certificate renewed";
         else if (ec == tls_client::errc::wrong_name)
             text += "; check the URL";
+        else if (ec == tls_client::errc::bad_certificate)
+            text += "; have the server's certificate replaced";
+        else
+            text += "; the server has to speak TLS 1.2 or 1.3, with ECDHE and AES-GCM or ChaCha20, and http/1.1";
         return text;
     }
 
