@@ -73,8 +73,8 @@ inline std::optional<std::pair<std::string, std::string>> parse_caa_parameter(st
 
 }
 
-// RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or is
-// longer than 2 KiB.
+// RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or
+// is longer than 2 KiB.
 [[nodiscard]] inline std::optional<caa_issuer> parse_caa_issuer(std::string_view value)
 {
     if (value.size() > detail::max_caa_value)

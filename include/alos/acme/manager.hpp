@@ -250,7 +250,7 @@ public:
     {
         std::vector<certificate_status> list;
         for (const auto& each : certificates_)
-            list.push_back(status_of(*each));
+            list.push_back(status_of(*each, renewer_.renewal_due(*each)));
         return list;
     }
 
@@ -288,7 +288,7 @@ private:
         for (const key_kind key : settings_->key_types) {
             auto one = std::make_unique<managed_certificate>();
             one->domain = names.front().value;
-            one->id = id_of(one->domain, key);
+            one->id = id_of_certificate(one->domain, key);
             one->names = names;
             one->key = key;
             one->email = from.email.empty() ? settings_->email : from.email;
@@ -296,13 +296,6 @@ private:
             list.push_back(std::move(one));
         }
         return list;
-    }
-
-    static std::string id_of(const std::string& domain, key_kind key)
-    {
-        constexpr std::array<std::string_view, 4> words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
-        const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
-        return name + "." + std::string(words[static_cast<std::size_t>(key)]);
     }
 
     // What, when it changes, is worth another attempt.
@@ -509,27 +502,6 @@ private:
             return;
         static_cast<void>(host_.certificates.remove_credential(domain, found->second));
         placeholders_.erase(found);
-    }
-
-    [[nodiscard]] certificate_status status_of(const managed_certificate& of) const
-    {
-        certificate_status line;
-        line.id = of.id;
-        for (const identifier& each : of.names)
-            line.names.push_back(each.value);
-        line.key_type = of.id.substr(of.id.rfind('.') + 1);
-        if (of.credential) {
-            line.issuer = of.credential->about.issuer;
-            line.not_before = of.credential->about.not_before;
-            line.not_after = of.credential->about.not_after;
-        }
-        line.next_attempt = renewer_.renewal_due(of);
-        line.failures = of.state.failures;
-        line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
-        line.ca = of.credential ? of.about.directory : of.state.directory;
-        line.profile = of.about.profile;
-        line.generation = of.generation;
-        return line;
     }
 
     // RFC 5424's severities in four, as the seed has them.

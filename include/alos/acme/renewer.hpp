@@ -7,6 +7,7 @@
 #include <alos/acme/board.hpp>
 #include <alos/acme/certificate_id.hpp>
 #include <alos/acme/issue.hpp>
+#include <alos/acme/managed_certificate.hpp>
 #include <alos/acme/renewal.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -20,37 +21,6 @@
 #include <vector>
 
 namespace alos::inline v0::acme {
-
-// One certificate of the configuration and where it stands. Changed on the manager's thread only.
-struct managed_certificate {
-    // From the configuration.
-    std::string id;     // in the storage: "example.com.ecdsa-p256"
-    std::string domain; // the first name, under which it is served
-    std::vector<identifier> names;
-    key_kind key = key_kind::ecdsa_p256;
-    std::string email;
-    std::string configuration; // what all settings that matter to it come to
-
-    // From the storage.
-    certificate_state state;
-    generation_record about;
-    cert::credential_ptr credential; // null: there is none yet
-    std::uint64_t generation = 0;
-
-    // Of this process.
-    bool is_busy = false;
-    bool is_removed = false;
-    bool is_unsaved = false; // the storage could not take `state`, and has an older one
-    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
-    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
-
-    [[nodiscard]] std::optional<validity> life() const
-    {
-        if (!credential)
-            return std::nullopt;
-        return validity{credential->about.not_before, credential->about.not_after};
-    }
-};
 
 // Called with what happened.
 using event_teller = std::function<void(event)>;

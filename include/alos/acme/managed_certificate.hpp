@@ -1,0 +1,105 @@
+// One certificate of the configuration: its name in the storage, where it stands, and that for people.
+#ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
+#define ALOS_ACME_MANAGED_CERTIFICATE_HPP
+
+#include <alos/acme/client.hpp>
+#include <alos/acme/record.hpp>
+#include <alos/acme/renewal.hpp>
+#include <alos/acme/service.hpp>
+#include <alos/cert/credential.hpp>
+#include <alos/crypto/algorithms.hpp>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// One certificate of the configuration and where it stands. Changed on the manager's thread only.
+struct managed_certificate {
+    // From the configuration.
+    std::string id;     // in the storage: "example.com.ecdsa-p256"
+    std::string domain; // the first name, under which it is served
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string email;
+    std::string configuration; // what all settings that matter to it come to
+
+    // From the storage.
+    certificate_state state;
+    generation_record about;
+    cert::credential_ptr credential; // null: there is none yet
+    std::uint64_t generation = 0;
+
+    // Of this process.
+    bool is_busy = false;
+    bool is_removed = false;
+    bool is_unsaved = false; // the storage could not take `state`, and has an older one
+    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
+    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
+
+    [[nodiscard]] std::optional<validity> life() const
+    {
+        if (!credential)
+            return std::nullopt;
+        return validity{credential->about.not_before, credential->about.not_after};
+    }
+};
+
+namespace detail {
+
+// In the order of key_kind.
+inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
+
+}
+
+[[nodiscard]] constexpr std::string_view name_of_key(key_kind key) noexcept
+{
+    return detail::key_words[static_cast<std::size_t>(key)];
+}
+
+// Of "rsa-2048", and of an id that ends in it; nothing when it is none of ours.
+[[nodiscard]] inline std::optional<key_kind> key_kind_of(std::string_view id) noexcept
+{
+    const std::string_view word = id.substr(id.rfind('.') + 1);
+    const auto found = std::ranges::find(detail::key_words, word);
+    if (found == detail::key_words.end())
+        return std::nullopt;
+    return static_cast<key_kind>(found - detail::key_words.begin());
+}
+
+// Under which the storage has it: "example.com.ecdsa-p256".
+[[nodiscard]] inline std::string id_of_certificate(const std::string& domain, key_kind key)
+{
+    const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
+    return name + "." + std::string(name_of_key(key));
+}
+
+// `next_attempt` is renewer::renewal_due().
+[[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
+{
+    certificate_status line;
+    line.id = of.id;
+    for (const identifier& each : of.names)
+        line.names.push_back(each.value);
+    line.key_type = of.id.substr(of.id.rfind('.') + 1);
+    if (of.credential) {
+        line.issuer = of.credential->about.issuer;
+        line.not_before = of.credential->about.not_before;
+        line.not_after = of.credential->about.not_after;
+    }
+    line.next_attempt = next_attempt;
+    line.failures = of.state.failures;
+    line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
+    line.ca = of.credential ? of.about.directory : of.state.directory;
+    line.profile = of.about.profile;
+    line.generation = of.generation;
+    return line;
+}
+
+}
+
+#endif
