@@ -93,6 +93,7 @@ public:
     [[nodiscard]] alos::acme::awaitable<outcome<http::outbound_response>> fetch(http::outbound_request what) override;
     [[nodiscard]] alos::acme::awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) override;
     [[nodiscard]] alos::acme::awaitable<outcome<alos::byte_vector>> probe(alos::acme::tls_probe what) override;
+    [[nodiscard]] std::vector<std::string> local_addresses() override;
     [[nodiscard]] alos::os::file_system& files() override { return files_; }
 
 private:
@@ -330,6 +331,7 @@ public:
     network net;
     std::map<std::string, std::vector<dns::record>> zone; // by name, in lower case
     std::string default_address = "192.0.2.1";            // of names that have no records at all; empty: there are none
+    std::vector<std::string> local_addresses;             // of the machine that all members are on
     std::uint64_t requests = 0;                           // answered so far, redirects counted
     std::uint64_t most_at_once = 100'000; // sleeps until a time that is past, at one moment; more are a coroutine that
                                           // never waits
@@ -431,6 +433,8 @@ private:
 };
 
 inline time_point simulated_member::now() { return world_.now() + offset_; }
+
+inline std::vector<std::string> simulated_member::local_addresses() { return world_.local_addresses; }
 
 inline alos::acme::awaitable<> simulated_member::sleep(time_point until, alos::acme::alarm* early)
 {

@@ -1,0 +1,81 @@
+// Whether the answer to a challenge would be seen, tried without a CA: one that nobody asked for is put where answers
+// stand and fetched by the name, as a CA does. Who answers may be this process, or another on the same storage.
+// RFC 8555 8.3, RFC 8737 3.
+#ifndef ALOS_ACME_TRIAL_HPP
+#define ALOS_ACME_TRIAL_HPP
+
+#include <alos/acme/base64url.hpp>
+#include <alos/acme/self_check.hpp>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <array>
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// One look, by http-01 or tls-alpn-01.
+struct trial {
+    challenge_type type = challenge_type::http_01;
+    identifier about; // no wildcard
+    std::uint16_t port = 80;
+    std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
+};
+
+namespace detail {
+
+inline awaitable<std::string> look_for_trial(environment& world, posting answer, trial what)
+{
+    const time_point end = world.now() + what.patience;
+    for (;;) {
+        std::string seen;
+        if (answer.type == challenge_type::http_01)
+            seen = co_await look_by_http(world, answer, what.port);
+        else
+            seen = co_await look_by_tls(world, answer, what.port);
+        const time_point next = world.now() + self_check_pause;
+        if (seen.empty() || next > end)
+            co_return seen;
+        co_await world.sleep_until(next);
+    }
+}
+
+}
+
+// Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
+[[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
+{
+    std::array<std::uint8_t, 24> random{};
+    world.random(random);
+    const std::string token = to_base64url(random);
+    const posting answer{what.type, what.about, token, token + ".trial"};
+    // A name has room for one answer of this kind: that of an order which is under way must stay.
+    if (what.type == challenge_type::tls_alpn_01) {
+        const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
+        if (taken && taken->has_value())
+            co_return "an order is under way for it, look again later";
+    }
+    // What cannot be stored is answered by this process all the same.
+    static_cast<void>(co_await answers.post(answer, nullptr));
+    std::string seen;
+    std::exception_ptr thrown;
+    try {
+        seen = co_await detail::look_for_trial(world, answer, what);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    const auto undisturbed = boost::asio::disable_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+    static_cast<void>(co_await answers.take_down(answer, nullptr));
+    const auto disturbed = boost::asio::enable_terminal_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+    if (thrown)
+        std::rethrow_exception(thrown);
+    co_return seen;
+}
+
+}
+
+#endif
