@@ -49,7 +49,6 @@ TESTED_IN = {
     "acme/prover.hpp": "acme/manager.cpp",
     "acme/issue.hpp": "acme/manager.cpp",
     "acme/renewer.hpp": "acme/manager.cpp",
-    "acme/account.hpp": "acme/manager.cpp",
     "acme/client.hpp": "acme/manager.cpp",
     "acme/finding.hpp": "acme/doctor.cpp",
     "acme/folder_check.hpp": "acme/doctor.cpp",

@@ -74,8 +74,13 @@ public:
     [[nodiscard]] awaitable<reply<signer>> open()
     {
         const admission_gate::place turn = co_await gate_.enter();
-        if (open_)
-            co_return *open_;
+        if (open_) {
+            const auto kept = co_await storage_.load(document() + ".key");
+            // Another process may have changed the key, or closed the account.
+            if (!kept || (kept->has_value() && (*kept)->version == key_version_))
+                co_return *open_;
+            open_.reset();
+        }
         auto key = co_await load_key();
         if (!key)
             co_return key.error();
@@ -112,6 +117,34 @@ public:
         const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
         if (!done)
             co_return done.error();
+        co_return reply<>();
+    }
+
+    // Another address by which it is found in the storage from then on; this keeper opens it no more. Nothing is lost
+    // wherever it ends: the old place is left last.
+    [[nodiscard]] awaitable<reply<>> keep_for(std::string email)
+    {
+        if (email == email_)
+            co_return reply<>();
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        const std::string there = "account/" + storage_id(ca_.ca().directory, email);
+        const auto taken = co_await storage_.load(there + ".key");
+        if (!taken)
+            co_return local(taken.error());
+        if (taken->has_value() && (*taken)->version != key_version_)
+            co_return refusal{failure_class::permanent,
+                              "account: there is one of " + email + " already; use that, or close it first"};
+        secret_text pem = by->key.to_pem();
+        const auto stored = co_await storage_.store(there + ".key", std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        if (const auto kept = co_await keep_url(there, email, by->url); !kept)
+            co_return local(kept.error());
+        open_.reset();
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.erase(document() + ".key"));
         co_return reply<>();
     }
 
@@ -175,6 +208,7 @@ private:
                 co_return local(kept.error());
             if (kept->has_value()) {
                 auto key = account_key::from_pem(as_text((*kept)->text));
+                key_version_ = (*kept)->version;
                 if (key)
                     co_return std::move(*key);
                 const auto aside = co_await storage_.move_aside(name);
@@ -189,8 +223,10 @@ private:
                 co_return local(made.error());
             secret_text pem = made->to_pem();
             const auto stored = co_await storage_.store(name, std::move(pem), 0);
-            if (stored)
+            if (stored) {
+                key_version_ = *stored;
                 co_return std::move(*made);
+            }
             if (stored.error().code != errc::conflict || tries == 3)
                 co_return local(stored.error());
         }
@@ -205,15 +241,15 @@ private:
         co_return in ? detail::text_of(*in, "url") : std::string();
     }
 
-    [[nodiscard]] awaitable<outcome<>> keep_url(std::string url)
+    [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
         boost::json::object out;
         out["directory"] = ca_.ca().directory;
-        out["email"] = email_;
+        out["email"] = email;
         out["url"] = url;
         const std::string text = boost::json::serialize(out);
         secret_text kept(text.begin(), text.end());
-        const auto stored = co_await storage_.store(document(), std::move(kept), std::nullopt);
+        const auto stored = co_await storage_.store(std::move(document), std::move(kept), std::nullopt);
         if (!stored)
             co_return stored.error();
         co_return outcome<>();
@@ -260,7 +296,7 @@ private:
         if (read && read->status != account_status::valid)
             co_return refusal{failure_class::permanent,
                               "account: " + url + " is closed; move its key away (" + document() + ".key)"};
-        if (const auto stored = co_await keep_url(url); !stored)
+        if (const auto stored = co_await keep_url(document(), email_, url); !stored)
             co_return local(stored.error());
         const bool is_new = answer->status == 201;
         tell_(is_new ? event_kind::account_created : event_kind::account_reused,
@@ -303,6 +339,7 @@ private:
         const auto stored = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
         if (!stored)
             co_return local(stored.error());
+        key_version_ = *stored;
         static_cast<void>(co_await storage_.erase(document() + ".next"));
         co_return reply<>();
     }
@@ -314,6 +351,7 @@ private:
     const std::string id_;
     admission_gate gate_{1};
     std::optional<signer> open_;
+    std::uint64_t key_version_ = 0; // of its document, when it was read or written here
 };
 
 }

@@ -89,7 +89,8 @@ private:
         look_at_clock(*answer);
         auto read = parse_directory(answer->body);
         if (!read) {
-            say(url, "directory", health::problem, read.error().what, "check that the URL is that of an ACME directory");
+            say(url, "directory", health::problem, read.error().what,
+                "check that the URL is that of an ACME directory");
             co_return;
         }
         directory_ = std::move(*read);
@@ -284,7 +285,8 @@ private:
     {
         const std::string& own = directory_.caa_identities.front();
         if (!answer.is_allowed)
-            say(about.value, "CAA", health::problem, "records of " + domain + " keep this CA from issuing: " + answer.why,
+            say(about.value, "CAA", health::problem,
+                "records of " + domain + " keep this CA from issuing: " + answer.why,
                 "add a CAA record to " + domain + ": 0 issue \"" + own + "\", or use a CA that its records name");
         else if (answer.methods.size() < methods.size())
             say(about.value, "CAA", health::warning,
