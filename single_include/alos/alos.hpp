@@ -133,7 +133,6 @@ enum class errc {
     conflict,              // somebody else changed it first
     lock_lost,             // a lock is no longer held
     refused,               // a CA said no
-    program_failed,        // a program that was called did not do what it was to
 };
 
 class error_category final : public boost::system::error_category {
@@ -160,7 +159,6 @@ public:
         case errc::conflict: return "changed by somebody else meanwhile";
         case errc::lock_lost: return "the lock is no longer held";
         case errc::refused: return "refused by the certificate authority";
-        case errc::program_failed: return "a program that was called has failed";
         }
         return "unknown error";
     }
@@ -7591,275 +7589,6 @@ private:
 }
 
 #endif
-// ---- alos/os/program.hpp ----
-// Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
-// time. Its process group does not outlive the coroutine that awaits it, however that ends.
-#ifndef ALOS_OS_PROGRAM_HPP
-#define ALOS_OS_PROGRAM_HPP
-
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
-
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstddef>
-#include <exception>
-#include <string>
-#include <tuple>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::os {
-
-struct program_call {
-    std::vector<std::string> words;         // the first is its path, which is not searched for
-    std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
-    std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
-    std::size_t most_output = 1024;         // bytes; the last ones are kept
-};
-
-struct program_end {
-    bool has_succeeded = false; // exit status 0
-    bool took_too_long = false;
-    std::string how;    // "exit status 3", "signal 9"
-    std::string output; // of stdout and stderr, as it came
-};
-
-namespace detail {
-
-// Lists of C strings, as exec() takes them.
-inline std::vector<char*> pointers_to(std::vector<std::string>& words)
-{
-    std::vector<char*> list;
-    for (std::string& each : words)
-        list.push_back(each.data());
-    list.push_back(nullptr);
-    return list;
-}
-
-// Its stdin is /dev/null, its output goes to `output`, no other descriptor is open in it, signals are as in a new
-// process, and it leads a process group of its own.
-inline result<::pid_t> start_program(program_call& call, int output)
-{
-    ::posix_spawn_file_actions_t files;
-    ::posix_spawnattr_t attributes;
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawnattr_init(&attributes);
-    // Note: stdin comes last, as `output` may be 0 in a process that has closed its own.
-    int failed = ::posix_spawn_file_actions_adddup2(&files, output, 1);
-    failed = failed ? failed : ::posix_spawn_file_actions_adddup2(&files, output, 2);
-    failed = failed ? failed : ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-    failed = failed ? failed : ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
-#endif
-    ::sigset_t none, usual;
-    ::sigemptyset(&none);
-    ::sigemptyset(&usual);
-    for (const int each : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD})
-        ::sigaddset(&usual, each);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &usual);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    ::pid_t id = 0;
-    const std::vector<char*> words = pointers_to(call.words);
-    const std::vector<char*> environment = pointers_to(call.environment);
-    if (failed == 0)
-        failed = ::posix_spawn(&id, words.front(), &files, &attributes, words.data(), environment.data());
-    ::posix_spawn_file_actions_destroy(&files);
-    ::posix_spawnattr_destroy(&attributes);
-    if (failed != 0)
-        return error_code(failed, boost::system::system_category());
-    return id;
-}
-
-// A process that was started; leaves neither it nor a zombie behind.
-class started_program {
-public:
-    explicit started_program(::pid_t id) noexcept : id_(id) {}
-    started_program(const started_program&) = delete;
-    started_program& operator=(const started_program&) = delete;
-
-    // Note: it waits for what was just killed only where no coroutine could do so before.
-    ~started_program()
-    {
-        kill();
-        for (int status = 0; id_ > 0 && ::waitpid(id_, &status, 0) < 0 && errno == EINTR;) {}
-    }
-
-    [[nodiscard]] ::pid_t id() const noexcept { return id_; }
-
-    void kill() const noexcept
-    {
-        if (id_ > 0)
-            ::kill(-id_, SIGKILL);
-    }
-
-    // Whether it has ended, and how.
-    bool read_end(program_end& into)
-    {
-        int status = 0;
-        const ::pid_t got = id_ > 0 ? ::waitpid(id_, &status, WNOHANG) : 0;
-        if (got == 0)
-            return id_ == 0;
-        id_ = 0;
-        into.has_succeeded = got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        if (got < 0) // somebody else waits for all children, or SIGCHLD is ignored
-            into.how = "an end that this process cannot see";
-        else if (WIFEXITED(status))
-            into.how = "exit status " + std::to_string(WEXITSTATUS(status));
-        else
-            into.how = "signal " + std::to_string(WTERMSIG(status));
-        return true;
-    }
-
-private:
-    ::pid_t id_;
-};
-
-// Where a program is observed from.
-struct program_watch {
-    boost::asio::posix::stream_descriptor end;    // readable once it has ended (pidfd_open(2))
-    boost::asio::posix::stream_descriptor output; // closed at its end
-    boost::asio::steady_timer timer;
-};
-
-enum class program_news { ended, said_something, time_is_up };
-
-[[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
-{
-    using boost::asio::deferred;
-    const auto readable = boost::asio::posix::descriptor_base::wait_read;
-    const boost::asio::experimental::wait_for_one first;
-    std::size_t which = 0;
-    std::array<error_code, 3> ends;
-    if (of.output.is_open()) {
-        auto three = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
-                                                                    of.timer.async_wait(deferred),
-                                                                    of.output.async_wait(readable, deferred));
-        const auto done = co_await three.async_wait(first, boost::asio::use_awaitable);
-        which = std::get<0>(done)[0];
-        ends = {std::get<1>(done), std::get<2>(done), std::get<3>(done)};
-    } else {
-        auto two = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
-                                                                  of.timer.async_wait(deferred));
-        const auto done = co_await two.async_wait(first, boost::asio::use_awaitable);
-        which = std::get<0>(done)[0];
-        ends = {std::get<1>(done), std::get<2>(done), error_code()};
-    }
-    throw_if_aborted(ends[which]);
-    constexpr std::array<program_news, 3> news = {program_news::ended, program_news::time_is_up,
-                                                  program_news::said_something};
-    co_return news[which];
-}
-
-// What is there, but not more than so much at once; the last `most` bytes are kept.
-inline void read_output(program_watch& of, std::string& into, std::size_t most)
-{
-    std::array<char, 4096> some{};
-    for (int rounds = 0; rounds < 16 && of.output.is_open(); ++rounds) {
-        const ::ssize_t got = ::read(of.output.native_handle(), some.data(), some.size());
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
-            return;
-        if (got <= 0) {
-            of.output.close();
-            return;
-        }
-        into.append(some.data(), static_cast<std::size_t>(got));
-        if (into.size() > most)
-            into.erase(0, into.size() - most);
-    }
-}
-
-[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
-                                                     std::size_t most)
-{
-    for (;;) {
-        const program_news next = co_await next_news(of);
-        // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
-        const bool is_over = next == program_news::ended && which.read_end(end);
-        read_output(of, end.output, most);
-        if (is_over)
-            co_return;
-        if (next == program_news::time_is_up) {
-            end.took_too_long = true;
-            which.kill();
-            of.timer.expires_at(boost::asio::steady_timer::time_point::max());
-        }
-    }
-}
-
-}
-
-// Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
-// process group goes with it only when it is killed, after `limit` or by cancellation.
-[[nodiscard]] inline boost::asio::awaitable<outcome<program_end>> run_program(program_call call)
-{
-    const std::string path = call.words.front();
-    const auto trouble = [&path](error_code why, std::string_view cure) {
-        return failure{why, path + " cannot be run: " + why.message() + "; " + std::string(cure)};
-    };
-    const auto last_error = [] { return error_code(errno, boost::system::system_category()); };
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
-        co_return trouble(last_error(), "allow this process more open files");
-    unique_fd from(ends[0]), to(ends[1]);
-    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
-    const auto started = detail::start_program(call, to.get());
-    to.close();
-    if (!started)
-        co_return trouble(started.error(), "check the path, that it may be executed (chmod +x), and its first line (#!)");
-    detail::started_program program(*started);
-    unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, program.id(), 0)));
-    if (!handle)
-        co_return trouble(last_error(), "Linux 5.3 is needed, and that SIGCHLD is not ignored");
-    const auto executor = co_await boost::asio::this_coro::executor;
-    detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
-                                boost::asio::posix::stream_descriptor(executor, from.release()),
-                                boost::asio::steady_timer(executor, call.limit)};
-    program_end end;
-    std::exception_ptr thrown;
-    try {
-        co_await detail::follow(watch, program, end, call.most_output);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    if (thrown) {
-        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
-        const auto undisturbed = boost::asio::disable_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-        program.kill();
-        watch.timer.expires_after(std::chrono::seconds(1));
-        watch.output.close();
-        for (bool is_over = false; !is_over;) {
-            const detail::program_news next = co_await detail::next_news(watch);
-            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
-        }
-        const auto disturbed = boost::asio::enable_terminal_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
-        std::rethrow_exception(thrown);
-    }
-    co_return end;
-}
-
-}
-
-#endif
 // ---- alos/server/address.hpp ----
 // Where a server listens: "host:port" and "unix:/path" as people write them, and endpoints as people read them.
 #ifndef ALOS_SERVER_ADDRESS_HPP
@@ -13324,91 +13053,829 @@ inline std::atomic<maker> make_service{nullptr};
 }
 
 #endif
-// ---- alos/dns/exec.hpp ----
-// dns-01 (RFC 8555 8.4) by a program of the operator's, called as lego's "exec" provider calls one:
-//   program present _acme-challenge.example.com. <value>
-//   program cleanup _acme-challenge.example.com. <value>
-// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is told neither of the last two.
-#ifndef ALOS_DNS_EXEC_HPP
-#define ALOS_DNS_EXEC_HPP
+// ---- alos/acme/caa.hpp ----
+// Whether the CAA records of a domain let a CA issue for it: the values of "issue" and "issuewild" (RFC 8659 4.2, 4.3),
+// and what they may say of accounts and validation methods (RFC 8657). Pure; who asks the DNS is in acme/doctor.hpp.
+#ifndef ALOS_ACME_CAA_HPP
+#define ALOS_ACME_CAA_HPP
 
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8659 4.2. An empty issuer: nobody.
+struct caa_issuer {
+    std::string domain;                                            // in lower case
+    std::vector<std::pair<std::string, std::string>> parameters{}; // tags in lower case, in their order
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_caa_value = 2048;
+inline constexpr std::size_t max_caa_parameters = 32;
+
+inline bool is_caa_letter(char c) noexcept
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)); `text` is in lower case.
+inline bool is_caa_label(std::string_view text) noexcept
+{
+    const auto fits = [](char c) { return is_caa_letter(c) || c == '-'; };
+    return !text.empty() && text.front() != '-' && text.back() != '-' && std::ranges::all_of(text, fits);
+}
+
+// RFC 8659 4.2: issuer-domain-name = label *("." label).
+inline bool is_caa_domain(std::string_view text) noexcept
+{
+    if (text.ends_with('.') || text.find_first_of(" \t") != std::string_view::npos)
+        return false;
+    while (!text.empty()) {
+        if (!is_caa_label(http::next_part(text, '.')))
+            return false;
+    }
+    return true;
+}
+
+inline std::string caa_lower_case(std::string_view text)
+{
+    std::string lower(text);
+    std::ranges::transform(lower, lower.begin(), dns::detail::lower_case);
+    return lower;
+}
+
+// RFC 8659 4.2: parameter = tag *WSP "=" *WSP value, with value = *(%x21-3A / %x3C-7E).
+inline std::optional<std::pair<std::string, std::string>> parse_caa_parameter(std::string_view text)
+{
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos)
+        return std::nullopt;
+    const std::string tag = caa_lower_case(http::trim(text.substr(0, equals)));
+    const std::string_view value = http::trim(text.substr(equals + 1));
+    const auto is_visible = [](char c) { return c >= 0x21 && c <= 0x7e; };
+    if (!is_caa_label(tag) || !std::ranges::all_of(value, is_visible))
+        return std::nullopt;
+    return std::pair(tag, std::string(value));
+}
+
+}
+
+// RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or
+// is longer than 2 KiB.
+[[nodiscard]] inline std::optional<caa_issuer> parse_caa_issuer(std::string_view value)
+{
+    if (value.size() > detail::max_caa_value)
+        return std::nullopt;
+    const std::size_t semicolon = value.find(';');
+    caa_issuer read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
+    if (!detail::is_caa_domain(read.domain))
+        return std::nullopt;
+    if (semicolon == std::string_view::npos)
+        return read;
+    std::string_view rest = http::trim(value.substr(semicolon + 1));
+    // Between parameters there is a semicolon, behind the last one there is none.
+    for (bool more = !rest.empty(); more;) {
+        const std::size_t end = rest.find(';');
+        auto one = detail::parse_caa_parameter(rest.substr(0, end));
+        if (!one || read.parameters.size() == detail::max_caa_parameters)
+            return std::nullopt;
+        read.parameters.push_back(std::move(*one));
+        more = end != std::string_view::npos;
+        rest.remove_prefix(more ? end + 1 : rest.size());
+    }
+    return read;
+}
+
+// What is to be issued, and by whom.
+struct caa_question {
+    bool is_wildcard = false;
+    std::vector<std::string> identities; // of the CA (RFC 8555 7.1.1: caaIdentities)
+    std::string account;                 // its URL; empty: there is none yet
+    std::vector<std::string> methods;    // that would be used: "http-01"
+};
+
+struct caa_answer {
+    bool is_allowed = true;
+    bool is_restricted = false;       // records decided it
+    std::vector<std::string> methods; // of the question's, those that are allowed
+    std::string why;                  // when it is not allowed: what each record that counts says, in one sentence
+};
+
+namespace detail {
+
+// What a zone says, for a line of text.
+inline std::string printable(std::string_view text)
+{
+    constexpr std::size_t most = 200;
+    std::string shown(text.substr(0, most));
+    std::ranges::replace_if(shown, [](char c) { return c < 0x20 || c == 0x7f; }, '?');
+    return shown;
+}
+
+// Which of the question's methods a property allows; why there are none is added to `why`.
+inline std::vector<std::string> methods_allowed(const std::string& value, const caa_question& asked, std::string& why)
+{
+    const auto refuse = [&](std::string_view reason) {
+        why.append(why.empty() ? "" : ", ").append("\"").append(printable(value)).append("\" ").append(reason);
+        return std::vector<std::string>();
+    };
+    const auto issuer = parse_caa_issuer(value);
+    // RFC 8659 4.2: a value that does not match the grammar "MUST be treated the same as" one without an issuer.
+    if (!issuer)
+        return refuse("does not follow RFC 8659 and so lets nobody issue");
+    if (issuer->domain.empty())
+        return refuse("lets nobody issue");
+    const auto is_it = [&](const std::string& each) { return http::equal_ignoring_case(each, issuer->domain); };
+    if (std::ranges::none_of(asked.identities, is_it))
+        return refuse("names another CA");
+    const auto count = [&](std::string_view tag) {
+        return std::ranges::count(issuer->parameters, tag, &std::pair<std::string, std::string>::first);
+    };
+    // RFC 8657 3: "A Property with multiple "accounturi" parameters is unsatisfiable."
+    if (count("accounturi") > 1 || count("validationmethods") > 1)
+        return refuse("has a parameter twice, which nothing satisfies");
+    std::vector<std::string> methods = asked.methods;
+    for (const auto& [tag, text] : issuer->parameters) {
+        // RFC 8657 3.
+        if (tag == "accounturi" && text != asked.account)
+            return refuse(asked.account.empty() ? "names an account, and there is none here yet"
+                                                : "names another account than " + asked.account);
+        // RFC 8657 4: "one of the names listed in the comma-separated list".
+        if (tag == "validationmethods") {
+            std::erase_if(methods, [&](const std::string& method) {
+                std::string_view rest = text;
+                while (!rest.empty()) {
+                    if (http::next_part(rest, ',') == method)
+                        return false;
+                }
+                return true;
+            });
+            if (methods.empty())
+                return refuse("allows other challenges than can be answered");
+        }
+    }
+    return methods;
+}
+
+}
+
+// `records` is the relevant record set (RFC 8659 3), only records of type CAA.
+[[nodiscard]] inline caa_answer decide_caa(const std::vector<dns::record>& records, const caa_question& asked)
+{
+    constexpr std::uint8_t critical = 0x80; // RFC 8659 4.1
+    std::string_view tag = "issue";
+    for (const dns::record& each : records) {
+        const bool is_known = each.caa_tag == "issue" || each.caa_tag == "issuewild" || each.caa_tag == "iodef"
+                              || each.caa_tag == "issuemail" || each.caa_tag == "contactemail"
+                              || each.caa_tag == "contactphone";
+        // RFC 8659 4.1: a CA "MUST NOT issue" for what is critical and not understood.
+        if (!is_known && (each.caa_flags & critical) != 0)
+            return {false, true, {},
+                    "the property \"" + detail::printable(each.caa_tag) + "\" is critical, and CAs may not know it"};
+        // RFC 8659 4.3: for wildcards, "issue" does not count where there is an "issuewild".
+        if (asked.is_wildcard && each.caa_tag == "issuewild")
+            tag = "issuewild";
+    }
+    caa_answer answer{.is_allowed = true, .is_restricted = false, .methods = asked.methods, .why = {}};
+    std::vector<std::string> allowed;
+    for (const dns::record& each : records) {
+        if (each.caa_tag != tag)
+            continue;
+        answer.is_restricted = true;
+        for (std::string& method : detail::methods_allowed(each.text, asked, answer.why)) {
+            if (std::ranges::count(allowed, method) == 0)
+                allowed.push_back(std::move(method));
+        }
+    }
+    if (!answer.is_restricted)
+        return answer;
+    answer.is_allowed = !allowed.empty();
+    answer.methods = std::move(allowed);
+    if (answer.is_allowed)
+        answer.why.clear();
+    return answer;
+}
+
+}
+
+#endif
+// ---- alos/acme/trial.hpp ----
+// Whether the answer to a challenge would be seen, tried without a CA: one that nobody asked for is put where answers
+// stand and fetched by the name, as a CA does. Who answers may be this process, or another on the same storage.
+// RFC 8555 8.3, RFC 8737 3.
+#ifndef ALOS_ACME_TRIAL_HPP
+#define ALOS_ACME_TRIAL_HPP
+
+
+#include <boost/asio/this_coro.hpp>
+
+#include <array>
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// One look, by http-01 or tls-alpn-01.
+struct trial {
+    challenge_type type = challenge_type::http_01;
+    identifier about; // no wildcard
+    std::uint16_t port = 80;
+    std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
+};
+
+namespace detail {
+
+inline awaitable<std::string> look_for_trial(environment& world, posting answer, trial what)
+{
+    const time_point end = world.now() + what.patience;
+    for (;;) {
+        std::string seen;
+        if (answer.type == challenge_type::http_01)
+            seen = co_await look_by_http(world, answer, what.port);
+        else
+            seen = co_await look_by_tls(world, answer, what.port);
+        const time_point next = world.now() + self_check_pause;
+        if (seen.empty() || next > end)
+            co_return seen;
+        co_await world.sleep_until(next);
+    }
+}
+
+}
+
+// Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
+[[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
+{
+    std::array<std::uint8_t, 24> random{};
+    world.random(random);
+    const std::string token = to_base64url(random);
+    const posting answer{what.type, what.about, token, token + ".trial"};
+    // A name has room for one answer of this kind: that of an order which is under way must stay.
+    if (what.type == challenge_type::tls_alpn_01) {
+        const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
+        if (taken && taken->has_value())
+            co_return "an order is under way for it, look again later";
+    }
+    // What cannot be stored is answered by this process all the same.
+    static_cast<void>(co_await answers.post(answer, nullptr));
+    std::string seen;
+    std::exception_ptr thrown;
+    try {
+        seen = co_await detail::look_for_trial(world, answer, what);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    const auto undisturbed = boost::asio::disable_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+    static_cast<void>(co_await answers.take_down(answer, nullptr));
+    const auto disturbed = boost::asio::enable_terminal_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+    if (thrown)
+        std::rethrow_exception(thrown);
+    co_return seen;
+}
+
+}
+
+#endif
+// ---- alos/acme/finding.hpp ----
+// What a check-up found: one line for people, one object for programs.
+#ifndef ALOS_ACME_FINDING_HPP
+#define ALOS_ACME_FINDING_HPP
+
+#include <boost/json/object.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+enum class health : std::uint8_t { ok, warning, problem };
+
+[[nodiscard]] constexpr std::string_view name_of(health how) noexcept
+{
+    switch (how) {
+    case health::ok: return "ok";
+    case health::warning: return "warning";
+    case health::problem: return "problem";
+    }
+    return {};
+}
+
+struct finding {
+    std::string about; // "example.com", a folder, the URL of a directory
+    std::string check; // what was looked at: "addresses", "CAA", "clock"
+    health how = health::ok;
+    std::string seen;
+    std::string cure{}; // empty when all is well, or when what was seen says it
+};
+
+// Called with each as it is found.
+using finding_teller = std::function<void(finding)>;
+
+[[nodiscard]] inline std::string to_text(const finding& one)
+{
+    std::string line(name_of(one.how));
+    line.append(": ").append(one.about).append(": ").append(one.check).append(": ").append(one.seen);
+    if (!one.cure.empty())
+        line.append("; ").append(one.cure);
+    return line;
+}
+
+[[nodiscard]] inline boost::json::object to_json(const finding& one)
+{
+    boost::json::object out;
+    out["about"] = one.about;
+    out["check"] = one.check;
+    out["health"] = name_of(one.how);
+    out["seen"] = one.seen;
+    out["cure"] = one.cure.empty() ? boost::json::value(nullptr) : boost::json::value(one.cure);
+    return out;
+}
+
+}
+
+#endif
+// ---- alos/acme/folder_check.hpp ----
+// Whether the folder that certificates are kept in can be written, and whether nobody else can read its keys.
+#ifndef ALOS_ACME_FOLDER_CHECK_HPP
+#define ALOS_ACME_FOLDER_CHECK_HPP
+
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr ::mode_t of_others = 0077; // of the group, too
+inline constexpr unsigned max_folder_depth = 8;
+inline constexpr std::size_t max_folder_names = 100'000;
+
+// Below one folder.
+struct open_names {
+    std::vector<std::string> keys;  // that others can read or write
+    std::vector<std::string> other; // that others can read or write: certificates, folders
+    std::size_t looked_at = 0;
+};
+
+inline bool holds_key(std::string_view path) noexcept
+{
+    return path.ends_with("/privkey.pem") || path.ends_with(".key.json") || path.ends_with(".next.json");
+}
+
+inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
+{
+    const auto names = files.list(folder);
+    if (!names || depth == max_folder_depth)
+        return;
+    for (const std::string& name : *names) {
+        if (++into.looked_at > max_folder_names)
+            return;
+        const std::string path = folder + '/' + name;
+        const auto there = files.stat(path);
+        if (!there || there->type == os::file_type::symlink)
+            continue;
+        if ((there->permissions & of_others) != 0)
+            (holds_key(path) ? into.keys : into.other).push_back(path);
+        if (there->type == os::file_type::directory)
+            find_open_names(files, path, depth + 1, into);
+    }
+}
+
+// The first of them, and how many more there are.
+inline std::string some_of(const std::vector<std::string>& paths)
+{
+    const std::string more = paths.size() == 1 ? std::string() : " and " + std::to_string(paths.size() - 1) + " more";
+    return paths.front() + more;
+}
+
+inline std::string in_octal(::mode_t permissions)
+{
+    std::string digits = "0";
+    for (const int shift : {6, 3, 0})
+        digits += static_cast<char>('0' + (permissions >> shift & 7));
+    return digits;
+}
+
+inline finding try_to_write(os::file_system& files, const std::string& folder)
+{
+    const std::string trial = folder + "/.doctor";
+    (void)files.remove(trial);
+    const error_code failed = files.write_new(trial, {}, 0600);
+    (void)files.remove(trial);
+    // Note: another one may be trying just now.
+    if (!failed || is_taken(failed))
+        return {folder, "writing", health::ok, "files can be made there"};
+    return {folder, "writing", health::problem,
+            storage_failure(folder, "certificates cannot be kept there", failed).what};
+}
+
+}
+
+// `folder` is a cache_dir.
+[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
+{
+    const auto there = files.stat(folder);
+    if (!there && detail::is_missing(there.error()))
+        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
+    if (!there)
+        return {{folder, "permissions", health::problem,
+                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
+    if (there->type == os::file_type::regular || there->type == os::file_type::other)
+        return {{folder, "permissions", health::problem, "it is a file and not a folder",
+                 "move it away, or choose another cache_dir"}};
+    detail::open_names open;
+    // Note: of a link, the permissions say nothing.
+    const bool is_open = there->type == os::file_type::directory && (there->permissions & detail::of_others) != 0;
+    detail::find_open_names(files, folder, 0, open);
+    const std::string closed = "chmod -R u=rwX,go= '" + folder + "'";
+    std::vector<finding> found;
+    if (is_open) {
+        const bool can_write = (there->permissions & 0022) != 0;
+        found.push_back({folder, "permissions", can_write ? health::problem : health::warning,
+                         "its mode is " + detail::in_octal(there->permissions) + ", so that others can "
+                             + (can_write ? "change what is in it" : "look into it"),
+                         "chmod 700 '" + folder + "'"});
+    }
+    if (!open.keys.empty())
+        found.push_back({folder, "permissions", health::problem,
+                         "private keys are open to others: " + detail::some_of(open.keys),
+                         closed + ", and renew these certificates if others use this machine"});
+    if (!open.other.empty())
+        found.push_back({folder, "permissions", health::warning, "open to others: " + detail::some_of(open.other),
+                         closed});
+    if (found.empty())
+        found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
+    found.push_back(detail::try_to_write(files, folder));
+    return found;
+}
+
+}
+
+#endif
+// ---- alos/acme/doctor.hpp ----
+// Looks for what would keep a certificate from being issued or renewed, before a CA is asked for it: the folder, the CA
+// and its directory, the clock, the account, and for each name its addresses, its CAA records and the ports that CAs
+// connect to. Nothing is ordered.
+#ifndef ALOS_ACME_DOCTOR_HPP
+#define ALOS_ACME_DOCTOR_HPP
+
+
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace alos::inline v0::dns {
+namespace alos::inline v0::acme {
 
-// The program succeeds with exit status 0. It is started without a shell, with nothing on stdin, and once at a time.
-struct exec_options {
-    std::string program{}; // its path
-    std::chrono::milliseconds limit = std::chrono::minutes(2); // of one call; then it is killed
-    std::chrono::milliseconds wait{0}; // after `present`, until all name servers of the zone have the value
+// What a doctor is asked to look at.
+struct checkup {
+    std::vector<identifier> names;
+    std::string folder; // cache_dir
+    certificate_authority ca;
+    std::string email; // of the account
+    std::vector<challenge_type> challenges;
+    bool has_dns_solver = false;
+    std::uint16_t http01_port = 80;
+    std::uint16_t tls_alpn01_port = 443;
 
-    // Of this process's variables those are passed on, and nothing else: credentials are to be named.
-    std::vector<std::string> passed_on = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
-    std::vector<std::string> environment{}; // more of them, as "NAME=value"
+    // Why this process does not listen where the CA connects to; empty: it does.
+    std::string no_http01_listener;
+    std::string no_tls_alpn01_listener;
 };
 
-class exec final : public acme::dns_solver {
+class doctor {
 public:
-    // Reads the environment, so before there are threads that change it.
-    explicit exec(exec_options options) : options_(std::move(options))
+    // All outlive it. `tell` is called on the thread of `world`.
+    doctor(environment& world, storage& kept, board& answers, checkup asked, finding_teller tell)
+        : world_(world), storage_(kept), board_(answers), asked_(std::move(asked)), tell_(std::move(tell)),
+          ca_(world, asked_.ca)
     {
-        for (const std::string& name : options_.passed_on) {
-            if (const char* const value = std::getenv(name.c_str()))
-                options_.environment.push_back(name + "=" + value);
-        }
     }
 
-    // Returns when the program has ended, and `wait` is over.
-    [[nodiscard]] boost::asio::awaitable<outcome<>> present(std::string name, std::string value) override
+    [[nodiscard]] awaitable<> examine()
     {
-        auto done = co_await call("present", std::move(name), std::move(value));
-        if (!done || options_.wait <= options_.wait.zero())
-            co_return done;
-        const auto executor = co_await boost::asio::this_coro::executor;
-        boost::asio::steady_timer timer(executor, options_.wait);
-        co_await timer.async_wait(boost::asio::use_awaitable);
-        co_return done;
-    }
-
-    [[nodiscard]] boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) override
-    {
-        auto done = co_await call("cleanup", std::move(name), std::move(value));
-        co_return done;
+        for (finding& each : check_folder(world_.files(), asked_.folder))
+            tell_(std::move(each));
+        co_await look_at_ca();
+        for (const identifier& each : asked_.names)
+            co_await look_at_name(each);
     }
 
 private:
-    [[nodiscard]] boost::asio::awaitable<outcome<>> call(std::string what, std::string name, std::string value)
+    static constexpr std::chrono::minutes wrong_clock{5};
+    static constexpr std::chrono::seconds inexact_clock{30};
+
+    using texts = std::vector<std::string>;
+
+    void say(std::string about, std::string check, health how, std::string seen, std::string cure = {})
     {
-        const auto turn = co_await gate_.enter();
-        os::program_call program;
-        program.words = {options_.program, what, name + ".", std::move(value)};
-        program.environment = options_.environment;
-        program.limit = options_.limit;
-        const auto end = co_await os::run_program(std::move(program));
-        if (!end)
-            co_return end.error();
-        if (end->has_succeeded)
-            co_return outcome<>();
-        std::string text = options_.program + " " + what + " " + name + ".: ";
-        if (end->took_too_long)
-            text += "killed, as it took longer than " + std::to_string(options_.limit.count()) + " ms";
-        else
-            text += "it ended with " + end->how;
-        std::string said = end->output.substr(0, end->output.find_last_not_of(" \r\n\t") + 1);
-        std::ranges::replace_if(said, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-        text += said.empty() ? ", and said nothing" : ", and said: " + said;
-        text += "; run it by hand with these words, it has to end with 0";
-        co_return failure{end->took_too_long ? alos::errc::timed_out : alos::errc::program_failed, std::move(text)};
+        tell_({std::move(about), std::move(check), how, std::move(seen), std::move(cure)});
     }
 
-    exec_options options_;
-    acme::admission_gate gate_{1};
+    static std::string join(const texts& all)
+    {
+        std::string text;
+        for (const std::string& each : all)
+            text.append(text.empty() ? "" : ", ").append(each);
+        return text;
+    }
+
+    // --- The CA ---
+
+    // RFC 8555 7.1.1.
+    [[nodiscard]] awaitable<> look_at_ca()
+    {
+        const std::string& url = asked_.ca.directory;
+        if (const auto ready = ca_.prepare(); !ready) {
+            say(url, "directory", health::problem, ready.error().what);
+            co_return;
+        }
+        const auto answer = co_await ca_.get(url, "directory");
+        if (!answer) {
+            say(url, "directory", health::problem, answer.error().what,
+                "check the URL, the network and the clock; a CA of your own needs its authorities in roots_file");
+            co_return;
+        }
+        look_at_clock(*answer);
+        auto read = parse_directory(answer->body);
+        if (!read) {
+            say(url, "directory", health::problem, read.error().what,
+                "check that the URL is that of an ACME directory");
+            co_return;
+        }
+        directory_ = std::move(*read);
+        say_directory();
+        co_await look_at_account();
+        if (!directory_.profiles.empty() || !asked_.ca.profile.empty())
+            look_at_profile();
+    }
+
+    // RFC 9110 6.6.1: the CA says what time it has. Signatures, certificates and orders depend on it.
+    void look_at_clock(const http::outbound_response& answer)
+    {
+        const auto now = std::chrono::system_clock::to_time_t(world_.now());
+        const auto date = http::parse_date(answer.field("Date"), now);
+        if (!date) {
+            say("this machine", "clock", health::warning, "the CA does not say what time it has",
+                "compare the clock with another one");
+            return;
+        }
+        const std::chrono::seconds ahead{now - *date};
+        const std::string difference = std::to_string(std::abs(ahead.count())) + " s "
+                                       + (ahead.count() < 0 ? "behind" : "ahead of") + " that of the CA";
+        const std::string cure = "let it be set over the network (NTP)";
+        if (std::chrono::abs(ahead) > wrong_clock)
+            say("this machine", "clock", health::problem, "it is " + difference, cure);
+        else if (std::chrono::abs(ahead) > inexact_clock)
+            say("this machine", "clock", health::warning, "it is " + difference, cure);
+        else
+            say("this machine", "clock", health::ok, "as that of the CA");
+    }
+
+    void say_directory()
+    {
+        texts missing;
+        if (directory_.revoke_cert.empty())
+            missing.push_back("revokeCert");
+        if (directory_.key_change.empty())
+            missing.push_back("keyChange");
+        std::string seen = missing.empty() ? "it is complete" : "it lacks " + join(missing);
+        if (!directory_.renewal_info.empty())
+            seen += "; it says when to renew (ARI)";
+        if (!directory_.terms_of_service.empty())
+            seen += "; its terms, which an account agrees to: " + directory_.terms_of_service;
+        say(asked_.ca.directory, "directory", missing.empty() ? health::ok : health::warning, seen,
+            missing.empty() ? "" : "certificates can be had; for the rest, ask those who run the CA");
+    }
+
+    // RFC 8555 7.3, 7.3.4.
+    [[nodiscard]] awaitable<> look_at_account()
+    {
+        const auto kept = co_await storage_.load("account/" + storage_id(asked_.ca.directory, asked_.email));
+        const auto in = kept && kept->has_value() ? detail::read_object_text(as_text((*kept)->text)) : std::nullopt;
+        if (in)
+            account_ = detail::text_of(*in, "url");
+        const bool has_binding = !asked_.ca.eab_kid.empty() && !asked_.ca.eab_hmac_key.empty();
+        if (!account_.empty())
+            say(asked_.ca.directory, "account", health::ok, account_);
+        else if (directory_.external_account_required && !has_binding)
+            say(asked_.ca.directory, "account", health::problem, "it wants an external account (EAB)",
+                "give the eab_kid and eab_hmac_key that the CA's page shows");
+        else
+            say(asked_.ca.directory, "account", health::ok, "there is none here yet; the first certificate opens it");
+    }
+
+    void look_at_profile()
+    {
+        texts offered;
+        for (const auto& [name, what] : directory_.profiles)
+            offered.push_back(name);
+        const std::string& wanted = asked_.ca.profile;
+        const std::string all = offered.empty() ? "none are offered" : "offered are " + join(offered);
+        if (!wanted.empty() && !directory_.profiles.contains(wanted))
+            say(asked_.ca.directory, "profile", health::problem, "there is no " + wanted + "; " + all,
+                "choose one of them, or none");
+        else
+            say(asked_.ca.directory, "profile", health::ok, all);
+    }
+
+    // --- A name ---
+
+    [[nodiscard]] awaitable<> look_at_name(identifier about)
+    {
+        const bool is_wildcard = about.value.starts_with("*.");
+        texts methods;
+        for (const challenge_type each : asked_.challenges) {
+            const bool fits = each == challenge_type::dns_01
+                                  ? asked_.has_dns_solver && about.type == identifier_type::dns
+                                  : !is_wildcard;
+            if (fits)
+                methods.emplace_back(name_of(each));
+        }
+        if (methods.empty())
+            say(about.value, "challenges", health::problem, "none of those that are allowed can prove it",
+                is_wildcard ? "a wildcard needs dns-01 and a program that sets TXT records" : "allow another one");
+        const bool is_connected_to = std::ranges::any_of(methods, [](const auto& each) { return each != "dns-01"; });
+        bool leads_here = true;
+        if (about.type == identifier_type::dns) {
+            if (is_connected_to)
+                leads_here = co_await look_at_addresses(about);
+            co_await look_at_caa(about, methods);
+        }
+        for (const challenge_type each : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
+            if (std::ranges::count(methods, name_of(each)) != 0)
+                co_await look_at_port(each, about, leads_here);
+        }
+    }
+
+    // Both families, as CAs take either. Whether all of them are known to be this machine's, or none are known.
+    [[nodiscard]] awaitable<bool> look_at_addresses(identifier about)
+    {
+        texts found;
+        bool is_answered = true;
+        for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
+            const auto answer = co_await world_.resolve(about.value, type);
+            const std::string failed = failure_of(answer);
+            if (!failed.empty()) {
+                is_answered = false;
+                say(about.value, "addresses", health::problem, std::string(dns::to_text(type)) + ": " + failed,
+                    "check that all name servers of the domain answer, and DNSSEC");
+                continue;
+            }
+            for (const dns::record& each : answer->records) {
+                if (each.type == type)
+                    found.push_back(each.text);
+            }
+        }
+        if (found.empty()) {
+            if (is_answered)
+                say(about.value, "addresses", health::problem, "it has none",
+                    "add an A or AAAA record that leads to this machine, or check the spelling");
+            co_return true;
+        }
+        const texts here = world_.local_addresses();
+        texts elsewhere;
+        std::ranges::copy_if(found, std::back_inserter(elsewhere),
+                             [&](const auto& each) { return std::ranges::count(here, each) == 0; });
+        if (elsewhere.empty() || here.empty()) {
+            say(about.value, "addresses", health::ok, join(found));
+            co_return true;
+        }
+        say(about.value, "addresses", health::warning,
+            join(elsewhere) + ": not of this machine, which has " + join(here),
+            "that is as it should be behind a router, a proxy or a balancer; else correct the record");
+        co_return false;
+    }
+
+    // Empty when the answer counts, also that there is no such name.
+    static std::string failure_of(const outcome<dns::answer>& answer)
+    {
+        if (!answer)
+            return answer.error().what;
+        const bool counts = answer->code == dns::response_code::no_error
+                            || answer->code == dns::response_code::name_error;
+        return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
+    }
+
+    // RFC 8659 3: the records of the name, else of the next one above that has any.
+    [[nodiscard]] awaitable<> look_at_caa(identifier about, texts methods)
+    {
+        const bool is_wildcard = about.value.starts_with("*.");
+        std::string domain = about.value.substr(is_wildcard ? 2 : 0);
+        std::vector<dns::record> records;
+        for (;;) {
+            const auto answer = co_await world_.resolve(domain, dns::record_type::caa);
+            if (const std::string failed = failure_of(answer); !failed.empty()) {
+                say(about.value, "CAA", health::problem, "of " + domain + ": " + failed,
+                    "a CA does not issue then; check that all name servers of the domain answer, and DNSSEC");
+                co_return;
+            }
+            std::ranges::copy_if(answer->records, std::back_inserter(records),
+                                 [](const auto& each) { return each.type == dns::record_type::caa; });
+            const std::string above(cert::parent_of(domain));
+            if (!records.empty() || above.empty())
+                break;
+            domain = above;
+        }
+        if (records.empty()) {
+            say(about.value, "CAA", health::ok, "no records: any CA may issue");
+            co_return;
+        }
+        if (directory_.caa_identities.empty()) {
+            say(about.value, "CAA", health::warning,
+                domain + " has records, and the CA does not say by which names it goes in them",
+                "see what the CA's documentation says");
+            co_return;
+        }
+        const caa_answer answer = decide_caa(records, {is_wildcard, directory_.caa_identities, account_, methods});
+        say_caa(about, domain, methods, answer);
+    }
+
+    void say_caa(const identifier& about, const std::string& domain, const texts& methods, const caa_answer& answer)
+    {
+        const std::string& own = directory_.caa_identities.front();
+        if (!answer.is_allowed)
+            say(about.value, "CAA", health::problem,
+                "records of " + domain + " keep this CA from issuing: " + answer.why,
+                "add a CAA record to " + domain + ": 0 issue \"" + own + "\", or use a CA that its records name");
+        else if (answer.methods.size() < methods.size())
+            say(about.value, "CAA", health::warning,
+                "records of " + domain + " let this CA issue, but only by " + join(answer.methods),
+                "allow only these challenges here, or add to validationmethods in the record");
+        else
+            say(about.value, "CAA", health::ok,
+                answer.is_restricted ? "records of " + domain + " let this CA issue"
+                                     : "records of " + domain + " restrict nobody");
+    }
+
+    // --- The ports that the CA connects to ---
+
+    [[nodiscard]] awaitable<> look_at_port(challenge_type type, identifier about, bool leads_here)
+    {
+        const bool is_http = type == challenge_type::http_01;
+        const std::uint16_t port = is_http ? asked_.http01_port : asked_.tls_alpn01_port;
+        const std::string check = std::string(name_of(type)) + " on port " + std::to_string(port);
+        const std::string& not_ours = is_http ? asked_.no_http01_listener : asked_.no_tls_alpn01_listener;
+        const trial look{.type = type, .about = about, .port = port};
+        const std::string seen = co_await try_answer(world_, storage_, board_, look);
+        if (seen.empty()) {
+            say(about.value, check, health::ok,
+                not_ours.empty() ? "an answer from here is seen by the name"
+                                 : "another process on the same folder answers by the name");
+            co_return;
+        }
+        std::string there;
+        if (is_http)
+            there = co_await who_is_there(about, port);
+        if (not_ours.empty())
+            say(about.value, check, leads_here ? health::problem : health::warning, seen + there,
+                "let this port of every address of the name lead to this machine; check firewalls and routers"
+                    + std::string(leads_here ? "" : ", some of which do not lead from the inside to themselves"));
+        else
+            say(about.value, check, health::problem, seen + there + "; nothing could be put there: " + not_ours,
+                is_http ? "let what listens there be an alos server on the same cache_dir, or one whose acme_node is "
+                          "this process, or let it pass /.well-known/acme-challenge/ on"
+                        : "let what listens there be an alos server on the same cache_dir, or use http-01 or dns-01");
+    }
+
+    // What answers by plain HTTP, with a comma before it.
+    [[nodiscard]] awaitable<std::string> who_is_there(identifier about, std::uint16_t port)
+    {
+        const bool is_ipv6 = about.value.find(':') != std::string::npos;
+        http::outbound_request request;
+        request.url = "http://" + (is_ipv6 ? "[" + about.value + "]" : about.value)
+                      + (port == 80 ? "" : ":" + std::to_string(port)) + "/";
+        request.timeout = std::chrono::seconds(5);
+        const auto got = co_await world_.fetch(std::move(request));
+        if (!got)
+            co_return "";
+        const std::string server(got->field("Server").substr(0, 100));
+        co_return ", and what listens there " + (server.empty() ? "does not say what it is" : "calls itself " + server);
+    }
+
+    environment& world_;
+    storage& storage_;
+    board& board_;
+    const checkup asked_;
+    const finding_teller tell_;
+    client ca_;
+    directory directory_;
+    std::string account_; // URL; empty: none yet
 };
 
 }
@@ -16526,132 +16993,13 @@ private:
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
-// ---- alos/acme/signal.hpp ----
-// Coroutines of one thread that wait for each other.
-#ifndef ALOS_ACME_SIGNAL_HPP
-#define ALOS_ACME_SIGNAL_HPP
 
-
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <list>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
-class signal {
-public:
-    template <class Token>
-    auto async_wait(Token&& token)
-    {
-        return boost::asio::async_initiate<Token, void(error_code)>(
-            [this](auto handler) { enlist(std::move(handler)); }, token);
-    }
-
-    // Ends at the next notify_all(), or by being cancelled.
-    [[nodiscard]] boost::asio::awaitable<void> wait()
-    {
-        co_await async_wait(boost::asio::use_awaitable);
-    }
-
-    void notify_all()
-    {
-        while (!waiters_.empty()) {
-            waiter next = std::move(waiters_.front());
-            waiters_.pop_front();
-            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
-                slot.clear();
-            next.complete(error_code());
-        }
-    }
-
-private:
-    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
-
-    struct waiter {
-        boost::asio::any_io_executor executor;
-        handler_type handler;
-
-        void complete(error_code why)
-        {
-            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
-        }
-    };
-
-    template <class Handler>
-    void enlist(Handler handler)
-    {
-        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
-        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
-        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
-        if (!slot.is_connected())
-            return;
-        // Note: a slot may be told more than once.
-        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
-            if (std::exchange(is_told, true))
-                return;
-            waiter cancelled = std::move(*place);
-            waiters_.erase(place);
-            cancelled.complete(boost::asio::error::operation_aborted);
-        });
-    }
-
-    std::list<waiter> waiters_;
-};
-
-// As many at once as it has room for; the others wait.
-class admission_gate {
-public:
-    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
-
-    // A place, given back when it goes.
-    class place {
-    public:
-        explicit place(admission_gate& from) noexcept : from_(&from) {}
-        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
-        place& operator=(place&&) = delete;
-        ~place()
-        {
-            if (!from_)
-                return;
-            ++from_->room_;
-            from_->left_.notify_all();
-        }
-
-    private:
-        admission_gate* from_;
-    };
-
-    [[nodiscard]] boost::asio::awaitable<place> enter()
-    {
-        while (room_ == 0)
-            co_await left_.wait();
-        --room_;
-        co_return place(*this);
-    }
-
-private:
-    unsigned room_;
-    signal left_;
-};
-
-}
-
-#endif
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <cstddef>
@@ -16667,7 +17015,11 @@ namespace alos::inline v0::acme::detail {
 class folder_watch {
 public:
     // `files` outlives this.
-    folder_watch(os::file_system& files, std::string directory) : files_(files), directory_(std::move(directory)) {}
+    folder_watch(os::file_system& files, std::string directory, const boost::asio::any_io_executor& executor)
+        : files_(files), directory_(std::move(directory)),
+          bell_(executor, boost::asio::steady_timer::time_point::max())
+    {
+    }
 
     folder_watch(const folder_watch&) = delete;
     folder_watch& operator=(const folder_watch&) = delete;
@@ -16738,7 +17090,7 @@ private:
     void notice(const std::string& path)
     {
         noticed_.insert(path);
-        bell_.notify_all();
+        bell_.cancel();
     }
 
     // What has changed, and which folders came and went with it.
@@ -16782,7 +17134,7 @@ private:
 
     os::file_system& files_;
     std::string directory_;
-    signal bell_; // rings when something changed
+    boost::asio::steady_timer bell_; // never expires; is cancelled when something changed
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
@@ -16909,6 +17261,9 @@ inline std::optional<std::chrono::seconds> parse_offset(std::string_view text) n
 
 #endif
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -16964,15 +17319,14 @@ inline std::uint64_t version_of(const secret_text& text)
 class file_storage final : public storage {
 public:
     using clock = std::function<time_point()>;
-    using sleeper = std::function<awaitable<>(std::chrono::milliseconds)>;
 
-    // `owner` is for people, and says who holds a lock: host and process. `sleep` waits for so long, and ends by being
-    // cancelled as environment::sleep_until() does. `kept` generations of a certificate stay. `files` outlives this.
-    file_storage(os::file_system& files, std::string directory, std::string owner, clock now, sleeper sleep,
-                 unsigned kept = 5)
+    // `owner` is for people, and says who holds a lock: host and process. next_change() waits on `executor`. `kept`
+    // generations of a certificate stay. `files` outlives this.
+    file_storage(os::file_system& files, std::string directory, std::string owner, clock now,
+                 const boost::asio::any_io_executor& executor, unsigned kept = 5)
         : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
-          now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_)
+          now_(std::move(now)), executor_(executor), disk_(files, directory_),
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, executor)
     {
     }
 
@@ -17184,7 +17538,8 @@ private:
                 co_return detail::storage_failure(path, "cannot be locked", lock.error());
             if (*lock)
                 co_return std::move(*lock);
-            co_await sleep_(pause);
+            boost::asio::steady_timer timer(executor_, pause);
+            co_await timer.async_wait(boost::asio::deferred);
         }
         co_return failure{errc::timed_out,
                           path + ": another process has been writing for too long; see what it hangs on"};
@@ -17273,7 +17628,7 @@ private:
     std::string directory_;
     std::string owner_;
     clock now_;
-    sleeper sleep_;
+    boost::asio::any_io_executor executor_;
     detail::durable_files disk_;
     detail::certificate_folder certificates_;
     detail::folder_watch watch_;
@@ -18708,6 +19063,127 @@ inline void read_challenge(object_reader& in, challenge& out)
 }
 
 #endif
+// ---- alos/acme/signal.hpp ----
+// Coroutines of one thread that wait for each other.
+#ifndef ALOS_ACME_SIGNAL_HPP
+#define ALOS_ACME_SIGNAL_HPP
+
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
+class signal {
+public:
+    template <class Token>
+    auto async_wait(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [this](auto handler) { enlist(std::move(handler)); }, token);
+    }
+
+    // Ends at the next notify_all(), or by being cancelled.
+    [[nodiscard]] boost::asio::awaitable<void> wait()
+    {
+        co_await async_wait(boost::asio::use_awaitable);
+    }
+
+    void notify_all()
+    {
+        while (!waiters_.empty()) {
+            waiter next = std::move(waiters_.front());
+            waiters_.pop_front();
+            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
+                slot.clear();
+            next.complete(error_code());
+        }
+    }
+
+private:
+    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
+
+    struct waiter {
+        boost::asio::any_io_executor executor;
+        handler_type handler;
+
+        void complete(error_code why)
+        {
+            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
+        }
+    };
+
+    template <class Handler>
+    void enlist(Handler handler)
+    {
+        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
+        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
+        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
+        if (!slot.is_connected())
+            return;
+        // Note: a slot may be told more than once.
+        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
+            if (std::exchange(is_told, true))
+                return;
+            waiter cancelled = std::move(*place);
+            waiters_.erase(place);
+            cancelled.complete(boost::asio::error::operation_aborted);
+        });
+    }
+
+    std::list<waiter> waiters_;
+};
+
+// As many at once as it has room for; the others wait.
+class admission_gate {
+public:
+    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
+
+    // A place, given back when it goes.
+    class place {
+    public:
+        explicit place(admission_gate& from) noexcept : from_(&from) {}
+        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        place& operator=(place&&) = delete;
+        ~place()
+        {
+            if (!from_)
+                return;
+            ++from_->room_;
+            from_->left_.notify_all();
+        }
+
+    private:
+        admission_gate* from_;
+    };
+
+    [[nodiscard]] boost::asio::awaitable<place> enter()
+    {
+        while (room_ == 0)
+            co_await left_.wait();
+        --room_;
+        co_return place(*this);
+    }
+
+private:
+    unsigned room_;
+    signal left_;
+};
+
+}
+
+#endif
 // ---- alos/http/url.hpp ----
 // URLs of http and https as a client uses them (RFC 3986, RFC 9110 4.2), and references that are resolved against one
 // (RFC 3986 5.2), as they stand in Location and Link. Pure.
@@ -18977,24 +19453,6 @@ public:
         directory_ = std::move(*read);
         directory_read_ = world_.now();
         co_return *directory_;
-    }
-
-    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. An empty one is the default.
-    [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
-    {
-        if (name.empty())
-            co_return reply<>();
-        const auto known = co_await find_directory();
-        if (!known)
-            co_return known.error();
-        if (known->profiles.contains(name))
-            co_return reply<>();
-        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
-        for (const auto& [each, meaning] : known->profiles)
-            cure += each + ", ";
-        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
-        co_return refusal{failure_class::permanent,
-                          "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
     }
 
     // A resource of the directory's; asked for again once when the CA has moved it.
@@ -19853,8 +20311,13 @@ public:
     [[nodiscard]] awaitable<reply<signer>> open()
     {
         const admission_gate::place turn = co_await gate_.enter();
-        if (open_)
-            co_return *open_;
+        if (open_) {
+            const auto kept = co_await storage_.load(document() + ".key");
+            // Another process may have changed the key, or closed the account.
+            if (!kept || (kept->has_value() && (*kept)->version == key_version_))
+                co_return *open_;
+            open_.reset();
+        }
         auto key = co_await load_key();
         if (!key)
             co_return key.error();
@@ -19891,6 +20354,34 @@ public:
         const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
         if (!done)
             co_return done.error();
+        co_return reply<>();
+    }
+
+    // Another address by which it is found in the storage from then on; this keeper opens it no more. Nothing is lost
+    // wherever it ends: the old place is left last.
+    [[nodiscard]] awaitable<reply<>> keep_for(std::string email)
+    {
+        if (email == email_)
+            co_return reply<>();
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        const std::string there = "account/" + storage_id(ca_.ca().directory, email);
+        const auto taken = co_await storage_.load(there + ".key");
+        if (!taken)
+            co_return local(taken.error());
+        if (taken->has_value() && (*taken)->version != key_version_)
+            co_return refusal{failure_class::permanent,
+                              "account: there is one of " + email + " already; use that, or close it first"};
+        secret_text pem = by->key.to_pem();
+        const auto stored = co_await storage_.store(there + ".key", std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        if (const auto kept = co_await keep_url(there, email, by->url); !kept)
+            co_return local(kept.error());
+        open_.reset();
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.erase(document() + ".key"));
         co_return reply<>();
     }
 
@@ -19954,6 +20445,7 @@ private:
                 co_return local(kept.error());
             if (kept->has_value()) {
                 auto key = account_key::from_pem(as_text((*kept)->text));
+                key_version_ = (*kept)->version;
                 if (key)
                     co_return std::move(*key);
                 const auto aside = co_await storage_.move_aside(name);
@@ -19968,8 +20460,10 @@ private:
                 co_return local(made.error());
             secret_text pem = made->to_pem();
             const auto stored = co_await storage_.store(name, std::move(pem), 0);
-            if (stored)
+            if (stored) {
+                key_version_ = *stored;
                 co_return std::move(*made);
+            }
             if (stored.error().code != errc::conflict || tries == 3)
                 co_return local(stored.error());
         }
@@ -19984,15 +20478,15 @@ private:
         co_return in ? detail::text_of(*in, "url") : std::string();
     }
 
-    [[nodiscard]] awaitable<outcome<>> keep_url(std::string url)
+    [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
         boost::json::object out;
         out["directory"] = ca_.ca().directory;
-        out["email"] = email_;
+        out["email"] = email;
         out["url"] = url;
         const std::string text = boost::json::serialize(out);
         secret_text kept(text.begin(), text.end());
-        const auto stored = co_await storage_.store(document(), std::move(kept), std::nullopt);
+        const auto stored = co_await storage_.store(std::move(document), std::move(kept), std::nullopt);
         if (!stored)
             co_return stored.error();
         co_return outcome<>();
@@ -20039,7 +20533,7 @@ private:
         if (read && read->status != account_status::valid)
             co_return refusal{failure_class::permanent,
                               "account: " + url + " is closed; move its key away (" + document() + ".key)"};
-        if (const auto stored = co_await keep_url(url); !stored)
+        if (const auto stored = co_await keep_url(document(), email_, url); !stored)
             co_return local(stored.error());
         const bool is_new = answer->status == 201;
         tell_(is_new ? event_kind::account_created : event_kind::account_reused,
@@ -20082,6 +20576,7 @@ private:
         const auto stored = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
         if (!stored)
             co_return local(stored.error());
+        key_version_ = *stored;
         static_cast<void>(co_await storage_.erase(document() + ".next"));
         co_return reply<>();
     }
@@ -20093,6 +20588,7 @@ private:
     const std::string id_;
     admission_gate gate_{1};
     std::optional<signer> open_;
+    std::uint64_t key_version_ = 0; // of its document, when it was read or written here
 };
 
 }
@@ -20858,39 +21354,6 @@ private:
     std::chrono::milliseconds own_{100};
 };
 
-// RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
-[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
-{
-    if (type == challenge_type::dns_01)
-        return by.dns && about.type == identifier_type::dns;
-    return !about.value.starts_with("*.");
-}
-
-// Fails when no challenge of the configuration can prove that name, whatever the CA offers.
-[[nodiscard]] inline outcome<> check_provable(const config& by, const identifier& about)
-{
-    if (std::ranges::any_of(by.challenges, [&](challenge_type each) { return can_prove(by, each, about); }))
-        return {};
-    const std::string cure = about.type == identifier_type::ip
-                                 ? "an address is proven by http-01 or tls-alpn-01; add one of them to `challenges`"
-                             : about.value.starts_with("*.")
-                                 ? "a wildcard is proven by dns-01 only; set `dns`, and leave dns-01 in `challenges`"
-                                 : "nothing in `challenges` can prove it; add http-01 or tls-alpn-01, or set `dns`";
-    return failure{errc::bad_configuration, about.value + ": " + cure};
-}
-
-// The same for all names of one certificate; what is no name is not looked at.
-[[nodiscard]] inline outcome<> check_provable(const config& by, const certificate_names& wanted)
-{
-    for (const std::string& text : wanted.names) {
-        const auto name = identifier_of(text);
-        auto provable = name ? check_provable(by, *name) : outcome<>();
-        if (!provable)
-            return provable;
-    }
-    return {};
-}
-
 // Why names were not proven.
 struct unproven {
     refusal why;
@@ -21100,11 +21563,19 @@ private:
         return std::nullopt;
     }
 
+    // RFC 8555 8.3, 8.4, RFC 8738 7: what each can prove.
+    [[nodiscard]] bool fits(challenge_type type, const identifier& about) const
+    {
+        if (type == challenge_type::dns_01)
+            return settings_->dns && about.type == identifier_type::dns;
+        return !about.value.starts_with("*.");
+    }
+
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
     [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
     {
         for (const challenge_type type : settings_->challenges) {
-            if (!can_prove(*settings_, type, about) || failed_.contains({about, type}))
+            if (!fits(type, about) || failed_.contains({about, type}))
                 continue;
             for (const challenge& each : from.challenges) {
                 if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
@@ -21400,9 +21871,6 @@ private:
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
-        const auto offered = co_await ca_.check_profile(wanted_.profile);
-        if (!offered)
-            co_return offered.error();
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
@@ -21411,8 +21879,6 @@ private:
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
         if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
             && answer.error().kind != failure_class::throttled) {
-            tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
-                  + "; it is repeated without");
             wanted_.replaces.clear();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -21427,7 +21893,7 @@ private:
             co_return refused("order", "the answer names no order URL");
         if (!same_identifiers(state->identifiers, wanted_.names))
             co_return refused("order", "the order is for other names than were asked for");
-        tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
+        tell_("order " + url);
 
         const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
         const std::string text = to_json(record);
@@ -21640,15 +22106,17 @@ private:
 }
 
 #endif
+// ---- alos/acme/managed_certificate.hpp ----
+// One certificate of the configuration: its name in the storage, where it stands, and that for people.
+#ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
+#define ALOS_ACME_MANAGED_CERTIFICATE_HPP
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
-#include <functional>
-#include <memory>
+#include <array>
 #include <optional>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -21682,6 +22150,73 @@ struct managed_certificate {
         return validity{credential->about.not_before, credential->about.not_after};
     }
 };
+
+namespace detail {
+
+// In the order of key_kind.
+inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
+
+}
+
+[[nodiscard]] constexpr std::string_view name_of_key(key_kind key) noexcept
+{
+    return detail::key_words[static_cast<std::size_t>(key)];
+}
+
+// Of "rsa-2048", and of an id that ends in it; nothing when it is none of ours.
+[[nodiscard]] inline std::optional<key_kind> key_kind_of(std::string_view id) noexcept
+{
+    const std::string_view word = id.substr(id.rfind('.') + 1);
+    const auto found = std::ranges::find(detail::key_words, word);
+    if (found == detail::key_words.end())
+        return std::nullopt;
+    return static_cast<key_kind>(found - detail::key_words.begin());
+}
+
+// Under which the storage has it: "example.com.ecdsa-p256".
+[[nodiscard]] inline std::string id_of_certificate(const std::string& domain, key_kind key)
+{
+    const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
+    return name + "." + std::string(name_of_key(key));
+}
+
+// `next_attempt` is renewer::renewal_due().
+[[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
+{
+    certificate_status line;
+    line.id = of.id;
+    for (const identifier& each : of.names)
+        line.names.push_back(each.value);
+    line.key_type = of.id.substr(of.id.rfind('.') + 1);
+    if (of.credential) {
+        line.issuer = of.credential->about.issuer;
+        line.not_before = of.credential->about.not_before;
+        line.not_after = of.credential->about.not_after;
+    }
+    line.next_attempt = next_attempt;
+    line.failures = of.state.failures;
+    line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
+    line.ca = of.credential ? of.about.directory : of.state.directory;
+    line.profile = of.about.profile;
+    line.generation = of.generation;
+    return line;
+}
+
+}
+
+#endif
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
 
 // Called with what happened.
 using event_teller = std::function<void(event)>;
@@ -22228,19 +22763,6 @@ public:
                               "defaults"};
         std::vector<certificate_names> wanted = std::move(settings.domains);
         settings.domains.clear();
-        for (const certificate_names& each : configured_) {
-            if (auto provable = check_provable(settings, each); !provable)
-                co_return provable;
-        }
-        // What cannot be proven is left out, and not what can.
-        outcome<> provable;
-        std::erase_if(wanted, [&](const certificate_names& each) {
-            auto checked = check_provable(settings, each);
-            const bool is_out = !checked;
-            if (is_out && provable)
-                provable = std::move(checked);
-            return is_out;
-        });
         settings_ = std::make_shared<const config>(std::move(settings));
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
@@ -22249,19 +22771,12 @@ public:
             wanted.push_back(each);
         // What is kept is served, whatever is wrong with the rest.
         auto done = co_await add(std::move(wanted));
-        if (!provable)
-            co_return provable;
         co_return done ? usable : done;
     }
 
     // Configures these certificates, and serves what the storage has of them: all at one moment.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
-        for (const certificate_names& each : wanted) {
-            auto provable = settings_ ? check_provable(*settings_, each) : outcome<>();
-            if (!provable)
-                co_return provable;
-        }
         std::vector<managed_certificate*> added;
         for (certificate_names& each : wanted) {
             auto made = make(each);
@@ -22433,7 +22948,7 @@ public:
     {
         std::vector<certificate_status> list;
         for (const auto& each : certificates_)
-            list.push_back(status_of(*each));
+            list.push_back(status_of(*each, renewer_.renewal_due(*each)));
         return list;
     }
 
@@ -22470,7 +22985,7 @@ private:
         for (const key_kind key : settings_->key_types) {
             auto one = std::make_unique<managed_certificate>();
             one->domain = names.front().value;
-            one->id = id_of(one->domain, key);
+            one->id = id_of_certificate(one->domain, key);
             one->names = names;
             one->key = key;
             one->email = from.email.empty() ? settings_->email : from.email;
@@ -22478,13 +22993,6 @@ private:
             list.push_back(std::move(one));
         }
         return list;
-    }
-
-    static std::string id_of(const std::string& domain, key_kind key)
-    {
-        constexpr std::array<std::string_view, 4> words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
-        const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
-        return name + "." + std::string(words[static_cast<std::size_t>(key)]);
     }
 
     // What, when it changes, is worth another attempt.
@@ -22691,27 +23199,6 @@ private:
             return;
         static_cast<void>(host_.certificates.remove_credential(domain, found->second));
         placeholders_.erase(found);
-    }
-
-    [[nodiscard]] certificate_status status_of(const managed_certificate& of) const
-    {
-        certificate_status line;
-        line.id = of.id;
-        for (const identifier& each : of.names)
-            line.names.push_back(each.value);
-        line.key_type = of.id.substr(of.id.rfind('.') + 1);
-        if (of.credential) {
-            line.issuer = of.credential->about.issuer;
-            line.not_before = of.credential->about.not_before;
-            line.not_after = of.credential->about.not_after;
-        }
-        line.next_attempt = renewer_.renewal_due(of);
-        line.failures = of.state.failures;
-        line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
-        line.ca = of.credential ? of.about.directory : of.state.directory;
-        line.profile = of.about.profile;
-        line.generation = of.generation;
-        return line;
     }
 
     // RFC 5424's severities in four, as the seed has them.
@@ -24425,10 +24912,6 @@ private:
             text += "; check this machine's clock, or have the server's certificate renewed";
         else if (ec == tls_client::errc::wrong_name)
             text += "; check the URL";
-        else if (ec == tls_client::errc::bad_certificate)
-            text += "; have the server's certificate replaced";
-        else
-            text += "; the server has to speak TLS 1.2 or 1.3, with ECDHE and AES-GCM or ChaCha20, and http/1.1";
         return text;
     }
 
@@ -25289,9 +25772,7 @@ private:
         ::gethostname(name, sizeof name - 1);
         auto storage = std::make_unique<acme::file_storage>(
             world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
-            [this] { return world_.now(); },
-            [this](std::chrono::milliseconds time) { return world_.sleep_until(world_.now() + time); },
-            settings.generations_kept);
+            [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
         // What is there is served all the same; nothing is ordered as long as nothing can be kept.
         if (auto ready = storage->prepare(); !ready)
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});

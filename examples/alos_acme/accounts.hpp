@@ -1,0 +1,132 @@
+// Accounts: show, update, rollover, deactivate. RFC 8555 7.3.
+#ifndef ALOS_EXAMPLES_ALOS_ACME_ACCOUNTS_HPP
+#define ALOS_EXAMPLES_ALOS_ACME_ACCOUNTS_HPP
+
+#include "session.hpp"
+
+#include <alos/acme/account.hpp>
+
+namespace command {
+
+using account_record = session::account_record;
+
+inline boost::json::object to_json(const account_record& one)
+{
+    boost::json::object out;
+    out["directory"] = one.directory;
+    out["email"] = one.email.empty() ? boost::json::value(nullptr) : boost::json::value(one.email);
+    out["url"] = one.url;
+    return out;
+}
+
+// Those of the folder that the options speak of.
+inline awaitable<std::vector<account_record>> chosen_accounts(session& in)
+{
+    auto all = co_await in.accounts();
+    const options& chosen = in.chosen;
+    std::erase_if(all, [&](const account_record& each) {
+        return (!chosen.directory.empty() && each.directory != chosen.directory)
+               || (!chosen.account.empty() && each.url != chosen.account);
+    });
+    co_return all;
+}
+
+// What the CA says of it; it is not registered anew. RFC 8555 7.3.3, 6.3.
+inline awaitable<acme::reply<acme::account>> ask_about(session& in, account_record one)
+{
+    acme::client ca(in.world, in.authority(one.directory));
+    if (const auto ready = ca.prepare(); !ready)
+        co_return acme::refusal{acme::failure_class::permanent, ready.error().what};
+    acme::account_keeper keeper(ca, in.storage, one.email, [](acme::event_kind, std::string) {});
+    auto by = co_await keeper.open();
+    if (!by)
+        co_return by.error();
+    const auto answer = co_await ca.post(by->url, std::string(), *by, "account");
+    if (!answer)
+        co_return answer.error();
+    auto read = acme::parse_account(answer->body);
+    if (!read)
+        co_return acme::refusal{acme::failure_class::transient, read.error().what};
+    co_return std::move(*read);
+}
+
+inline awaitable<report> show_accounts(session& in)
+{
+    report said;
+    boost::json::array list;
+    const auto all = co_await chosen_accounts(in);
+    for (const account_record& each : all) {
+        const auto known = co_await ask_about(in, each);
+        boost::json::object line = to_json(each);
+        std::string state;
+        std::string contact;
+        if (known) {
+            constexpr std::array<const char*, 3> words = {"valid", "deactivated", "revoked"};
+            state = words[static_cast<std::size_t>(known->status)];
+            contact = join(known->contact);
+            boost::json::array contacts;
+            for (const std::string& one : known->contact)
+                contacts.emplace_back(one);
+            line["contact"] = std::move(contacts);
+        } else {
+            state = "unknown: " + known.error().what;
+            said.status = 1;
+        }
+        line["status"] = state;
+        list.push_back(std::move(line));
+        said.text += in_one_line(each.url + ": " + state + (contact.empty() ? "" : ", " + contact) + ", kept for "
+                                 + (each.email.empty() ? "no e-mail address" : each.email))
+                     + "\n";
+    }
+    if (all.empty())
+        said.text = "there is no account in " + in.chosen.cache_dir + "; issue opens one\n";
+    said.json["accounts"] = std::move(list);
+    co_return said;
+}
+
+// One account, changed by one of the three.
+inline awaitable<report> change_account(session& in, std::string action)
+{
+    const auto all = co_await chosen_accounts(in);
+    if (all.size() != 1) {
+        std::string urls;
+        for (const account_record& each : all)
+            urls += " " + each.url;
+        co_return session::fault(all.empty() ? "there is no such account in " + in.chosen.cache_dir
+                                             : "there are several accounts; choose one by --account:" + urls);
+    }
+    account_record one = all.front();
+    acme::client ca(in.world, in.authority(one.directory));
+    if (const auto ready = ca.prepare(); !ready)
+        co_return session::fault(ready.error().what);
+    acme::account_keeper keeper(ca, in.storage, one.email,
+                                [&in](acme::event_kind, std::string what) { in.say(what); });
+    acme::reply<> done;
+    std::string text;
+    if (action == "update") {
+        std::vector<std::string> contact = {"mailto:" + in.chosen.email};
+        done = co_await keeper.update(std::move(contact));
+        if (done)
+            done = co_await keeper.keep_for(in.chosen.email);
+        one.email = in.chosen.email;
+        text = "its e-mail address is " + one.email + "; give it to servers on this folder, too (config.acme.email)";
+    } else if (action == "rollover") {
+        const auto& keys = in.chosen.key_types;
+        done = co_await keeper.change_key(keys.empty() ? alos::key_kind::ecdsa_p256 : keys.front());
+        text = "it has a new key";
+    } else {
+        done = co_await keeper.deactivate();
+        text = "it is closed, for ever; certificates stay valid, and the next order opens another account";
+    }
+    if (!done)
+        co_return session::fault(done.error().what);
+    report said;
+    said.text = in_one_line(one.url + ": " + text) + "\n";
+    said.json["account"] = to_json(one);
+    said.json["result"] = action;
+    co_return said;
+}
+
+}
+
+#endif

@@ -1,0 +1,341 @@
+// Certificates: issue, renew, revoke, list.
+#ifndef ALOS_EXAMPLES_ALOS_ACME_CERTIFICATES_HPP
+#define ALOS_EXAMPLES_ALOS_ACME_CERTIFICATES_HPP
+
+#include "session.hpp"
+
+#include <alos/acme/status_json.hpp>
+
+#include <map>
+
+namespace command {
+
+using managed = std::unique_ptr<acme::managed_certificate>;
+
+// Who works on certificates: a renewer for each CA that they are from.
+class workshop {
+public:
+    explicit workshop(session& in)
+        : reader(in.world, in.storage, in.board, [this](acme::event what) { tell(what); },
+                 [](acme::managed_certificate&) {}),
+          in_(in)
+    {
+    }
+
+    workshop(const workshop&) = delete;
+    workshop& operator=(const workshop&) = delete;
+
+    // Asks no CA, but reads what there is and says what is due.
+    acme::renewer reader;
+
+    // Opens the ports, once. Whether any challenge can be answered.
+    [[nodiscard]] awaitable<bool> open_ports()
+    {
+        if (!are_ports_open_) {
+            are_ports_open_ = true;
+            challenges_ = co_await in_.open_ports();
+        }
+        co_return !challenges_.empty();
+    }
+
+    // After open_ports(), where challenges are needed. Fails where the settings for that CA are no good.
+    [[nodiscard]] alos::outcome<acme::renewer*> renewer_for(const std::string& directory, const std::string& profile)
+    {
+        auto& place = renewers_[{directory, profile}];
+        if (place)
+            return place.get();
+        auto made = std::make_unique<acme::renewer>(
+            in_.world, in_.storage, in_.board, [this](acme::event what) { tell(what); },
+            [](acme::managed_certificate&) {});
+        auto settings = std::make_shared<acme::config>();
+        settings->cas = {in_.authority(directory)};
+        settings->cas.front().profile = profile;
+        settings->challenges = are_ports_open_ ? challenges_ : in_.chosen.challenges;
+        settings->dns = in_.solver;
+        settings->http01_port = in_.chosen.http01_port;
+        settings->tls_alpn01_port = in_.chosen.tls_alpn01_port;
+        if (auto good = made->configure(std::move(settings)); !good)
+            return good.error();
+        place = std::move(made);
+        return place.get();
+    }
+
+    // Works on what is due; empty when that is done, else why not.
+    [[nodiscard]] awaitable<std::string> finish(const std::string& directory, const std::string& profile,
+                                                acme::managed_certificate& one)
+    {
+        const bool has_way = co_await open_ports();
+        if (!has_way)
+            co_return "none of the chosen challenges can be answered, see above";
+        const auto by = renewer_for(directory, profile);
+        if (!by)
+            co_return by.error().what;
+        const std::string error = co_await finish(**by, one);
+        co_return error;
+    }
+
+private:
+    static constexpr std::chrono::minutes patience{15};
+
+    [[nodiscard]] awaitable<std::string> finish(acme::renewer& by, acme::managed_certificate& one)
+    {
+        const std::uint64_t before = one.generation;
+        const auto end = in_.world.now() + patience;
+        for (;;) {
+            one.last_refusal.reset();
+            co_await by.work(one);
+            if (one.last_refusal)
+                co_return one.last_refusal->what;
+            const auto now = in_.world.now();
+            if (one.generation > before || (by.renewal_due(one) > now && one.not_before <= now))
+                co_return "";
+            const auto next = std::max<acme::time_point>(one.not_before, now + std::chrono::seconds(1));
+            if (next > end)
+                co_return "another process works on it; look again later";
+            in_.say(one.id + ": waiting for another process that works on it, or until the CA may be asked");
+            co_await in_.world.sleep_until(next);
+        }
+    }
+
+    void tell(const acme::event& what)
+    {
+        // What fails is told at the end.
+        if (what.kind != acme::event_kind::renewal_failed)
+            in_.say((what.id.empty() ? "" : what.id + ": ") + what.message);
+    }
+
+    session& in_;
+    bool are_ports_open_ = false;
+    std::vector<challenge_type> challenges_; // that can be answered
+    std::map<std::pair<std::string, std::string>, std::unique_ptr<acme::renewer>> renewers_;
+};
+
+// What a command did with certificates, line by line.
+class outcome_list {
+public:
+    explicit outcome_list(const session& in) : folder_(in.chosen.cache_dir) {}
+
+    // `result` is one word; `error` is empty after a success.
+    void add(const acme::managed_certificate& one, acme::time_point next, std::string result, std::string error)
+    {
+        boost::json::object line = to_json(status_of(one, next));
+        line["result"] = result;
+        line["error"] = error.empty() ? boost::json::value(nullptr) : boost::json::value(error);
+        const std::string folder = folder_ + "/certs/" + one.id + "/current/";
+        if (one.credential) {
+            line["fullchain"] = folder + "fullchain.pem";
+            line["privkey"] = folder + "privkey.pem";
+        }
+        list_.push_back(std::move(line));
+        if (!error.empty()) {
+            status_ = 1;
+            std::cerr << "alos-acme: " << in_one_line(one.id + ": " + error) << std::endl;
+            return;
+        }
+        text_ += one.id + ": " + result;
+        if (one.credential)
+            text_ += ", valid until " + acme::format_rfc3339(one.credential->about.not_after) + ": " + folder
+                     + "fullchain.pem";
+        text_ += "\n";
+    }
+
+    // Of names that there is nothing for.
+    void miss(const std::string& name, const std::string& why)
+    {
+        status_ = 1;
+        boost::json::object line;
+        line["id"] = name;
+        line["result"] = "failed";
+        line["error"] = why;
+        list_.push_back(std::move(line));
+        std::cerr << "alos-acme: " << in_one_line(name + ": " + why) << std::endl;
+    }
+
+    [[nodiscard]] report take()
+    {
+        report all{status_, std::move(text_)};
+        all.json["certificates"] = std::move(list_);
+        return all;
+    }
+
+private:
+    const std::string folder_;
+    int status_ = 0;
+    std::string text_;
+    boost::json::array list_;
+};
+
+// Reads what the storage has of it.
+inline awaitable<> load(session& in, workshop& shop, acme::managed_certificate& one)
+{
+    // The settings of the server that it is for stay as they are.
+    const auto kept = co_await in.storage.load("state/" + one.id);
+    if (kept && kept->has_value()) {
+        if (const auto state = acme::parse_certificate_state(alos::as_text((*kept)->text)))
+            one.configuration = state->configuration;
+    }
+    co_await shop.reader.load(one);
+    if (one.names.empty() && one.credential) {
+        for (const auto* list : {&one.credential->about.names, &one.credential->about.addresses}) {
+            for (const std::string& each : *list) {
+                if (auto name = acme::identifier_of(each))
+                    one.names.push_back(std::move(*name));
+            }
+        }
+    }
+}
+
+// Those of the folder, or of them those for `wanted`: names, or ids. What there is nothing for goes to `said`.
+inline awaitable<std::vector<managed>> find_certificates(session& in, std::vector<std::string> wanted,
+                                                         outcome_list& said)
+{
+    std::vector<managed> found;
+    const auto ids = co_await in.storage.certificates();
+    if (!ids)
+        said.miss(in.chosen.cache_dir, ids.error().what);
+    const std::vector<std::string> all = ids ? *ids : std::vector<std::string>();
+    for (const std::string& id : all) {
+        const auto key = acme::key_kind_of(id);
+        if (!key)
+            continue;
+        const auto kept = co_await in.storage.load_certificate(id);
+        if (!kept || !kept->has_value()) {
+            said.miss(id, kept ? "there is no certificate of it" : kept.error().what);
+            continue;
+        }
+        auto one = std::make_unique<acme::managed_certificate>();
+        one->id = id;
+        one->key = *key;
+        one->domain = id.substr(0, id.rfind('.'));
+        one->about = acme::parse_generation_record((*kept)->meta_json);
+        one->names = one->about.names;
+        one->email = co_await in.email_of(one->about.account);
+        found.push_back(std::move(one));
+    }
+    if (wanted.empty())
+        co_return found;
+    std::vector<managed> some;
+    for (const std::string& name : wanted) {
+        const auto spelled = acme::identifier_of(name);
+        const std::size_t before = some.size();
+        for (managed& each : found) {
+            if (each && (each->id == name || (spelled && std::ranges::count(each->names, *spelled) != 0)))
+                some.push_back(std::move(each));
+        }
+        if (some.size() == before)
+            said.miss(name, "there is no certificate for it in " + in.chosen.cache_dir + "; alos-acme list shows all");
+    }
+    co_return some;
+}
+
+// Obtains these, but for those that are there.
+inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identifier>> wanted)
+{
+    if (const auto ready = in.storage.prepare(); !ready)
+        co_return session::fault(ready.error().what);
+    outcome_list said(in);
+    workshop shop(in);
+    const std::string directory = in.chosen.directory_or_default();
+    const std::string profile = in.chosen.profile;
+    std::vector<alos::key_kind> keys = in.chosen.key_types;
+    if (keys.empty())
+        keys = acme::config().key_types;
+    for (const auto& names : wanted) {
+        for (const alos::key_kind key : keys) {
+            acme::managed_certificate one;
+            one.domain = names.front().value;
+            one.id = acme::id_of_certificate(one.domain, key);
+            one.names = names;
+            one.key = key;
+            one.email = in.chosen.email;
+            co_await load(in, shop, one);
+            const bool is_there = one.credential && same_identifiers(one.about.names, names)
+                                  && one.about.directory == directory
+                                  && (profile.empty() || one.about.profile == profile);
+            if (is_there && shop.reader.renewal_due(one) > in.world.now()) {
+                said.add(one, shop.reader.renewal_due(one), "current", "");
+                continue;
+            }
+            // Whoever calls this wants to know now.
+            shop.reader.force(one, "forced");
+            const bool is_first = one.generation == 0;
+            std::string error = co_await shop.finish(directory, profile, one);
+            const std::string result = !error.empty() ? "failed" : is_first ? "obtained" : "renewed";
+            said.add(one, shop.reader.renewal_due(one), result, std::move(error));
+        }
+    }
+    co_return said.take();
+}
+
+inline awaitable<report> renew(session& in)
+{
+    outcome_list said(in);
+    workshop shop(in);
+    const auto certificates = co_await find_certificates(in, in.chosen.words, said);
+    for (const managed& each : certificates) {
+        acme::managed_certificate& one = *each;
+        co_await load(in, shop, one);
+        if (in.chosen.force)
+            shop.reader.force(one, "forced");
+        if (shop.reader.due(one) > in.world.now()) {
+            const bool waits = one.state.failures > 0;
+            said.add(one, shop.reader.renewal_due(one), waits ? "waiting" : "current",
+                     waits ? one.state.last_error + "; --force asks again at once" : std::string());
+            continue;
+        }
+        const std::string directory = one.about.directory;
+        const std::string profile = in.chosen.profile.empty() ? one.about.profile : in.chosen.profile;
+        const std::uint64_t before = one.generation;
+        std::string error = co_await shop.finish(directory, profile, one);
+        const std::string result = !error.empty() ? "failed" : one.generation > before ? "renewed" : "current";
+        said.add(one, shop.reader.renewal_due(one), result, std::move(error));
+    }
+    co_return said.take();
+}
+
+// RFC 8555 7.6.
+inline awaitable<report> revoke(session& in)
+{
+    outcome_list said(in);
+    workshop shop(in);
+    const auto certificates = co_await find_certificates(in, in.chosen.words, said);
+    for (const managed& each : certificates) {
+        const auto by = shop.renewer_for(each->about.directory, each->about.profile);
+        if (!by) {
+            said.add(*each, {}, "failed", by.error().what);
+            continue;
+        }
+        co_await load(in, shop, *each);
+        const auto done = co_await (*by)->revoke(*each, in.chosen.reason);
+        const std::string error = done ? std::string() : done.error().what;
+        said.add(*each, shop.reader.renewal_due(*each), done ? "revoked" : "failed", error);
+    }
+    co_return said.take();
+}
+
+inline awaitable<report> list(session& in)
+{
+    outcome_list said(in);
+    workshop shop(in);
+    const auto certificates = co_await find_certificates(in, {}, said);
+    std::vector<std::vector<std::string>> table = {
+        {"NAMES", "KEY", "ISSUER", "EXPIRES", "NEXT ATTEMPT", "GENERATION", "LAST ERROR"}};
+    boost::json::array lines;
+    for (const managed& each : certificates) {
+        co_await load(in, shop, *each);
+        const auto line = status_of(*each, shop.reader.renewal_due(*each));
+        table.push_back({join(line.names), line.key_type, line.issuer, from_now(line.not_after),
+                         from_now(line.next_attempt), std::to_string(line.generation), line.last_error});
+        lines.push_back(to_json(line));
+    }
+    report all = said.take(); // what cannot be read
+    for (boost::json::value& each : all.json["certificates"].as_array())
+        lines.push_back(std::move(each));
+    all.json["certificates"] = std::move(lines);
+    all.text = table.size() > 1 ? to_table(table) : "there are no certificates in " + in.chosen.cache_dir + "\n";
+    co_return all;
+}
+
+}
+
+#endif

@@ -1,0 +1,298 @@
+// What was asked for on the command line: the commands, their options, and help for both.
+#ifndef ALOS_EXAMPLES_ALOS_ACME_OPTIONS_HPP
+#define ALOS_EXAMPLES_ALOS_ACME_OPTIONS_HPP
+
+#include <alos/acme/config.hpp>
+#include <alos/acme/managed_certificate.hpp>
+#include <alos/http/fields.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace command {
+
+using alos::acme::challenge_type;
+
+struct options {
+    std::string command;            // "issue"
+    std::vector<std::string> words; // what follows it and is no option
+    bool json = false;
+    bool help = false;
+    bool force = false;
+    std::string cache_dir = alos::acme::config().cache_dir;
+    std::string directory{}; // empty: Let's Encrypt's, or that of the certificate or account
+    std::string roots{};
+    std::string email{};
+    std::string eab_kid{};
+    std::string eab_hmac_key{};
+    std::string profile{};
+    std::string preferred_chain{};
+    std::string resolver{};
+    std::string account{}; // URL
+    std::vector<alos::key_kind> key_types{};
+    std::vector<challenge_type> challenges = {challenge_type::http_01, challenge_type::tls_alpn_01,
+                                              challenge_type::dns_01};
+    std::string dns_exec{};
+    std::string addr = ":443";
+    std::string http_addr = ":80";
+    std::uint16_t http01_port = 80;
+    std::uint16_t tls_alpn01_port = 443;
+    unsigned reason = 0;
+
+    [[nodiscard]] std::string directory_or_default() const
+    {
+        return directory.empty() ? alos::acme::lets_encrypt : directory;
+    }
+};
+
+// One that cannot be meant: why, and what helps.
+struct misuse {
+    std::string what;
+};
+
+namespace detail {
+
+inline bool read_port(std::string_view text, std::uint16_t& into)
+{
+    const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
+    return failed == std::errc() && stop == text.data() + text.size() && into != 0;
+}
+
+inline bool read_key_types(std::string_view text, std::vector<alos::key_kind>& into)
+{
+    while (!text.empty()) {
+        const std::string_view word = alos::http::next_part(text, ',');
+        const auto key = alos::acme::key_kind_of(word);
+        if (!key || *key == alos::key_kind::ed25519 || word != alos::acme::name_of_key(*key))
+            return false;
+        into.push_back(*key);
+    }
+    return !into.empty();
+}
+
+inline bool read_challenges(std::string_view text, std::vector<challenge_type>& into)
+{
+    into.clear();
+    while (!text.empty()) {
+        const std::string_view word = alos::http::next_part(text, ',');
+        constexpr std::array all = {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01};
+        const auto found = std::ranges::find_if(all, [&](auto each) { return name_of(each) == word; });
+        if (found == all.end())
+            return false;
+        into.push_back(*found);
+    }
+    return !into.empty();
+}
+
+// RFC 5280 5.3.1, those that CAs take from subscribers.
+inline bool read_reason(std::string_view text, unsigned& into)
+{
+    struct reason {
+        std::string_view word;
+        unsigned number;
+    };
+    constexpr std::array<reason, 5> all = {{{"unspecified", 0}, {"keyCompromise", 1}, {"affiliationChanged", 3},
+                                            {"superseded", 4}, {"cessationOfOperation", 5}}};
+    for (const reason& each : all) {
+        if (text == each.word || text == std::to_string(each.number)) {
+            into = each.number;
+            return true;
+        }
+    }
+    return false;
+}
+
+}
+
+// An option. Its letters say which commands have it: i(ssue) n (renew) k (revoke) l(ist) a(ccount) d(octor).
+struct option {
+    std::string_view name;
+    std::string_view commands;
+    std::string_view value; // empty: it has none
+    std::string_view help;
+    bool (*read)(std::string_view value, options& into); // whether the value can be meant
+};
+
+inline bool keep(std::string options::*member, std::string_view value, options& into)
+{
+    into.*member = value;
+    return !value.empty();
+}
+
+inline constexpr auto all_options = std::to_array<option>({
+    {"--cache-dir", "inklad", "FOLDER", "where all is kept (.alos-certs)",
+     [](std::string_view value, options& into) { return keep(&options::cache_dir, value, into); }},
+    {"--json", "inklad", "", "one JSON document on stdout",
+     [](std::string_view, options& into) { return into.json = true; }},
+    {"--help", "inklad", "", "this", [](std::string_view, options& into) { return into.help = true; }},
+    {"--staging", "iad", "", "Let's Encrypt's CA for trials, whose certificates nobody believes",
+     [](std::string_view, options& into) { return keep(&options::directory, alos::acme::lets_encrypt_staging, into); }},
+    {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)",
+     [](std::string_view value, options& into) { return keep(&options::directory, value, into); }},
+    {"--roots", "inkad", "FILE", "PEM: authorities for the CA's own HTTPS, beside the system's",
+     [](std::string_view value, options& into) { return keep(&options::roots, value, into); }},
+    {"--email", "iad", "ADDRESS", "of the account; with `account update`, from now on",
+     [](std::string_view value, options& into) { return keep(&options::email, value, into); }},
+    {"--eab-kid", "iad", "ID", "external account, as the CA's page shows it",
+     [](std::string_view value, options& into) { return keep(&options::eab_kid, value, into); }},
+    {"--eab-hmac-key", "iad", "KEY", "its key, base64url",
+     [](std::string_view value, options& into) { return keep(&options::eab_hmac_key, value, into); }},
+    {"--profile", "ind", "NAME", "one of the CA's: shortlived, ...",
+     [](std::string_view value, options& into) { return keep(&options::profile, value, into); }},
+    {"--preferred-chain", "in", "NAME", "of the topmost issuer",
+     [](std::string_view value, options& into) { return keep(&options::preferred_chain, value, into); }},
+    {"--account", "a", "URL", "which one, when there are several",
+     [](std::string_view value, options& into) { return keep(&options::account, value, into); }},
+    {"--key-type", "ia", "TYPES", "ecdsa-p256, ecdsa-p384, rsa-2048; several, with commas: a certificate for each",
+     [](std::string_view value, options& into) { return detail::read_key_types(value, into.key_types); }},
+    {"--challenge", "ind", "TYPES", "http-01, tls-alpn-01, dns-01, in the order of preference",
+     [](std::string_view value, options& into) { return detail::read_challenges(value, into.challenges); }},
+    {"--dns-exec", "ind", "PROGRAM", "sets TXT records for dns-01",
+     [](std::string_view value, options& into) { return keep(&options::dns_exec, value, into); }},
+    {"--http-addr", "ind", "ADDRESS", "where http-01 is answered meanwhile (:80)",
+     [](std::string_view value, options& into) { return keep(&options::http_addr, value, into); }},
+    {"--addr", "ind", "ADDRESS", "where tls-alpn-01 is answered meanwhile (:443)",
+     [](std::string_view value, options& into) { return keep(&options::addr, value, into); }},
+    {"--http01-port", "ind", "PORT", "that the CA connects to, behind a router or for a CA of your own (80)",
+     [](std::string_view value, options& into) { return detail::read_port(value, into.http01_port); }},
+    {"--tls-alpn01-port", "ind", "PORT", "the same for tls-alpn-01 (443)",
+     [](std::string_view value, options& into) { return detail::read_port(value, into.tls_alpn01_port); }},
+    {"--resolver", "inkad", "ADDRESS", "of name servers (those of the system)",
+     [](std::string_view value, options& into) { return keep(&options::resolver, value, into); }},
+    {"--force", "n", "", "now, whatever the time",
+     [](std::string_view, options& into) { return into.force = true; }},
+    {"--reason", "k", "REASON", "unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation",
+     [](std::string_view value, options& into) { return detail::read_reason(value, into.reason); }},
+});
+
+struct command_help {
+    std::string_view name;
+    char letter;
+    std::string_view arguments;
+    std::string_view help;
+};
+
+inline constexpr auto all_commands = std::to_array<command_help>({
+    {"issue", 'i', "NAME[,NAME...] ...", "obtains a certificate for each word, which lists its names"},
+    {"renew", 'n', "[NAME...]", "renews those of the folder, or of these names, whose time has come"},
+    {"revoke", 'k', "NAME...", "revokes the certificates of these names"},
+    {"list", 'l', "", "shows what the folder has"},
+    {"account", 'a', "[show|update|rollover|deactivate]",
+     "shows accounts; changes the e-mail address or the key of one; closes it"},
+    {"doctor", 'd', "[NAME...]", "looks for what would keep a certificate from being issued, and says what helps"},
+});
+
+inline const command_help* find_command(std::string_view name)
+{
+    const auto found = std::ranges::find(all_commands, name, &command_help::name);
+    return found == all_commands.end() ? nullptr : &*found;
+}
+
+// Of all commands, or of one.
+inline std::string help_text(const command_help* about)
+{
+    std::string text;
+    if (!about) {
+        text = "Certificates by ACME in a folder that alos servers share.\n\nalos-acme COMMAND [OPTIONS] ...\n\n";
+        for (const command_help& each : all_commands)
+            text.append("  ").append(each.name).append(12 - each.name.size(), ' ').append(each.help).append("\n");
+        return text
+               + "\nalos-acme COMMAND --help tells more. Exit status: 0 all is done, 1 something failed, 2 misuse.\n";
+    }
+    text.append("alos-acme ").append(about->name).append(" [OPTIONS] ").append(about->arguments).append("\n");
+    text.append(about->help).append("\n\n");
+    for (const option& each : all_options) {
+        if (each.commands.find(about->letter) == std::string_view::npos)
+            continue;
+        std::string left = "  " + std::string(each.name) + (each.value.empty() ? "" : " " + std::string(each.value));
+        left.resize(std::max<std::size_t>(left.size() + 2, 28), ' ');
+        text.append(left).append(each.help).append("\n");
+    }
+    return text;
+}
+
+// The nearest option by letters that differ; empty when none is near.
+inline std::string_view nearest_option(std::string_view word)
+{
+    const auto distance = [](std::string_view a, std::string_view b) {
+        std::vector<std::size_t> row(b.size() + 1);
+        for (std::size_t j = 0; j <= b.size(); ++j)
+            row[j] = j;
+        for (std::size_t i = 1; i <= a.size(); ++i) {
+            std::size_t diagonal = std::exchange(row[0], i);
+            for (std::size_t j = 1; j <= b.size(); ++j) {
+                const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+                diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+            }
+        }
+        return row.back();
+    };
+    const auto nearest = std::ranges::min_element(all_options, {}, [&](const option& each) {
+        return distance(each.name, word);
+    });
+    return distance(nearest->name, word) <= 3 ? nearest->name : std::string_view();
+}
+
+// `words` are those after the program's name. Throws misuse.
+inline options parse_options(const std::vector<std::string>& words)
+{
+    options read;
+    const command_help* chosen = nullptr;
+    std::vector<const option*> given;
+    bool only_words = false;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (only_words || !word.starts_with("-") || word == "-") {
+            if (chosen) {
+                read.words.push_back(word);
+                continue;
+            }
+            chosen = find_command(word);
+            if (!chosen)
+                throw misuse{"'" + word + "' is no command; alos-acme --help lists them"};
+            read.command = word;
+            continue;
+        }
+        if (word == "--") {
+            only_words = true;
+            continue;
+        }
+        const std::size_t equals = word.find('=');
+        const std::string name = word == "-h" ? "--help" : word.substr(0, equals);
+        const auto found = std::ranges::find(all_options, name, &option::name);
+        if (found == all_options.end()) {
+            const std::string_view near = nearest_option(name);
+            throw misuse{name + " is no option; "
+                         + (near.empty() ? "--help lists them" : "is " + std::string(near) + " meant?")};
+        }
+        if (found->value.empty() && equals != std::string::npos)
+            throw misuse{name + " has no value"};
+        const bool has_next = i + 1 < words.size();
+        if (!found->value.empty() && equals == std::string::npos && !has_next)
+            throw misuse{name + " needs a value: " + std::string(found->value)};
+        const std::string value = found->value.empty()           ? ""
+                                  : equals != std::string::npos ? word.substr(equals + 1)
+                                                                 : words[++i];
+        if (!found->read(value, read))
+            throw misuse{name + " cannot be '" + value + "': " + std::string(found->help)};
+        given.push_back(&*found);
+    }
+    for (const option* each : given) {
+        if (chosen && each->commands.find(chosen->letter) == std::string_view::npos)
+            throw misuse{std::string(each->name) + " means nothing to " + read.command + "; alos-acme " + read.command
+                         + " --help lists its options"};
+    }
+    if (!chosen && !read.help)
+        throw misuse{"which command? alos-acme --help lists them"};
+    return read;
+}
+
+}
+
+#endif

@@ -1,0 +1,104 @@
+// What a command has to say: its result on stdout, as text or JSON, and meanwhile its progress on stderr.
+#ifndef ALOS_EXAMPLES_ALOS_ACME_REPORT_HPP
+#define ALOS_EXAMPLES_ALOS_ACME_REPORT_HPP
+
+#include <boost/json/object.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace command {
+
+struct report {
+    int status = 0; // of the program
+    std::string text{};
+    boost::json::object json{};
+};
+
+// Peers' words too stand in one line, and change no terminal.
+inline std::string in_one_line(std::string text)
+{
+    std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+    return text;
+}
+
+// One line for each step, with the time since the beginning and since the step before.
+class progress {
+public:
+    void operator()(const std::string& step)
+    {
+        const auto now = std::chrono::steady_clock::now();
+        char time[48];
+        std::snprintf(time, sizeof time, "[%6.2f s, +%.2f s] ", seconds(now - begun_), seconds(now - last_));
+        last_ = now;
+        std::cerr << time << in_one_line(step) << std::endl;
+    }
+
+private:
+    static double seconds(std::chrono::steady_clock::duration time)
+    {
+        return std::chrono::duration<double>(time).count();
+    }
+
+    const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point last_ = begun_;
+};
+
+// Columns as wide as what is in them, under their names.
+inline std::string to_table(const std::vector<std::vector<std::string>>& lines)
+{
+    std::vector<std::size_t> widths;
+    for (const auto& line : lines) {
+        widths.resize(std::max(widths.size(), line.size()));
+        for (std::size_t i = 0; i < line.size(); ++i)
+            widths[i] = std::max(widths[i], line[i].size());
+    }
+    std::string text;
+    for (const auto& line : lines) {
+        std::string row;
+        for (std::size_t i = 0; i < line.size(); ++i) {
+            row += line[i];
+            row.append(widths[i] + 2 - line[i].size(), ' ');
+        }
+        text += in_one_line(row.substr(0, row.find_last_not_of(' ') + 1)) + "\n";
+    }
+    return text;
+}
+
+inline std::string join(const std::vector<std::string>& words)
+{
+    std::string text;
+    for (const std::string& each : words)
+        text.append(text.empty() ? "" : ", ").append(each);
+    return text;
+}
+
+// "in 59 days", "5 hours ago".
+inline std::string from_now(std::chrono::system_clock::time_point when)
+{
+    using namespace std::chrono;
+    if (when == system_clock::time_point())
+        return "now";
+    const auto left = floor<seconds>(when - system_clock::now());
+    const auto size = abs(left);
+    const auto said = [&](long long count, const char* unit) {
+        const std::string amount = std::to_string(count) + " " + unit + (count == 1 ? "" : "s");
+        return left < left.zero() ? amount + " ago" : "in " + amount;
+    };
+    if (size >= days(2))
+        return said(floor<days>(size).count(), "day");
+    if (size >= hours(2))
+        return said(floor<hours>(size).count(), "hour");
+    if (size >= minutes(2))
+        return said(floor<minutes>(size).count(), "minute");
+    return said(size.count(), "second");
+}
+
+}
+
+#endif

@@ -1,0 +1,259 @@
+// The world of one command: the folder, the network, and the listeners that answer challenges while it runs.
+#ifndef ALOS_EXAMPLES_ALOS_ACME_SESSION_HPP
+#define ALOS_EXAMPLES_ALOS_ACME_SESSION_HPP
+
+#include "dns.hpp"
+#include "options.hpp"
+#include "report.hpp"
+
+#include <alos/acme/file_storage.hpp>
+#include <alos/acme/foreign_storage.hpp>
+#include <alos/acme/renewer.hpp>
+#include <alos/acme/trial.hpp>
+#include <alos/server.hpp>
+#include <alos/server/acme_environment.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <csignal>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+namespace command {
+
+namespace acme = alos::acme;
+
+template <class T = void>
+using awaitable = acme::awaitable<T>;
+
+class session {
+    struct context_type : boost::asio::io_context {
+        context_type() : boost::asio::io_context(1) {}
+        using boost::asio::execution_context::shutdown;
+    };
+
+    context_type context_;
+
+public:
+    explicit session(options asked)
+        : chosen(std::move(asked)), world(context_.get_executor()),
+          storage(world.files(), chosen.cache_dir, "alos-acme process " + std::to_string(::getpid()),
+                  [this] { return world.now(); }, context_.get_executor()),
+          solver(make_dns_solver(chosen)), http_(settings_for("127.0.0.1:0", chosen.http_addr)),
+          tls_(settings_for(chosen.addr, "")), board(world, storage, http_.challenges(), tls_.certificates())
+    {
+    }
+
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+
+    ~session() { context_.shutdown(); } // what still waits goes before what it refers to
+
+    // Before anything else.
+    [[nodiscard]] alos::outcome<> open()
+    {
+        if (acme::is_certbot(world.files(), chosen.cache_dir) || acme::is_lego(world.files(), chosen.cache_dir))
+            return alos::failure{alos::errc::bad_configuration,
+                                 chosen.cache_dir + " is a folder of certbot's or lego's, which is only read; choose "
+                                                    "another one by --cache-dir"};
+        if (!chosen.dns_exec.empty() && !solver)
+            return alos::failure{alos::errc::bad_configuration, "--dns-exec: this alos-acme has no support for it"};
+        return chosen.resolver.empty() ? alos::outcome<>() : world.use_resolver(chosen.resolver);
+    }
+
+    // Runs a command to its end. Interrupted once, it takes its answers away; twice, it ends at once.
+    [[nodiscard]] report run(awaitable<report> work)
+    {
+        std::optional<report> done;
+        boost::asio::cancellation_signal cancel;
+        boost::asio::signal_set signals(context_, SIGINT, SIGTERM);
+        signals.async_wait([&](alos::error_code ec, int) {
+            if (ec)
+                return;
+            cancel.emit(boost::asio::cancellation_type::terminal);
+            signals.async_wait([this](alos::error_code again, int) {
+                if (!again)
+                    context_.stop();
+            });
+        });
+        const auto finish = [&](const std::exception_ptr& thrown, report came) {
+            done = thrown ? failed(thrown) : std::move(came);
+            context_.stop();
+        };
+        boost::asio::co_spawn(context_, std::move(work), boost::asio::bind_cancellation_slot(cancel.slot(), finish));
+        context_.run();
+        if (!done)
+            done = fault("interrupted");
+        return std::move(*done);
+    }
+
+    static report fault(const std::string& why)
+    {
+        report said{1};
+        said.json["error"] = why;
+        return said;
+    }
+
+    // Listens where CAs connect to, and says which of the chosen challenges can be answered: by this process, by a
+    // server on the same folder that listens there, or in the DNS.
+    [[nodiscard]] awaitable<std::vector<challenge_type>> open_ports()
+    {
+        std::vector<challenge_type> usable;
+        for (const challenge_type each : chosen.challenges) {
+            if (each == challenge_type::dns_01) {
+                if (solver)
+                    usable.push_back(each);
+                continue;
+            }
+            const std::string taken = listen(each);
+            if (taken.empty()) {
+                usable.push_back(each);
+                continue;
+            }
+            const bool answered = co_await answers_for_us(each);
+            if (answered)
+                usable.push_back(each);
+            say(answered ? std::string(name_of(each)) + ": a server on the same folder listens there, and answers"
+                         : std::string(name_of(each)) + " cannot be answered: " + taken + "; " + cure_of(each));
+        }
+        co_return usable;
+    }
+
+    // Why it does not listen where a challenge of that kind is looked for; empty: it does.
+    [[nodiscard]] std::string listen(challenge_type type)
+    {
+        alos::server& server = type == challenge_type::http_01 ? http_ : tls_;
+        // It shows a certificate to nobody but a CA that looks for its answer; else it would keep one on disk.
+        if (server.list_certs().empty())
+            static_cast<void>(server.add_self_signed_cert("localhost"));
+        const auto started = server.start();
+        return started ? std::string() : started.error().what;
+    }
+
+    [[nodiscard]] acme::certificate_authority authority(std::string directory) const
+    {
+        acme::certificate_authority ca;
+        ca.directory = std::move(directory);
+        ca.roots_file = chosen.roots;
+        ca.eab_kid = chosen.eab_kid;
+        ca.eab_hmac_key = chosen.eab_hmac_key;
+        ca.profile = chosen.profile;
+        ca.preferred_chain = chosen.preferred_chain;
+        return ca;
+    }
+
+    // The e-mail address of the account with that URL, by which the storage finds it; the chosen one if there is none.
+    [[nodiscard]] awaitable<std::string> email_of(std::string account)
+    {
+        const auto all = co_await accounts();
+        for (const account_record& each : all) {
+            if (!account.empty() && each.url == account)
+                co_return each.email;
+        }
+        co_return chosen.email;
+    }
+
+    // As the storage has them.
+    struct account_record {
+        std::string directory;
+        std::string email;
+        std::string url;
+    };
+
+    [[nodiscard]] awaitable<std::vector<account_record>> accounts()
+    {
+        std::vector<account_record> all;
+        const auto listed = co_await storage.list("account");
+        const std::vector<std::string> names = listed ? *listed : std::vector<std::string>();
+        for (const std::string& each : names) {
+            if (each.ends_with(".key") || each.ends_with(".next"))
+                continue;
+            const auto kept = co_await storage.load("account/" + each);
+            if (!kept || !kept->has_value())
+                continue;
+            const auto in = acme::detail::read_object_text(alos::as_text((*kept)->text));
+            if (in && !acme::detail::text_of(*in, "url").empty())
+                all.push_back({acme::detail::text_of(*in, "directory"), acme::detail::text_of(*in, "email"),
+                               acme::detail::text_of(*in, "url")});
+        }
+        co_return all;
+    }
+
+    const options chosen;
+    alos::acme_environment world;
+    acme::file_storage storage;
+    progress say;
+    const std::shared_ptr<acme::dns_solver> solver; // null: none
+
+private:
+    // One has what plain HTTP answers, the other what TLS shows.
+    alos::server http_;
+    alos::server tls_;
+
+public:
+    acme::board board;
+
+private:
+    static alos::server_config settings_for(std::string addr, std::string http_addr)
+    {
+        alos::server_config settings;
+        settings.addr = std::move(addr);
+        settings.http_addr = std::move(http_addr);
+        settings.threads = 1;
+        settings.log.level = alos::log_level::off;
+        return settings;
+    }
+
+    static report failed(const std::exception_ptr& thrown)
+    {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
+            return failed(several.first_exception());
+        } catch (const boost::system::system_error& error) {
+            if (error.code() == boost::asio::error::operation_aborted)
+                return fault("interrupted; what is under way at the CA goes on with the next call");
+            return fault(error.what());
+        } catch (const std::exception& error) {
+            return fault(error.what());
+        }
+    }
+
+    // Whether what listens there answers for this folder.
+    [[nodiscard]] awaitable<bool> answers_for_us(challenge_type type)
+    {
+        const bool is_http = type == challenge_type::http_01;
+        const auto place = alos::split_host_and_port(is_http ? chosen.http_addr : chosen.addr);
+        if (!place)
+            co_return false;
+        const auto host = acme::identifier_of(place->host.empty() ? "127.0.0.1" : place->host);
+        if (!host)
+            co_return false;
+        const acme::trial look{.type = type, .about = *host, .port = place->port};
+        const std::string seen = co_await acme::try_answer(world, storage, board, look);
+        co_return seen.empty();
+    }
+
+    static std::string cure_of(challenge_type type)
+    {
+        return type == challenge_type::http_01
+                   ? "if an alos server has the port, give both the same cache_dir, or set its acme_node to the "
+                     "--http-addr of this command"
+                   : "if an alos server has the port, give both the same cache_dir";
+    }
+};
+
+}
+
+#endif

@@ -1,0 +1,213 @@
+"""Every command of alos-acme against Pebble, as people and as scripts call them."""
+import json, os, re, subprocess, sys, time
+
+PROGRAM, SOURCE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+sys.path.insert(0, SOURCE + '/tests/support')
+from pebble import Pebble, Program, free_port, need_pebble, new_folder, wait_until
+
+
+def same(found, wanted):
+    assert found == wanted, f'{found!r} instead of {wanted!r}'
+
+
+def has(text, *parts):
+    for part in parts:
+        assert part in text, f'{part!r} is not in {text!r}'
+
+
+def call(*words, folder, status=0, ca=None, options=()):
+    """Runs it in that folder, and tells it of the CA: what it said on stdout and on stderr."""
+    told = []
+    if ca:
+        told = ['--roots', ca.roots_file, '--resolver', ca.resolver]
+        if words[0] in ('issue', 'doctor'):
+            told += ['--directory', ca.directory]
+        if words[0] in ('issue', 'renew', 'doctor'):
+            told += [f'--http-addr=127.0.0.1:{ca.http_port}', f'--addr=127.0.0.1:{ca.tls_port}',
+                     f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}']
+    done = subprocess.run([PROGRAM, words[0], *map(str, told), *options, *words[1:]], cwd=folder, capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == status, f'{words}: {done.returncode} {done.stdout} {done.stderr}'
+    return done.stdout, done.stderr
+
+
+def serial(folder, id):
+    path = folder / '.alos-certs' / 'certs' / id / 'current' / 'fullchain.pem'
+    return subprocess.run(['openssl', 'x509', '-in', path, '-noout', '-serial'], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def misuse():
+    folder = new_folder()
+    for words, hint in (
+            (['isue'], "'isue' is no command"),
+            (['issue', '--emial', 'x', 'a.test'], 'is --email meant?'),
+            (['issue', '--nonsense', 'a.test'], '--help lists them'),
+            (['issue', '--force', 'a.test'], '--force means nothing to issue'),
+            (['--force', 'issue', 'a.test'], '--force means nothing to issue'),
+            (['issue', '--email'], '--email needs a value'),
+            (['issue', '--json=yes', 'a.test'], '--json has no value'),
+            (['issue', '--key-type', 'dsa', 'a.test'], 'ecdsa-p256'),
+            (['issue', '--challenge', 'http-02', 'a.test'], 'tls-alpn-01'),
+            (['issue', '--http01-port', '0', 'a.test'], '--http01-port'),
+            (['issue', 'not a name'], 'cannot be in a certificate'),
+            (['issue'], 'which names?'),
+            (['revoke'], 'which names?'),
+            (['revoke', '--reason', 'boredom', 'a.test'], 'keyCompromise'),
+            (['account', 'destroy'], 'none of show'),
+            (['account', 'update'], '--email'),
+            (['list', 'a.test'], 'means nothing to list')):
+        _, said = call(*words, folder=folder, status=2)
+        has(said, hint)
+    for words in (['--help'], ['issue', '--help'], ['account', '-h']):
+        out, _ = call(*words, folder=folder)
+        has(out, 'alos-acme')
+    has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--dns-exec')
+    same(list(folder.iterdir()), [])  # nothing of that touches anything
+    has(call('list', folder=folder)[0], 'there are no certificates')
+    same(json.loads(call('list', '--json', folder=folder)[0]), {'certificates': []})
+    same(list(folder.iterdir()), [])
+
+
+def all_commands():
+    folder = new_folder()
+    with Pebble() as ca:
+        out, said = call('doctor', 'a.test', folder=folder, ca=ca)
+        has(out, 'ok: a.test: http-01 on port', 'ok: a.test: tls-alpn-01 on port', 'no problems')
+        has(out, 'warning: a.test: addresses')  # as pebble-challtestsrv leads to 127.0.0.1
+        same(ca.orders(), 0)
+
+        out, said = call('issue', '--email', 'admin@example.com', 'a.test,b.test', 'c.test', folder=folder, ca=ca)
+        has(out, 'a.test.ecdsa-p256: obtained, valid until', 'c.test.ecdsa-p256: obtained')
+        has(said, 'registered as', 'publishing the answer to http-01 for b.test', 'asking for the certificate')
+        assert re.search(r'^\[ *\d+\.\d\d s, \+\d+\.\d\d s\] ', said, re.MULTILINE), said
+        first = serial(folder, 'a.test.ecdsa-p256')
+
+        # What is there is not asked for again.
+        out, _ = call('issue', '--email', 'admin@example.com', 'a.test,b.test', folder=folder, ca=ca)
+        has(out, 'a.test.ecdsa-p256: current')
+        same(ca.orders(), 2)
+        out, _ = call('renew', folder=folder, ca=ca)
+        has(out, 'a.test.ecdsa-p256: current', 'c.test.ecdsa-p256: current')
+        same(serial(folder, 'a.test.ecdsa-p256'), first)
+
+        out, _ = call('list', folder=folder)
+        has(out, 'NAMES', 'a.test, b.test', 'ecdsa-p256', 'Pebble', ' days')
+        lines = json.loads(call('list', '--json', folder=folder)[0])['certificates']
+        same([(line['id'], line['generation']) for line in lines],
+             [('a.test.ecdsa-p256', 1), ('c.test.ecdsa-p256', 1)])
+
+        out, _ = call('renew', '--force', '--json', 'b.test', '--challenge=tls-alpn-01', folder=folder, ca=ca)
+        line, = json.loads(out)['certificates']
+        same((line['result'], line['error'], line['generation'], line['names']),
+             ('renewed', None, 2, ['a.test', 'b.test']))
+        assert (folder / line['fullchain']).is_file() and (folder / line['privkey']).is_file()
+        assert serial(folder, 'a.test.ecdsa-p256') != first
+        same(ca.log().count('registered'), 0)
+
+        out, _ = call('issue', '--email=admin@example.com', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test',
+                      folder=folder, ca=ca)
+        has(out, 'c.test.ecdsa-p384: obtained', 'c.test.rsa-2048: obtained')
+
+        _, said = call('renew', 'd.test', folder=folder, ca=ca, status=1)
+        has(said, 'd.test: there is no certificate for it')
+        out, _ = call('revoke', '--reason', 'superseded', 'b.test', folder=folder, ca=ca)
+        has(out, 'a.test.ecdsa-p256: revoked')
+        call('revoke', 'd.test', folder=folder, ca=ca, status=1)
+
+        url = json.loads(call('account', '--json', folder=folder, ca=ca)[0])['accounts'][0]['url']
+        has(call('account', 'show', folder=folder, ca=ca)[0], url, 'valid', 'kept for admin@example.com')
+        call('account', 'update', '--email', 'other@example.com', folder=folder, ca=ca)
+        has(call('account', folder=folder, ca=ca)[0], url, 'kept for other@example.com')
+        has(call('account', 'rollover', folder=folder, ca=ca)[0], 'it has a new key')
+        out, said = call('renew', '--force', 'c.test', folder=folder, ca=ca)
+        has(out, 'c.test.ecdsa-p256: renewed', 'c.test.ecdsa-p384: renewed', 'c.test.rsa-2048: renewed')
+        has(said, 'registration reused: ' + url)
+        has(call('account', 'deactivate', folder=folder, ca=ca)[0], 'closed')
+        has(call('account', folder=folder)[0], 'there is no account')
+        _, said = call('account', 'rollover', folder=folder, ca=ca, status=1)
+        has(said, 'no such account')
+
+
+def beside_a_server():
+    """A server has the ports: on the same folder it answers, on another one it does not."""
+    server_program = os.path.join(os.path.dirname(PROGRAM), 'acme')
+    if not os.path.exists(server_program):
+        return
+    with Pebble() as ca, Program(server_program, ca, 's.test') as server:
+        server.wait_for_certificate('s.test')
+        out, said = call('issue', 'a.test', folder=server.folder, ca=ca)
+        has(out, 'a.test.ecdsa-p256: obtained')
+        has(said, 'http-01: a server on the same folder listens there, and answers')
+        has(call('doctor', 'a.test', folder=server.folder, ca=ca)[0], 'another process on the same folder answers')
+
+        elsewhere = new_folder()
+        out, said = call('issue', '--json', 'b.test', folder=elsewhere, ca=ca, status=1)
+        has(said, 'http-01 cannot be answered', 'acme_node', 'same cache_dir')
+        same(json.loads(out)['certificates'][0]['result'], 'failed')
+        same(ca.orders(), 2)
+        out, _ = call('doctor', 'b.test', folder=elsewhere, ca=ca, status=1)
+        has(out, 'problem: b.test: http-01 on port', 'nothing could be put there', '2 problems')
+
+        # The key that the command gives to the account is that of the server, too.
+        has(call('account', 'rollover', folder=server.folder, ca=ca)[0], 'it has a new key')
+        same(server.ask('s.test', '/renew/s.test', 'POST'), (200, 'renewed\n'))
+
+
+def failures():
+    folder = new_folder()
+    with Pebble() as ca:
+        # Nobody is where the CA looks.
+        options = [f'--http-addr=127.0.0.1:{free_port()}', f'--addr=127.0.0.1:{free_port()}']
+        start = time.monotonic()
+        out, said = call('issue', '--json', '--challenge=http-01', *options, 'a.test', folder=folder, ca=ca, status=1)
+        line, = json.loads(out)['certificates']
+        same(line['result'], 'failed')
+        has(line['error'], 'authorization', 'http-01 for a.test failed', 'check')
+        assert time.monotonic() - start < 30
+        # Waits belong to those who are not asked by people: both of these try at once, or say why not.
+        _, said = call('issue', '--challenge=http-01', *options, 'a.test', folder=folder, ca=ca, status=1)
+        has(said, 'alos-acme: a.test.ecdsa-p256: authorization')
+        call('issue', 'a.test', folder=folder, ca=ca)
+
+        (folder / '.alos-certs').chmod(0o755)
+        _, said = call('issue', '--directory', 'https://127.0.0.1:1/dir', 'b.test', folder=folder, status=1)
+        has(said, 'directory')
+        out, _ = call('doctor', '--directory', 'https://127.0.0.1:1/dir', '--json', '--http-addr', '127.0.0.1:0',
+                      '--addr', '127.0.0.1:0', folder=folder, status=1)
+        found = {(each['check'], each['health']) for each in json.loads(out)['findings']}
+        assert ('directory', 'problem') in found and ('permissions', 'warning') in found, out
+    with Pebble(eab={'kid-1': 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W'}) as ca:
+        _, said = call('issue', 'a.test', folder=new_folder(), ca=ca, status=1)
+        has(said, 'eab_kid')
+        call('issue', '--eab-kid', 'kid-1', '--eab-hmac-key',
+             'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W', 'a.test', folder=new_folder(), ca=ca)
+
+
+def interrupted():
+    """What stands in the storage for the CA goes when the command does."""
+    folder = new_folder()
+    with Pebble(hesitation=15) as ca:
+        process = subprocess.Popen(
+            [PROGRAM, 'issue', '--roots', str(ca.roots_file), '--resolver', ca.resolver, '--directory', ca.directory,
+             f'--http-addr=127.0.0.1:{ca.http_port}', f'--addr=127.0.0.1:{ca.tls_port}',
+             f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}',
+             ','.join(f'n{i}.test' for i in range(12))],
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        try:
+            wait_until('an answer', lambda: list(folder.glob('.alos-certs/challenge/http-01/*.json')))
+            process.terminate()
+            _, said = process.communicate(timeout=10)
+        finally:
+            process.kill()
+        same(process.returncode, 1)
+        has(said, 'interrupted')
+        same(list(folder.glob('.alos-certs/challenge/http-01/*.json')), [])
+
+
+misuse()
+need_pebble()
+all_commands()
+beside_a_server()
+failures()
+interrupted()
