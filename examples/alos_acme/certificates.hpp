@@ -133,7 +133,9 @@ public:
             return;
         }
         text_ += one.id + ": " + result;
-        if (one.credential)
+        if (result == "revoked")
+            text_ += "; it stays in the folder until alos-acme renew --force " + one.id + " replaces it";
+        else if (one.credential)
             text_ += ", valid until " + acme::format_rfc3339(one.credential->about.not_after) + ": " + folder
                      + "fullchain.pem";
         text_ += "\n";
@@ -228,6 +230,14 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
     co_return some;
 }
 
+// Whether a certificate for trials is about to take the place of a good one.
+inline bool is_trial_instead(session& in, const acme::managed_certificate& one)
+{
+    return in.chosen.directory == acme::lets_encrypt_staging && one.credential
+           && one.about.directory != acme::lets_encrypt_staging
+           && one.credential->about.not_after > in.world.now();
+}
+
 // Obtains these, but for those that are there.
 inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identifier>> wanted)
 {
@@ -237,6 +247,7 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
     workshop shop(in);
     const std::string directory = in.chosen.directory_or_default();
     const std::string profile = in.chosen.profile;
+    const std::string email = co_await in.email_at(directory);
     std::vector<alos::key_kind> keys = in.chosen.key_types;
     if (keys.empty())
         keys = acme::config().key_types;
@@ -247,13 +258,19 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
             one.id = acme::id_of_certificate(one.domain, key);
             one.names = names;
             one.key = key;
-            one.email = in.chosen.email;
+            one.email = email;
             co_await load(in, shop, one);
             const bool is_there = one.credential && same_identifiers(one.about.names, names)
                                   && one.about.directory == directory
                                   && (profile.empty() || one.about.profile == profile);
             if (is_there && shop.reader.renewal_due(one) > in.world.now()) {
                 said.add(one, shop.reader.renewal_due(one), "current", "");
+                continue;
+            }
+            if (is_trial_instead(in, one)) {
+                said.add(one, shop.reader.renewal_due(one), "failed",
+                         "servers on this folder would show a certificate that nobody believes instead of that of "
+                             + one.about.directory + "; try in another folder, by --cache-dir");
                 continue;
             }
             // Whoever calls this wants to know now.
@@ -277,17 +294,17 @@ inline awaitable<report> renew(session& in)
         co_await load(in, shop, one);
         if (in.chosen.force)
             shop.reader.force(one, "forced");
-        if (shop.reader.due(one) > in.world.now()) {
-            const bool waits = one.state.failures > 0;
-            said.add(one, shop.reader.renewal_due(one), waits ? "waiting" : "current",
-                     waits ? one.state.last_error + "; --force asks again at once" : std::string());
-            continue;
-        }
         const std::string directory = one.about.directory;
         const std::string profile = in.chosen.profile.empty() ? one.about.profile : in.chosen.profile;
         const std::uint64_t before = one.generation;
-        std::string error = co_await shop.finish(directory, profile, one);
-        const std::string result = !error.empty() ? "failed" : one.generation > before ? "renewed" : "current";
+        std::string error;
+        if (shop.reader.due(one) <= in.world.now())
+            error = co_await shop.finish(directory, profile, one);
+        std::string result = !error.empty() ? "failed" : one.generation > before ? "renewed" : "current";
+        if (error.empty() && one.state.failures > 0) {
+            result = "waiting";
+            error = one.state.last_error + "; --force asks again at once";
+        }
         said.add(one, shop.reader.renewal_due(one), result, std::move(error));
     }
     co_return said.take();

@@ -25,7 +25,7 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     asked.names = std::move(names);
     asked.folder = in.chosen.cache_dir;
     asked.ca = in.authority(in.chosen.directory_or_default());
-    asked.email = in.chosen.email;
+    asked.email = co_await in.email_at(asked.ca.directory);
     asked.challenges = in.chosen.challenges;
     asked.has_dns_solver = in.solver != nullptr;
     asked.http01_port = in.chosen.http01_port;

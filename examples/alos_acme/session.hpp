@@ -164,6 +164,14 @@ public:
         co_return chosen.email;
     }
 
+    // The chosen one; else that of the account at this CA, if there is one and no more.
+    [[nodiscard]] awaitable<std::string> email_at(std::string directory)
+    {
+        auto all = co_await accounts();
+        std::erase_if(all, [&](const account_record& each) { return each.directory != directory; });
+        co_return chosen.email.empty() && all.size() == 1 ? all.front().email : chosen.email;
+    }
+
     // As the storage has them.
     struct account_record {
         std::string directory;

@@ -84,7 +84,7 @@ def all_commands():
         first = serial(folder, 'a.test.ecdsa-p256')
 
         # What is there is not asked for again.
-        out, _ = call('issue', '--email', 'admin@example.com', 'a.test,b.test', folder=folder, ca=ca)
+        out, _ = call('issue', 'a.test,b.test', folder=folder, ca=ca)
         has(out, 'a.test.ecdsa-p256: current')
         same(ca.orders(), 2)
         out, _ = call('renew', folder=folder, ca=ca)
@@ -105,14 +105,13 @@ def all_commands():
         assert serial(folder, 'a.test.ecdsa-p256') != first
         same(ca.log().count('registered'), 0)
 
-        out, _ = call('issue', '--email=admin@example.com', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test',
-                      folder=folder, ca=ca)
+        out, _ = call('issue', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test', folder=folder, ca=ca)
         has(out, 'c.test.ecdsa-p384: obtained', 'c.test.rsa-2048: obtained')
 
         _, said = call('renew', 'd.test', folder=folder, ca=ca, status=1)
         has(said, 'd.test: there is no certificate for it')
         out, _ = call('revoke', '--reason', 'superseded', 'b.test', folder=folder, ca=ca)
-        has(out, 'a.test.ecdsa-p256: revoked')
+        has(out, 'a.test.ecdsa-p256: revoked; it stays')
         call('revoke', 'd.test', folder=folder, ca=ca, status=1)
 
         url = json.loads(call('account', '--json', folder=folder, ca=ca)[0])['accounts'][0]['url']
@@ -156,6 +155,7 @@ def beside_a_server():
 
 def failures():
     folder = new_folder()
+    nowhere = ['--http-addr', '127.0.0.1:0', '--addr', '127.0.0.1:0']
     with Pebble() as ca:
         # Nobody is where the CA looks.
         options = [f'--http-addr=127.0.0.1:{free_port()}', f'--addr=127.0.0.1:{free_port()}']
@@ -165,16 +165,26 @@ def failures():
         same(line['result'], 'failed')
         has(line['error'], 'authorization', 'http-01 for a.test failed', 'check')
         assert time.monotonic() - start < 30
+        _, said = call('issue', '--staging', '--resolver', ca.resolver, *nowhere, 'a.test', folder=folder, status=1)
+        has(said, 'acme-staging')
         # Waits belong to those who are not asked by people: both of these try at once, or say why not.
         _, said = call('issue', '--challenge=http-01', *options, 'a.test', folder=folder, ca=ca, status=1)
         has(said, 'alos-acme: a.test.ecdsa-p256: authorization')
         call('issue', 'a.test', folder=folder, ca=ca)
+        _, said = call('issue', '--staging', *nowhere, 'a.test', folder=folder, status=1)
+        has(said, 'nobody believes')
+        ca.stop()
+        _, said = call('renew', '--force', folder=folder, ca=ca, status=1)
+        has(said, 'a.test.ecdsa-p256: directory')
+        out, said = call('renew', '--json', folder=folder, ca=ca, status=1)
+        same(json.loads(out)['certificates'][0]['result'], 'waiting')
+        has(said, '--force asks again at once')
 
         (folder / '.alos-certs').chmod(0o755)
-        _, said = call('issue', '--directory', 'https://127.0.0.1:1/dir', 'b.test', folder=folder, status=1)
+        _, said = call('issue', '--directory', 'https://127.0.0.1:1/dir', *nowhere, 'b.test', folder=folder, status=1)
         has(said, 'directory')
-        out, _ = call('doctor', '--directory', 'https://127.0.0.1:1/dir', '--json', '--http-addr', '127.0.0.1:0',
-                      '--addr', '127.0.0.1:0', folder=folder, status=1)
+        out, _ = call('doctor', '--directory', 'https://127.0.0.1:1/dir', '--json', *nowhere, '--resolver', ca.resolver,
+                      folder=folder, status=1)
         found = {(each['check'], each['health']) for each in json.loads(out)['findings']}
         assert ('directory', 'problem') in found and ('permissions', 'warning') in found, out
     with Pebble(eab={'kid-1': 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W'}) as ca:
