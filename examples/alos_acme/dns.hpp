@@ -5,16 +5,18 @@
 #include "options.hpp"
 
 #include <alos/acme/solver.hpp>
+#include <alos/dns/exec.hpp>
 
 #include <memory>
 
 namespace command {
 
 // Null: nobody, so that dns-01 cannot be used.
-inline std::shared_ptr<alos::acme::dns_solver> make_dns_solver([[maybe_unused]] const options& chosen)
+inline std::shared_ptr<alos::acme::dns_solver> make_dns_solver(const options& chosen)
 {
-    // --dns-exec: what runs `chosen.dns_exec` is made here.
-    return nullptr;
+    if (chosen.dns_exec.empty())
+        return nullptr;
+    return std::make_shared<alos::dns::exec>(alos::dns::exec_options{.program = chosen.dns_exec});
 }
 
 }
