@@ -3,9 +3,9 @@
 #ifndef ALOS_ACME_MANAGER_HPP
 #define ALOS_ACME_MANAGER_HPP
 
+#include <alos/acme/presenter.hpp>
 #include <alos/acme/renewer.hpp>
 #include <alos/acme/service.hpp>
-#include <alos/cert/self_signed.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -14,7 +14,6 @@
 #include <boost/asio/post.hpp>
 
 #include <list>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,9 +27,10 @@ public:
     manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
         : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
           executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
+          presenter_(world, host_.certificates, [this](const event& what) { tell(what); }),
           renewer_(
-              world, kept, board_, [this](event what) { tell(what); },
-              [this](managed_certificate& of) { serve({&of}); })
+              world, kept, board_, [this](const event& what) { tell(what); },
+              [this](managed_certificate& of) { presenter_.show({&of}, certificates_); })
     {
     }
 
@@ -60,6 +60,7 @@ public:
             return is_out;
         });
         settings_ = std::make_shared<const config>(std::move(settings));
+        presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
@@ -101,7 +102,7 @@ public:
             if (!each->is_busy)
                 co_await renewer_.load(*each);
         }
-        serve(added);
+        presenter_.show(added, certificates_);
         for (const managed_certificate* each : added) {
             if (each->credential)
                 tell({event_kind::loaded, each->id,
@@ -122,13 +123,10 @@ public:
             if (!is_it(each))
                 continue;
             each->is_removed = true; // who works on it finishes, to no effect
-            if (each->credential)
-                static_cast<void>(host_.certificates.remove_credential(each->domain, each->credential));
+            presenter_.withdraw(*each);
             removed_.push_back(std::move(each));
         }
         std::erase(certificates_, nullptr);
-        drop_placeholder(*spelled);
-        static_cast<void>(host_.certificates.refuse(*spelled, false));
         std::erase_if(configured_, [&](const certificate_names& each) {
             const auto first = identifier_of(each.names.front());
             return first && first->value == *spelled;
@@ -270,7 +268,7 @@ private:
     }
 
     // One for each type of key.
-    [[nodiscard]] outcome<std::vector<std::unique_ptr<managed_certificate>>> make(const certificate_names& from) const
+    [[nodiscard]] outcome<certificate_list> make(const certificate_names& from) const
     {
         if (!settings_ || from.names.empty())
             return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
@@ -284,7 +282,7 @@ private:
         }
         if (names.size() > detail::max_identifiers)
             return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
-        std::vector<std::unique_ptr<managed_certificate>> list;
+        certificate_list list;
         for (const key_kind key : settings_->key_types) {
             auto one = std::make_unique<managed_certificate>();
             one->domain = names.front().value;
@@ -427,117 +425,11 @@ private:
         }
     }
 
-    // Puts what there is into the registry: certificates, and what stands in for those that are missing.
-    void serve(const std::vector<managed_certificate*>& those)
-    {
-        cert::named_credentials made;
-        std::vector<std::string> refused;
-        std::vector<std::string> certified;
-        for (const managed_certificate* each : those) {
-            if (each->is_removed)
-                continue;
-            if (each->credential) {
-                made.emplace_back(each->domain, each->credential);
-                certified.push_back(each->domain);
-            }
-        }
-        for (const managed_certificate* each : those) {
-            if (each->is_removed || each->credential || has_any(each->domain))
-                continue;
-            if (settings_->until_then == before_issuance::unrecognized_name) {
-                for (const identifier& name : each->names)
-                    refused.push_back(name.value);
-            } else if (cert::credential_ptr placeholder = make_placeholder(*each)) {
-                made.emplace_back(each->domain, std::move(placeholder));
-            }
-        }
-        if (!made.empty()) {
-            if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
-                tell({event_kind::unreadable, {}, done.error().what});
-        }
-        for (const std::string& each : certified)
-            drop_placeholder(each);
-        if (!refused.empty())
-            static_cast<void>(host_.certificates.refuse(refused, true));
-        if (settings_->until_then == before_issuance::unrecognized_name) {
-            std::vector<std::string> answered;
-            for (const managed_certificate* each : those) {
-                for (const identifier& name : each->names) {
-                    if (each->credential)
-                        answered.push_back(name.value);
-                }
-            }
-            static_cast<void>(host_.certificates.refuse(answered, false));
-        }
-    }
-
-    // Whether a certificate of ACME's, or a placeholder, stands under the domain.
-    [[nodiscard]] bool has_any(const std::string& domain) const
-    {
-        return placeholders_.contains(domain) || std::ranges::any_of(certificates_, [&](const auto& each) {
-                   return each->domain == domain && each->credential;
-               });
-    }
-
-    [[nodiscard]] cert::credential_ptr make_placeholder(const managed_certificate& of)
-    {
-        std::vector<std::string> all;
-        for (const identifier& each : of.names)
-            all.push_back(each.value);
-        const auto pair = cert::make_self_signed(all, world_.now());
-        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
-                               : outcome<cert::credential_ptr>(pair.error());
-        if (!made) {
-            tell({event_kind::unreadable, of.id, made.error().what});
-            return nullptr;
-        }
-        tell({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
-        return placeholders_[of.domain] = *made;
-    }
-
-    void drop_placeholder(const std::string& domain)
-    {
-        const auto found = placeholders_.find(domain);
-        if (found == placeholders_.end())
-            return;
-        static_cast<void>(host_.certificates.remove_credential(domain, found->second));
-        placeholders_.erase(found);
-    }
-
-    // RFC 5424's severities in four, as the seed has them.
-    static log_level level_of(event_kind kind) noexcept
-    {
-        switch (kind) {
-        case event_kind::progress: return log_level::debug;
-        case event_kind::renewal_failed:
-        case event_kind::revoked: return log_level::warning;
-        case event_kind::unreadable: return log_level::error;
-        default: return log_level::info;
-        }
-    }
-
-    static std::string_view name_of_event(event_kind kind) noexcept
-    {
-        switch (kind) {
-        case event_kind::loaded: return "acme.loaded";
-        case event_kind::account_created: return "acme.account_created";
-        case event_kind::account_reused: return "acme.account_reused";
-        case event_kind::obtained: return "acme.obtained";
-        case event_kind::renewed: return "acme.renewed";
-        case event_kind::renewal_failed: return "acme.failed";
-        case event_kind::unreadable: return "acme.unreadable";
-        case event_kind::window_changed: return "acme.window_changed";
-        case event_kind::revoked: return "acme.revoked";
-        case event_kind::progress: break;
-        }
-        return "acme.progress";
-    }
-
     void tell(const event& what)
     {
         if (host_.log)
             host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
-                      name_of_event(what.kind), {{"certificate", what.id}, {"message", what.message}});
+                      name_of(what.kind), {{"certificate", what.id}, {"message", what.message}});
         if (on_event_)
             on_event_(what);
         for (const auto& [id, told] : listeners_) {
@@ -553,11 +445,11 @@ private:
     const boost::asio::any_io_executor executor_;
     std::shared_ptr<const config> settings_;
     board board_;
+    presenter presenter_;
     renewer renewer_;
     std::vector<certificate_names> configured_;
-    std::vector<std::unique_ptr<managed_certificate>> certificates_;
-    std::vector<std::unique_ptr<managed_certificate>> removed_; // somebody may be working on them
-    std::map<std::string, cert::credential_ptr> placeholders_;  // by domain
+    certificate_list certificates_;
+    certificate_list removed_; // somebody may be working on them
     std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
     std::list<work> works_;
     std::uint64_t changes_ = 0;

@@ -9,6 +9,8 @@
 #include <alos/acme/issue.hpp>
 #include <alos/acme/managed_certificate.hpp>
 #include <alos/acme/renewal.hpp>
+#include <alos/acme/renewal_info.hpp>
+#include <alos/acme/revocation.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -21,9 +23,6 @@
 #include <vector>
 
 namespace alos::inline v0::acme {
-
-// Called with what happened.
-using event_teller = std::function<void(event)>;
 
 class renewer {
 public:
@@ -108,19 +107,9 @@ public:
         auto by = co_await from->account(of.email).open();
         if (!by)
             co_return by.error();
-        const std::string payload = revoke_payload(of.credential->chain.front(), reason);
-        auto done = co_await from->ca().post(&directory::revoke_cert, payload, *by, "revocation");
-        if (!done && done.error().why.type == "unauthorized") {
-            const auto kept = co_await storage_.load_certificate(of.id);
-            const auto key = kept && kept->has_value() ? account_key::from_pem(as_text((*kept)->key_pem))
-                                                       : outcome<account_key>(failure{errc::bad_private_key, {}});
-            if (key) {
-                const signer itself{*key};
-                done = co_await from->ca().post(&directory::revoke_cert, payload, itself, "revocation");
-            }
-        }
-        if (!done && done.error().why.type != "alreadyRevoked")
-            co_return done.error();
+        auto done = co_await revoke_certificate(from->ca(), *by, storage_, of.id, of.credential, reason);
+        if (!done)
+            co_return done;
         tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
         co_return reply<>();
     }
@@ -132,7 +121,7 @@ public:
             // Another process may have asked for all.
             static_cast<void>(co_await refresh(of));
             if (asks_for_window(of)) {
-                co_await ask_for_window(of);
+                co_await look_for_window(of);
                 co_await save(of);
             }
         }
@@ -450,50 +439,35 @@ private:
     }
 
     // RFC 9773 4.
-    [[nodiscard]] awaitable<> ask_for_window(managed_certificate& of)
+    [[nodiscard]] awaitable<> look_for_window(managed_certificate& of)
     {
         const validity life = *of.life();
         authority* const from = authority_of(of.about.directory);
-        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
-        if (!from || !id) {
-            check_later(of, window_answer::long_term_error, std::nullopt);
-            co_return;
-        }
-        const auto known = co_await from->ca().find_directory();
-        if (!known) {
-            check_later(of, window_answer::temporary_error, known.error().retry_after);
-            co_return;
-        }
-        if (known->renewal_info.empty()) {
+        window_reply got;
+        if (from)
+            got = co_await ask_for_window(from->ca(), of.credential);
+        if (!got.is_offered) {
             of.state.advice.reset();
-            of.state.next_check = world_.now() + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
+            of.state.next_check =
+                world_.now() + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
             co_return;
         }
-        const std::string base = known->renewal_info;
-        std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
-        const auto answer = co_await from->ca().get(std::move(url), "renewal information");
-        if (!answer) {
-            const unsigned status = answer.error().why.status;
-            const bool is_lasting = status >= 400 && status < 500 && status != 429;
-            if (is_lasting)
-                from->ca().forget_directory(); // the CA may have moved it
-            check_later(of, is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
-                        answer.error().retry_after);
-            co_return;
-        }
-        const auto read = parse_renewal_info(answer->body);
-        if (!read) {
-            check_later(of, window_answer::long_term_error, std::nullopt);
-            co_return;
-        }
-        const renewal_window window{read->start, read->end};
+        if (got.window)
+            follow_window(of, life, got);
+        check_later(of, got.how, got.retry_after);
+    }
+
+    // RFC 9773 4.2.
+    void follow_window(managed_certificate& of, const validity& life, const window_reply& got)
+    {
+        const renewal_window window = *got.window;
         const auto before = of.state.advice;
         of.state.advice = suggest(before, window, life, random());
         if (before && of.state.advice && of.state.advice->chosen != before->chosen)
             tell_({event_kind::window_changed, of.id,
                    "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
                        + format_rfc3339(window.end)
-                       + (read->explanation_url.empty() ? "" : ", see " + read->explanation_url)});
+                       + (got.explanation_url.empty() ? "" : ", see " + got.explanation_url)});
         // A CA that revokes all that it issues has gone mad, and is not fed.
         const bool is_again = of.about.because == "revoked" && world_.now() < cool_down_end(of.about.obtained, life);
         if (is_revocation(window, life, world_.now()) && !is_forced(of) && !is_again) {
@@ -501,7 +475,6 @@ private:
             force(of, "revoked");
         }
         of.state.check_failures = 0;
-        check_later(of, window_answer::received, retry_after(*answer, world_.now()));
     }
 
     void check_later(managed_certificate& of, window_answer last, std::optional<std::chrono::seconds> retry_after)

@@ -5,6 +5,7 @@
 
 #include <alos/acme/answers.hpp>
 #include <alos/acme/config.hpp>
+#include <alos/acme/event.hpp>
 #include <alos/cert/registry.hpp>
 #include <alos/log.hpp>
 
@@ -37,26 +38,6 @@ struct certificate_status {
     std::string ca; // the directory it is from, or will be asked for it next
     std::string profile;
     std::uint64_t generation = 0;
-};
-
-// Something that happened to a certificate.
-enum class event_kind : std::uint8_t {
-    loaded,          // from the storage, at start or because another process renewed it
-    account_created,
-    account_reused,
-    obtained,        // the first one
-    renewed,
-    renewal_failed,
-    unreadable,      // something in the storage cannot be used
-    window_changed,  // the CA wants it renewed at another time (RFC 9773)
-    revoked,
-    progress,        // a step of an issuance
-};
-
-struct event {
-    event_kind kind;
-    std::string id;
-    std::string message; // one sentence
 };
 
 // What the manager is given. All of it outlives the service.

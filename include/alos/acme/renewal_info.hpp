@@ -1,0 +1,57 @@
+// Asks the CA that issued a certificate when it wants it renewed. RFC 9773 4.
+#ifndef ALOS_ACME_RENEWAL_INFO_HPP
+#define ALOS_ACME_RENEWAL_INFO_HPP
+
+#include <alos/acme/certificate_id.hpp>
+#include <alos/acme/client.hpp>
+#include <alos/acme/renewal.hpp>
+#include <alos/cert/credential.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace alos::inline v0::acme {
+
+// What came of it. Without a window it is as if nothing had been asked.
+struct window_reply {
+    window_answer how = window_answer::long_term_error;
+    std::optional<renewal_window> window{};
+    std::string explanation_url{};
+    std::optional<std::chrono::seconds> retry_after{};
+    bool is_offered = true; // the CA has renewal information at all
+};
+
+[[nodiscard]] inline awaitable<window_reply> ask_for_window(client& ca, cert::credential_ptr about)
+{
+    const auto id = ari_certificate_id(byte_view(about->chain.front()));
+    if (!id)
+        co_return window_reply{};
+    const auto known = co_await ca.find_directory();
+    if (!known)
+        co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
+    if (known->renewal_info.empty())
+        co_return window_reply{.is_offered = false};
+    const std::string base = known->renewal_info;
+    std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
+    const auto answer = co_await ca.get(std::move(url), "renewal information");
+    if (!answer) {
+        const unsigned status = answer.error().why.status;
+        const bool is_lasting = status >= 400 && status < 500 && status != 429;
+        if (is_lasting)
+            ca.forget_directory(); // it may have moved
+        co_return window_reply{.how = is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
+                               .retry_after = answer.error().retry_after};
+    }
+    const auto read = parse_renewal_info(answer->body);
+    if (!read)
+        co_return window_reply{};
+    co_return window_reply{.how = window_answer::received,
+                           .window = renewal_window{read->start, read->end},
+                           .explanation_url = read->explanation_url,
+                           .retry_after = retry_after(*answer, ca.world().now())};
+}
+
+}
+
+#endif
