@@ -59,13 +59,13 @@ public:
     // `world` outlives it.
     client(environment& world, certificate_authority ca) : world_(world), ca_(std::move(ca)) {}
 
-    // Reads the CA's own roots; before anything else.
+    // Reads the CA's own roots, if that is not done. Without it the first request does; then what fails shows later.
     [[nodiscard]] outcome<> prepare()
     {
         if (!ca_.directory.starts_with("https://") && !(ca_.allow_http && ca_.directory.starts_with("http://")))
             return failure{errc::bad_configuration,
                            ca_.directory + ": the directory of a CA has an https URL; correct it"};
-        if (ca_.roots_file.empty())
+        if (ca_.roots_file.empty() || trust_)
             return {};
         const auto pem = world_.files().read(ca_.roots_file, max_pem_size);
         if (!pem)
@@ -224,6 +224,12 @@ private:
 
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
+        if (auto ready = prepare(); !ready) {
+            const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
+            refusal why{is_lasting ? failure_class::permanent : failure_class::transient, phase + ": " + ready.error().what};
+            why.is_ours = true;
+            co_return why;
+        }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));
         if (!answer)

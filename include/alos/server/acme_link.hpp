@@ -102,8 +102,12 @@ public:
             return settings_.acme_node.empty() ? outcome<>() : forward(settings_.acme_node);
         const bool has_settings = has_settings_;
         const auto manager = settled();
-        if (!manager)
+        if (!manager) {
+            // A fault in one of the settings is no reason to let the other certificates expire.
+            if (get())
+                static_cast<void>(start_if_open(*get()));
             return manager.error();
+        }
         if (has_settings)
             warn_without_http();
         return start_if_open(**manager);

@@ -68,8 +68,11 @@ public:
             thread_.detach(); // an event of ours led here; what it returns to is over
     }
 
+    // After the end, as they were then.
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
     {
+        if (const auto last = last_.load())
+            return *last;
         return const_cast<acme_service*>(this)->call(do_list());
     }
 
@@ -282,8 +285,10 @@ private:
     {
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
-        if (manager_)
+        if (manager_) {
+            last_ = std::make_shared<const std::vector<acme::certificate_status>>(manager_->certificates());
             manager_->stop();
+        }
         wait_for_end(std::chrono::steady_clock::now() + stop_time);
     }
 
@@ -313,6 +318,7 @@ private:
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
+    std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
     std::thread thread_;
 };
 
