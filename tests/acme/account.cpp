@@ -87,7 +87,7 @@ struct office {
 
 struct town {
     test::simulated_world world{3};
-    test::scripted_ca ca{world, {}, 3};
+    test::scripted_ca ca{world, {.verified_share = 1}, 3};
     std::shared_ptr<test::simulated_disk> disk = std::make_shared<test::simulated_disk>();
     office one{world, disk, ca.directory_url()};
 };

@@ -155,8 +155,9 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
                                                 : "names another account than " + asked.account);
         // RFC 8657 4: "one of the names listed in the comma-separated list".
         if (tag == "validationmethods") {
-            std::erase_if(methods, [&](const std::string& method) {
-                std::string_view rest = text;
+            const std::string_view list = text;
+            std::erase_if(methods, [list](const std::string& method) {
+                std::string_view rest = list;
                 while (!rest.empty()) {
                     if (http::next_part(rest, ',') == method)
                         return false;
