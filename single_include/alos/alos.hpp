@@ -133,6 +133,7 @@ enum class errc {
     conflict,              // somebody else changed it first
     lock_lost,             // a lock is no longer held
     refused,               // a CA said no
+    program_failed,        // a program that was called did not do what it was to
 };
 
 class error_category final : public boost::system::error_category {
@@ -159,6 +160,7 @@ public:
         case errc::conflict: return "changed by somebody else meanwhile";
         case errc::lock_lost: return "the lock is no longer held";
         case errc::refused: return "refused by the certificate authority";
+        case errc::program_failed: return "a program that was called has failed";
         }
         return "unknown error";
     }
@@ -7589,6 +7591,277 @@ private:
 }
 
 #endif
+// ---- alos/os/program.hpp ----
+// Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
+// time. Its process group does not outlive the coroutine that awaits it, however that ends.
+#ifndef ALOS_OS_PROGRAM_HPP
+#define ALOS_OS_PROGRAM_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::os {
+
+struct program_call {
+    std::vector<std::string> words;         // the first is its path, which is not searched for
+    std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
+    std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
+    std::size_t most_output = 1024;         // bytes; the last ones are kept
+};
+
+struct program_end {
+    bool has_succeeded = false; // exit status 0
+    bool took_too_long = false;
+    std::string how;    // "exit status 3", "signal 9"
+    std::string output; // of stdout and stderr, as it came
+};
+
+namespace detail {
+
+// Lists of C strings, as exec() takes them.
+inline std::vector<char*> pointers_to(std::vector<std::string>& words)
+{
+    std::vector<char*> list;
+    for (std::string& each : words)
+        list.push_back(each.data());
+    list.push_back(nullptr);
+    return list;
+}
+
+// Its stdin is /dev/null, its output goes to `output`, no other descriptor is open in it, signals are as in a new
+// process, and it leads a process group of its own.
+inline result<::pid_t> start_program(program_call& call, int output)
+{
+    ::posix_spawn_file_actions_t files;
+    ::posix_spawnattr_t attributes;
+    ::posix_spawn_file_actions_init(&files);
+    ::posix_spawnattr_init(&attributes);
+    // Note: stdin comes last, as `output` may be 0 in a process that has closed its own.
+    int failed = ::posix_spawn_file_actions_adddup2(&files, output, 1);
+    failed = failed ? failed : ::posix_spawn_file_actions_adddup2(&files, output, 2);
+    failed = failed ? failed : ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+#ifdef __GLIBC_PREREQ
+#if __GLIBC_PREREQ(2, 34) // elsewhere what is open without O_CLOEXEC stays so
+    failed = failed ? failed : ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
+#endif
+#endif
+    ::sigset_t none, usual;
+    ::sigemptyset(&none);
+    ::sigemptyset(&usual);
+    for (const int each : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD})
+        ::sigaddset(&usual, each);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &usual);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::pid_t id = 0;
+    const std::vector<char*> words = pointers_to(call.words);
+    const std::vector<char*> environment = pointers_to(call.environment);
+    if (failed == 0)
+        failed = ::posix_spawn(&id, words.front(), &files, &attributes, words.data(), environment.data());
+    ::posix_spawn_file_actions_destroy(&files);
+    ::posix_spawnattr_destroy(&attributes);
+    if (failed != 0)
+        return error_code(failed, boost::system::system_category());
+    return id;
+}
+
+// A process that was started; leaves neither it nor a zombie behind.
+class started_program {
+public:
+    explicit started_program(::pid_t id) noexcept : id_(id) {}
+    started_program(const started_program&) = delete;
+    started_program& operator=(const started_program&) = delete;
+
+    // Note: it waits for what was just killed only where no coroutine could do so before.
+    ~started_program()
+    {
+        kill();
+        for (int status = 0; id_ > 0 && ::waitpid(id_, &status, 0) < 0 && errno == EINTR;) {}
+    }
+
+    [[nodiscard]] ::pid_t id() const noexcept { return id_; }
+
+    void kill() const noexcept
+    {
+        if (id_ > 0)
+            ::kill(-id_, SIGKILL);
+    }
+
+    // Whether it has ended, and how.
+    bool read_end(program_end& into)
+    {
+        int status = 0;
+        const ::pid_t got = id_ > 0 ? ::waitpid(id_, &status, WNOHANG) : 0;
+        if (got == 0)
+            return id_ == 0;
+        id_ = 0;
+        into.has_succeeded = got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (got < 0) // somebody else waits for all children, or SIGCHLD is ignored
+            into.how = "an end that this process cannot see";
+        else if (WIFEXITED(status))
+            into.how = "exit status " + std::to_string(WEXITSTATUS(status));
+        else
+            into.how = "signal " + std::to_string(WTERMSIG(status));
+        return true;
+    }
+
+private:
+    ::pid_t id_;
+};
+
+// Where a program is observed from.
+struct program_watch {
+    boost::asio::posix::stream_descriptor end;    // readable once it has ended (pidfd_open(2))
+    boost::asio::posix::stream_descriptor output; // closed at its end
+    boost::asio::steady_timer timer;
+};
+
+enum class program_news { ended, said_something, time_is_up };
+
+[[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
+{
+    using boost::asio::deferred;
+    const auto readable = boost::asio::posix::descriptor_base::wait_read;
+    const boost::asio::experimental::wait_for_one first;
+    std::size_t which = 0;
+    std::array<error_code, 3> ends;
+    if (of.output.is_open()) {
+        auto three = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
+                                                                    of.timer.async_wait(deferred),
+                                                                    of.output.async_wait(readable, deferred));
+        const auto done = co_await three.async_wait(first, boost::asio::use_awaitable);
+        which = std::get<0>(done)[0];
+        ends = {std::get<1>(done), std::get<2>(done), std::get<3>(done)};
+    } else {
+        auto two = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
+                                                                  of.timer.async_wait(deferred));
+        const auto done = co_await two.async_wait(first, boost::asio::use_awaitable);
+        which = std::get<0>(done)[0];
+        ends = {std::get<1>(done), std::get<2>(done), error_code()};
+    }
+    throw_if_aborted(ends[which]);
+    constexpr std::array<program_news, 3> news = {program_news::ended, program_news::time_is_up,
+                                                  program_news::said_something};
+    co_return news[which];
+}
+
+// What is there, but not more than so much at once; the last `most` bytes are kept.
+inline void read_output(program_watch& of, std::string& into, std::size_t most)
+{
+    std::array<char, 4096> some{};
+    for (int rounds = 0; rounds < 16 && of.output.is_open(); ++rounds) {
+        const ::ssize_t got = ::read(of.output.native_handle(), some.data(), some.size());
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            of.output.close();
+            return;
+        }
+        into.append(some.data(), static_cast<std::size_t>(got));
+        if (into.size() > most)
+            into.erase(0, into.size() - most);
+    }
+}
+
+[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
+                                                     std::size_t most)
+{
+    for (;;) {
+        const program_news next = co_await next_news(of);
+        // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
+        const bool is_over = next == program_news::ended && which.read_end(end);
+        read_output(of, end.output, most);
+        if (is_over)
+            co_return;
+        if (next == program_news::time_is_up) {
+            end.took_too_long = true;
+            which.kill();
+            of.timer.expires_at(boost::asio::steady_timer::time_point::max());
+        }
+    }
+}
+
+}
+
+// Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
+// process group goes with it only when it is killed, after `limit` or by cancellation.
+[[nodiscard]] inline boost::asio::awaitable<outcome<program_end>> run_program(program_call call)
+{
+    const std::string path = call.words.front();
+    const auto trouble = [&path](error_code why, std::string_view cure) {
+        return failure{why, path + " cannot be run: " + why.message() + "; " + std::string(cure)};
+    };
+    const auto last_error = [] { return error_code(errno, boost::system::system_category()); };
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+        co_return trouble(last_error(), "allow this process more open files");
+    unique_fd from(ends[0]), to(ends[1]);
+    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
+    const auto started = detail::start_program(call, to.get());
+    to.close();
+    if (!started)
+        co_return trouble(started.error(), "check the path, that it is executable (chmod +x), and its first line (#!)");
+    detail::started_program program(*started);
+    unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, program.id(), 0)));
+    if (!handle)
+        co_return trouble(last_error(), "Linux 5.3 is needed, and that SIGCHLD is not ignored");
+    const auto executor = co_await boost::asio::this_coro::executor;
+    detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
+                                boost::asio::posix::stream_descriptor(executor, from.release()),
+                                boost::asio::steady_timer(executor, call.limit)};
+    program_end end;
+    std::exception_ptr thrown;
+    try {
+        co_await detail::follow(watch, program, end, call.most_output);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    if (thrown) {
+        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
+        const auto undisturbed = boost::asio::disable_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        program.kill();
+        watch.timer.expires_after(std::chrono::seconds(1));
+        watch.output.close();
+        for (bool is_over = false; !is_over;) {
+            const detail::program_news next = co_await detail::next_news(watch);
+            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
+        }
+        const auto disturbed = boost::asio::enable_terminal_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        std::rethrow_exception(thrown);
+    }
+    co_return end;
+}
+
+}
+
+#endif
 // ---- alos/server/address.hpp ----
 // Where a server listens: "host:port" and "unix:/path" as people write them, and endpoints as people read them.
 #ifndef ALOS_SERVER_ADDRESS_HPP
@@ -12941,6 +13214,75 @@ struct config {
 }
 
 #endif
+// ---- alos/acme/event.hpp ----
+// What happened to a certificate, or to an account: for the log, and for whoever wants to be told.
+#ifndef ALOS_ACME_EVENT_HPP
+#define ALOS_ACME_EVENT_HPP
+
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+// Something that happened to a certificate.
+enum class event_kind : std::uint8_t {
+    loaded,          // from the storage, at start or because another process renewed it
+    account_created,
+    account_reused,
+    obtained,        // the first one
+    renewed,
+    renewal_failed,
+    unreadable,      // something in the storage cannot be used
+    window_changed,  // the CA wants it renewed at another time (RFC 9773)
+    revoked,
+    progress,        // a step of an issuance
+};
+
+struct event {
+    event_kind kind;
+    std::string id;
+    std::string message; // one sentence
+};
+
+// Called with what happened.
+using event_teller = std::function<void(event)>;
+
+// How loud the log is about it.
+[[nodiscard]] constexpr log_level level_of(event_kind kind) noexcept
+{
+    switch (kind) {
+    case event_kind::progress: return log_level::debug;
+    case event_kind::renewal_failed:
+    case event_kind::revoked: return log_level::warning;
+    case event_kind::unreadable: return log_level::error;
+    default: return log_level::info;
+    }
+}
+
+// In the log.
+[[nodiscard]] constexpr std::string_view name_of(event_kind kind) noexcept
+{
+    switch (kind) {
+    case event_kind::loaded: return "acme.loaded";
+    case event_kind::account_created: return "acme.account_created";
+    case event_kind::account_reused: return "acme.account_reused";
+    case event_kind::obtained: return "acme.obtained";
+    case event_kind::renewed: return "acme.renewed";
+    case event_kind::renewal_failed: return "acme.failed";
+    case event_kind::unreadable: return "acme.unreadable";
+    case event_kind::window_changed: return "acme.window_changed";
+    case event_kind::revoked: return "acme.revoked";
+    case event_kind::progress: break;
+    }
+    return "acme.progress";
+}
+
+}
+
+#endif
 // ---- alos/acme/service.hpp ----
 // What a server and its certificate manager know of each other. The manager (acme/manager.hpp) is only compiled into
 // programs that include <alos/acme.hpp>; a server finds it through here.
@@ -12977,26 +13319,6 @@ struct certificate_status {
     std::string ca; // the directory it is from, or will be asked for it next
     std::string profile;
     std::uint64_t generation = 0;
-};
-
-// Something that happened to a certificate.
-enum class event_kind : std::uint8_t {
-    loaded,          // from the storage, at start or because another process renewed it
-    account_created,
-    account_reused,
-    obtained,        // the first one
-    renewed,
-    renewal_failed,
-    unreadable,      // something in the storage cannot be used
-    window_changed,  // the CA wants it renewed at another time (RFC 9773)
-    revoked,
-    progress,        // a step of an issuance
-};
-
-struct event {
-    event_kind kind;
-    std::string id;
-    std::string message; // one sentence
 };
 
 // What the manager is given. All of it outlives the service.
@@ -13882,6 +14204,96 @@ private:
 }
 
 #endif
+// ---- alos/dns/exec.hpp ----
+// dns-01 (RFC 8555 8.4) by a program of the operator's, called as lego's "exec" provider calls one:
+//   program present _acme-challenge.example.com. <value>
+//   program cleanup _acme-challenge.example.com. <value>
+// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is not told of the last two.
+#ifndef ALOS_DNS_EXEC_HPP
+#define ALOS_DNS_EXEC_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+// The program succeeds with exit status 0. It is started without a shell, with nothing on stdin, and once at a time.
+struct exec_options {
+    std::string program{}; // its path
+    std::chrono::milliseconds limit = std::chrono::minutes(2); // of one call; then it is killed
+    std::chrono::milliseconds wait{0}; // after `present`, until all name servers of the zone have the value
+
+    // Of this process's variables those are passed on, and nothing else: credentials are to be named.
+    std::vector<std::string> passed_on = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+    std::vector<std::string> environment{}; // more of them, as "NAME=value"
+};
+
+class exec final : public acme::dns_solver {
+public:
+    // Reads the environment, so before there are threads that change it.
+    explicit exec(exec_options options) : options_(std::move(options))
+    {
+        for (const std::string& name : options_.passed_on) {
+            if (const char* const value = std::getenv(name.c_str()))
+                options_.environment.push_back(name + "=" + value);
+        }
+    }
+
+    // Returns when the program has ended, and `wait` is over.
+    [[nodiscard]] boost::asio::awaitable<outcome<>> present(std::string name, std::string value) override
+    {
+        auto done = co_await call("present", std::move(name), std::move(value));
+        if (!done || options_.wait <= options_.wait.zero())
+            co_return done;
+        const auto executor = co_await boost::asio::this_coro::executor;
+        boost::asio::steady_timer timer(executor, options_.wait);
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        co_return done;
+    }
+
+    [[nodiscard]] boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) override
+    {
+        auto done = co_await call("cleanup", std::move(name), std::move(value));
+        co_return done;
+    }
+
+private:
+    [[nodiscard]] boost::asio::awaitable<outcome<>> call(std::string what, std::string name, std::string value)
+    {
+        const auto turn = co_await gate_.enter();
+        os::program_call program;
+        program.words = {options_.program, what, name + ".", std::move(value)};
+        program.environment = options_.environment;
+        program.limit = options_.limit;
+        const auto end = co_await os::run_program(std::move(program));
+        if (!end)
+            co_return end.error();
+        if (end->has_succeeded)
+            co_return outcome<>();
+        std::string text = options_.program + " " + what + " " + name + ".: ";
+        if (end->took_too_long)
+            text += "killed, as it took longer than " + std::to_string(options_.limit.count()) + " ms";
+        else
+            text += "it ended with " + end->how;
+        std::string said = end->output.substr(0, end->output.find_last_not_of(" \r\n\t") + 1);
+        std::ranges::replace_if(said, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+        text += said.empty() ? ", and said nothing" : ", and said: " + said;
+        text += "; run it by hand with these words, it has to end with 0";
+        co_return failure{end->took_too_long ? alos::errc::timed_out : alos::errc::program_failed, std::move(text)};
+    }
+
+    exec_options options_;
+    acme::admission_gate gate_{1};
+};
+
+}
+
+#endif
 // ---- alos/policy.hpp ----
 // What a server is made of. Derive from default_policy and replace what you want to be otherwise:
 //
@@ -14620,8 +15032,12 @@ public:
             return settings_.acme_node.empty() ? outcome<>() : forward(settings_.acme_node);
         const bool has_settings = has_settings_;
         const auto manager = settled();
-        if (!manager)
+        if (!manager) {
+            // A fault in one of the settings is no reason to let the other certificates expire.
+            if (get())
+                static_cast<void>(start_if_open(*get()));
             return manager.error();
+        }
         if (has_settings)
             warn_without_http();
         return start_if_open(**manager);
@@ -16438,6 +16854,7 @@ public:
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16456,6 +16873,18 @@ struct tls_probe {
     std::string alpn; // the one protocol that is offered
 };
 
+// Ends a sleep early. It outlives the sleep.
+class alarm {
+public:
+    void ring()
+    {
+        if (on_ring)
+            on_ring();
+    }
+
+    std::function<void()> on_ring; // the environment's, for the length of a sleep
+};
+
 // All members are called on one thread. What they return is awaited there. They end by being cancelled, then with an
 // exception of code boost::asio::error::operation_aborted, as Asio's own do.
 class environment {
@@ -16466,7 +16895,10 @@ public:
     virtual void random(byte_span out) = 0;
 
     // Returns when now() is `when` or later, however the clock jumps meanwhile.
-    [[nodiscard]] virtual awaitable<> sleep_until(time_point when) = 0;
+    [[nodiscard]] awaitable<> sleep_until(time_point when) { return sleep(when, nullptr); }
+
+    // The same, or as soon as `early` rings. One sleep at a time has it.
+    [[nodiscard]] virtual awaitable<> sleep(time_point until, alarm* early) = 0;
 
     [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;
     [[nodiscard]] virtual awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) = 0;
@@ -16499,6 +16931,7 @@ struct bundle {
     secret_text key_pem;
     std::string meta_json; // who issued it, when, by which profile
     std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
+    cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
 };
 
 // A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
@@ -16526,11 +16959,15 @@ public:
     // The ids of all certificates.
     [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> certificates() = 0;
 
+    // The number of the current generation, without a look at what is in it; 0: there is none, or it cannot be told.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> current_generation(std::string id) = 0;
+
     // The current generation, or the highest whose key and chain fit when that one is missing or broken; none at all
     // is success without a value.
     [[nodiscard]] virtual awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) = 0;
 
-    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number.
+    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number. One that
+    // comes without its credential is tried first, so that nothing is stored that nobody can serve.
     [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
     store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
 
@@ -16774,6 +17211,9 @@ public:
         return ids;
     }
 
+    // 0: none, or it cannot be told.
+    [[nodiscard]] std::uint64_t current(const std::string& id) { return read_current(folder_of(id)); }
+
     // The current generation, or the highest that can be used.
     [[nodiscard]] outcome<std::optional<bundle>> read(const std::string& id)
     {
@@ -16889,33 +17329,35 @@ private:
         found.key_pem = std::move(*key);
         found.meta_json = as_text(*meta);
         found.generation = number;
-        if (const auto fits = verify(found, inside); !fits)
-            return fits.error();
+        auto made = credential_of(found, inside);
+        if (!made)
+            return made.error();
+        found.credential = std::move(*made);
         return found;
     }
 
-    [[nodiscard]] static outcome<> verify(const bundle& one, const std::string& inside)
+    // Fails when key and chain do not belong together, or nobody can serve them.
+    [[nodiscard]] static outcome<cert::credential_ptr> credential_of(const bundle& one, const std::string& inside)
     {
         const std::string chain_file = inside + "/fullchain.pem";
         const std::string key_file = inside + "/privkey.pem";
         cert::load_options options;
         options.certificate_file = chain_file;
         options.key_file = key_file;
+        options.from = cert::source::acme;
         // Note: without a key of its own, one in the chain's file would do.
         if (one.key_pem.empty())
             return failure{errc::bad_pem, key_file + ": it is empty"};
-        const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
-        if (!made)
-            return made.error();
-        return {};
+        return cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
     }
 
     [[nodiscard]] outcome<> write_generation(const std::string& made, const bundle& next)
     {
         if (std::max({next.chain_pem.size(), next.key_pem.size(), next.meta_json.size()}) > max_stored_size)
             return too_large(made);
-        if (auto fits = verify(next, made); !fits)
-            return fits;
+        if (!next.credential)
+            if (const auto fits = credential_of(next, made); !fits)
+                return fits.error();
         if (const error_code failed = files_.make_directory(made, 0700))
             return storage_failure(made, "this folder cannot be made", failed);
         if (auto written = disk_.write_lasting(made + "/fullchain.pem", next.chain_pem); !written)
@@ -16994,13 +17436,132 @@ private:
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
+// ---- alos/acme/signal.hpp ----
+// Coroutines of one thread that wait for each other.
+#ifndef ALOS_ACME_SIGNAL_HPP
+#define ALOS_ACME_SIGNAL_HPP
 
+
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
+class signal {
+public:
+    template <class Token>
+    auto async_wait(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [this](auto handler) { enlist(std::move(handler)); }, token);
+    }
+
+    // Ends at the next notify_all(), or by being cancelled.
+    [[nodiscard]] boost::asio::awaitable<void> wait()
+    {
+        co_await async_wait(boost::asio::use_awaitable);
+    }
+
+    void notify_all()
+    {
+        while (!waiters_.empty()) {
+            waiter next = std::move(waiters_.front());
+            waiters_.pop_front();
+            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
+                slot.clear();
+            next.complete(error_code());
+        }
+    }
+
+private:
+    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
+
+    struct waiter {
+        boost::asio::any_io_executor executor;
+        handler_type handler;
+
+        void complete(error_code why)
+        {
+            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
+        }
+    };
+
+    template <class Handler>
+    void enlist(Handler handler)
+    {
+        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
+        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
+        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
+        if (!slot.is_connected())
+            return;
+        // Note: a slot may be told more than once.
+        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
+            if (std::exchange(is_told, true))
+                return;
+            waiter cancelled = std::move(*place);
+            waiters_.erase(place);
+            cancelled.complete(boost::asio::error::operation_aborted);
+        });
+    }
+
+    std::list<waiter> waiters_;
+};
+
+// As many at once as it has room for; the others wait.
+class admission_gate {
+public:
+    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
+
+    // A place, given back when it goes.
+    class place {
+    public:
+        explicit place(admission_gate& from) noexcept : from_(&from) {}
+        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        place& operator=(place&&) = delete;
+        ~place()
+        {
+            if (!from_)
+                return;
+            ++from_->room_;
+            from_->left_.notify_all();
+        }
+
+    private:
+        admission_gate* from_;
+    };
+
+    [[nodiscard]] boost::asio::awaitable<place> enter()
+    {
+        while (room_ == 0)
+            co_await left_.wait();
+        --room_;
+        co_return place(*this);
+    }
+
+private:
+    unsigned room_;
+    signal left_;
+};
+
+}
+
+#endif
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <cstddef>
@@ -17016,11 +17577,7 @@ namespace alos::inline v0::acme::detail {
 class folder_watch {
 public:
     // `files` outlives this.
-    folder_watch(os::file_system& files, std::string directory, const boost::asio::any_io_executor& executor)
-        : files_(files), directory_(std::move(directory)),
-          bell_(executor, boost::asio::steady_timer::time_point::max())
-    {
-    }
+    folder_watch(os::file_system& files, std::string directory) : files_(files), directory_(std::move(directory)) {}
 
     folder_watch(const folder_watch&) = delete;
     folder_watch& operator=(const folder_watch&) = delete;
@@ -17032,6 +17589,8 @@ public:
         if (watches_.empty())
             watch_everything();
         while (true) {
+            if (watches_.empty())
+                watch_folder(directory_, {}, max_key_parts);
             look_again();
             if (!pending_.empty())
                 co_return std::move(pending_.extract(pending_.begin()).value());
@@ -17042,6 +17601,13 @@ public:
                 throw boost::system::system_error(boost::asio::error::operation_aborted);
             }
         }
+    }
+
+    // Called when the folder is there. Note: on a full disk it can come long after the program began.
+    void folder_is_there()
+    {
+        if (watches_.empty())
+            bell_.notify_all();
     }
 
 private:
@@ -17091,7 +17657,7 @@ private:
     void notice(const std::string& path)
     {
         noticed_.insert(path);
-        bell_.cancel();
+        bell_.notify_all();
     }
 
     // What has changed, and which folders came and went with it.
@@ -17135,7 +17701,7 @@ private:
 
     os::file_system& files_;
     std::string directory_;
-    boost::asio::steady_timer bell_; // never expires; is cancelled when something changed
+    signal bell_; // rings when something changed
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
@@ -17262,9 +17828,6 @@ inline std::optional<std::chrono::seconds> parse_offset(std::string_view text) n
 
 #endif
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -17320,14 +17883,15 @@ inline std::uint64_t version_of(const secret_text& text)
 class file_storage final : public storage {
 public:
     using clock = std::function<time_point()>;
+    using sleeper = std::function<awaitable<>(std::chrono::milliseconds)>;
 
-    // `owner` is for people, and says who holds a lock: host and process. next_change() waits on `executor`. `kept`
-    // generations of a certificate stay. `files` outlives this.
-    file_storage(os::file_system& files, std::string directory, std::string owner, clock now,
-                 const boost::asio::any_io_executor& executor, unsigned kept = 5)
+    // `owner` is for people, and says who holds a lock: host and process. `sleep` waits for so long, and ends by being
+    // cancelled as environment::sleep_until() does. `kept` generations of a certificate stay. `files` outlives this.
+    file_storage(os::file_system& files, std::string directory, std::string owner, clock now, sleeper sleep,
+                 unsigned kept = 5)
         : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
-          now_(std::move(now)), executor_(executor), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, executor)
+          now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_)
     {
     }
 
@@ -17354,6 +17918,13 @@ public:
     [[nodiscard]] awaitable<outcome<std::vector<std::string>>> certificates() override
     {
         co_return certificates_.list();
+    }
+
+    [[nodiscard]] awaitable<outcome<std::uint64_t>> current_generation(std::string id) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        co_return certificates_.current(id);
     }
 
     [[nodiscard]] awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) override
@@ -17533,14 +18104,14 @@ private:
         const std::string path = commit_lock();
         if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
             co_return made.error();
+        watch_.folder_is_there();
         for (std::chrono::milliseconds waited(0); waited <= patience; waited += pause) {
             auto lock = files_.try_lock(path);
             if (!lock)
                 co_return detail::storage_failure(path, "cannot be locked", lock.error());
             if (*lock)
                 co_return std::move(*lock);
-            boost::asio::steady_timer timer(executor_, pause);
-            co_await timer.async_wait(boost::asio::deferred);
+            co_await sleep_(pause);
         }
         co_return failure{errc::timed_out,
                           path + ": another process has been writing for too long; see what it hangs on"};
@@ -17629,7 +18200,7 @@ private:
     std::string directory_;
     std::string owner_;
     clock now_;
-    boost::asio::any_io_executor executor_;
+    sleeper sleep_;
     detail::durable_files disk_;
     detail::certificate_folder certificates_;
     detail::folder_watch watch_;
@@ -17821,23 +18392,16 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
 #ifndef ALOS_ACME_MANAGER_HPP
 #define ALOS_ACME_MANAGER_HPP
 
-// ---- alos/acme/renewer.hpp ----
-// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
-// (RFC 9773). The manager has one of these for all certificates.
-#ifndef ALOS_ACME_RENEWER_HPP
-#define ALOS_ACME_RENEWER_HPP
+// ---- alos/acme/presenter.hpp ----
+// What a server answers with for the names that ACME cares for: their certificates, and what stands in for those that
+// are not there yet.
+#ifndef ALOS_ACME_PRESENTER_HPP
+#define ALOS_ACME_PRESENTER_HPP
 
-// ---- alos/acme/authority.hpp ----
-// One CA of the configuration with all that belongs to it: the client, the accounts by e-mail address, and how much may
-// still be asked of it.
-#ifndef ALOS_ACME_AUTHORITY_HPP
-#define ALOS_ACME_AUTHORITY_HPP
-
-// ---- alos/acme/account.hpp ----
-// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
-// RFC 8555 7.3.
-#ifndef ALOS_ACME_ACCOUNT_HPP
-#define ALOS_ACME_ACCOUNT_HPP
+// ---- alos/acme/managed_certificate.hpp ----
+// One certificate of the configuration: its name in the storage, where it stands, and that for people.
+#ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
+#define ALOS_ACME_MANAGED_CERTIFICATE_HPP
 
 // ---- alos/acme/client.hpp ----
 // One CA, spoken to: its directory, nonces, and signed requests that are repeated where the protocol says so.
@@ -19064,127 +19628,6 @@ inline void read_challenge(object_reader& in, challenge& out)
 }
 
 #endif
-// ---- alos/acme/signal.hpp ----
-// Coroutines of one thread that wait for each other.
-#ifndef ALOS_ACME_SIGNAL_HPP
-#define ALOS_ACME_SIGNAL_HPP
-
-
-#include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <list>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
-class signal {
-public:
-    template <class Token>
-    auto async_wait(Token&& token)
-    {
-        return boost::asio::async_initiate<Token, void(error_code)>(
-            [this](auto handler) { enlist(std::move(handler)); }, token);
-    }
-
-    // Ends at the next notify_all(), or by being cancelled.
-    [[nodiscard]] boost::asio::awaitable<void> wait()
-    {
-        co_await async_wait(boost::asio::use_awaitable);
-    }
-
-    void notify_all()
-    {
-        while (!waiters_.empty()) {
-            waiter next = std::move(waiters_.front());
-            waiters_.pop_front();
-            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
-                slot.clear();
-            next.complete(error_code());
-        }
-    }
-
-private:
-    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
-
-    struct waiter {
-        boost::asio::any_io_executor executor;
-        handler_type handler;
-
-        void complete(error_code why)
-        {
-            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
-        }
-    };
-
-    template <class Handler>
-    void enlist(Handler handler)
-    {
-        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
-        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
-        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
-        if (!slot.is_connected())
-            return;
-        // Note: a slot may be told more than once.
-        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
-            if (std::exchange(is_told, true))
-                return;
-            waiter cancelled = std::move(*place);
-            waiters_.erase(place);
-            cancelled.complete(boost::asio::error::operation_aborted);
-        });
-    }
-
-    std::list<waiter> waiters_;
-};
-
-// As many at once as it has room for; the others wait.
-class admission_gate {
-public:
-    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
-
-    // A place, given back when it goes.
-    class place {
-    public:
-        explicit place(admission_gate& from) noexcept : from_(&from) {}
-        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
-        place& operator=(place&&) = delete;
-        ~place()
-        {
-            if (!from_)
-                return;
-            ++from_->room_;
-            from_->left_.notify_all();
-        }
-
-    private:
-        admission_gate* from_;
-    };
-
-    [[nodiscard]] boost::asio::awaitable<place> enter()
-    {
-        while (room_ == 0)
-            co_await left_.wait();
-        --room_;
-        co_return place(*this);
-    }
-
-private:
-    unsigned room_;
-    signal left_;
-};
-
-}
-
-#endif
 // ---- alos/http/url.hpp ----
 // URLs of http and https as a client uses them (RFC 3986, RFC 9110 4.2), and references that are resolved against one
 // (RFC 3986 5.2), as they stand in Location and Link. Pure.
@@ -19407,13 +19850,13 @@ public:
     // `world` outlives it.
     client(environment& world, certificate_authority ca) : world_(world), ca_(std::move(ca)) {}
 
-    // Reads the CA's own roots; before anything else.
+    // Reads the CA's own roots, if that is not done. Without it the first request does; then what fails shows later.
     [[nodiscard]] outcome<> prepare()
     {
         if (!ca_.directory.starts_with("https://") && !(ca_.allow_http && ca_.directory.starts_with("http://")))
             return failure{errc::bad_configuration,
                            ca_.directory + ": the directory of a CA has an https URL; correct it"};
-        if (ca_.roots_file.empty())
+        if (ca_.roots_file.empty() || trust_)
             return {};
         const auto pem = world_.files().read(ca_.roots_file, max_pem_size);
         if (!pem)
@@ -19456,6 +19899,27 @@ public:
         co_return *directory_;
     }
 
+    // The next one who needs the directory asks for it again.
+    void forget_directory() { directory_.reset(); }
+
+    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. Empty: the CA's default.
+    [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
+    {
+        if (name.empty())
+            co_return reply<>();
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        if (known->profiles.contains(name))
+            co_return reply<>();
+        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
+        for (const auto& [each, meaning] : known->profiles)
+            cure += each + ", ";
+        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
+        co_return refusal{failure_class::permanent,
+                          "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
+    }
+
     // A resource of the directory's; asked for again once when the CA has moved it.
     [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
                                                                  signer by, std::string phase)
@@ -19471,7 +19935,7 @@ public:
             const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
             if (!moved || again)
                 co_return answer;
-            directory_.reset();
+            forget_directory();
         }
     }
 
@@ -19509,7 +19973,7 @@ public:
     }
 
 private:
-    static constexpr std::chrono::hours directory_life{1};
+    static constexpr std::chrono::hours directory_life{24};
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -19538,7 +20002,7 @@ private:
         const auto answer = co_await send(std::move(request), "nonce");
         if (!answer) {
             if (answer.error().why.status == 404 || answer.error().why.status == 405)
-                directory_.reset();
+                forget_directory();
             co_return answer.error();
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
@@ -19551,6 +20015,12 @@ private:
 
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
+        if (auto ready = prepare(); !ready) {
+            const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
+            refusal why{is_lasting ? failure_class::permanent : failure_class::transient, phase + ": " + ready.error().what};
+            why.is_ours = true;
+            co_return why;
+        }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));
         if (!answer)
@@ -19587,114 +20057,6 @@ private:
     bool fetching_directory_ = false;
     signal directory_fetched_;
 };
-
-}
-
-#endif
-// ---- alos/acme/payloads.hpp ----
-// What is asked of a CA, as the JSON texts that JWS sign. RFC 8555 7.3 to 7.6, RFC 9773 5.
-#ifndef ALOS_ACME_PAYLOADS_HPP
-#define ALOS_ACME_PAYLOADS_HPP
-
-
-#include <boost/json/serialize.hpp>
-
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// RFC 8555 7.3.
-struct new_account {
-    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
-    bool terms_of_service_agreed = true;
-    bool only_return_existing = false; // RFC 8555 7.3.1
-    std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON
-};
-
-// RFC 8555 7.5.1: what accepts a challenge.
-inline constexpr std::string_view challenge_payload = "{}";
-
-// RFC 8555 7.3.6 and 7.5.2: what deactivates an account or an authorization.
-inline constexpr std::string_view deactivation_payload = "{\"status\":\"deactivated\"}";
-
-namespace detail {
-
-inline boost::json::array json_list(const std::vector<std::string>& texts)
-{
-    boost::json::array list;
-    for (const std::string& each : texts)
-        list.emplace_back(each);
-    return list;
-}
-
-}
-
-// Throws when the binding is no JSON.
-[[nodiscard]] inline std::string new_account_payload(const new_account& asked)
-{
-    boost::json::object payload;
-    if (asked.only_return_existing)
-        payload["onlyReturnExisting"] = true;
-    if (!asked.contact.empty())
-        payload["contact"] = detail::json_list(asked.contact);
-    if (asked.terms_of_service_agreed)
-        payload["termsOfServiceAgreed"] = true;
-    if (!asked.external_account_binding.empty())
-        payload["externalAccountBinding"] = boost::json::parse(asked.external_account_binding);
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.3.2: the contacts from now on; none takes them away.
-[[nodiscard]] inline std::string update_account_payload(const std::vector<std::string>& contact)
-{
-    boost::json::object payload;
-    payload["contact"] = detail::json_list(contact);
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.4. `profile` is one of the directory's; `replaces` the RFC 9773 4.1 identifier of the certificate that
-// the new one is instead of. Empty ones are left out.
-[[nodiscard]] inline std::string new_order_payload(std::span<const identifier> identifiers,
-                                                   std::string_view profile = {}, std::string_view replaces = {})
-{
-    boost::json::array list;
-    for (const identifier& each : identifiers) {
-        boost::json::object one;
-        one["type"] = each.type == identifier_type::ip ? "ip" : "dns";
-        one["value"] = each.value;
-        list.push_back(std::move(one));
-    }
-    boost::json::object payload;
-    payload["identifiers"] = std::move(list);
-    if (!profile.empty())
-        payload["profile"] = profile;
-    if (!replaces.empty())
-        payload["replaces"] = replaces;
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.4: `csr` in DER.
-[[nodiscard]] inline std::string finalize_payload(byte_view csr)
-{
-    boost::json::object payload;
-    payload["csr"] = to_base64url(csr);
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.6: `certificate` in DER; `reason` as in RFC 5280 5.3.1.
-[[nodiscard]] inline std::string revoke_payload(byte_view certificate, std::optional<unsigned> reason = {})
-{
-    boost::json::object payload;
-    payload["certificate"] = to_base64url(certificate);
-    if (reason)
-        payload["reason"] = *reason;
-    return boost::json::serialize(payload);
-}
 
 }
 
@@ -20140,6 +20502,341 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         return {};
     return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
             detail::time_of(*in, "obtained"), detail::names_from_json(*in), detail::text_of(*in, "because")};
+}
+
+}
+
+#endif
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// One certificate of the configuration and where it stands. Changed on the manager's thread only.
+struct managed_certificate {
+    // From the configuration.
+    std::string id;     // in the storage: "example.com.ecdsa-p256"
+    std::string domain; // the first name, under which it is served
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string email;
+    std::string configuration; // what all settings that matter to it come to
+
+    // From the storage.
+    certificate_state state;
+    generation_record about;
+    cert::credential_ptr credential; // null: there is none yet
+    std::uint64_t generation = 0;
+
+    // Of this process.
+    bool is_busy = false;
+    bool is_removed = false;
+    bool is_unsaved = false; // the storage could not take `state`, and has an older one
+    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
+    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
+
+    [[nodiscard]] std::optional<validity> life() const
+    {
+        if (!credential)
+            return std::nullopt;
+        return validity{credential->about.not_before, credential->about.not_after};
+    }
+};
+
+namespace detail {
+
+// In the order of key_kind.
+inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
+
+}
+
+[[nodiscard]] constexpr std::string_view name_of_key(key_kind key) noexcept
+{
+    return detail::key_words[static_cast<std::size_t>(key)];
+}
+
+// Of "rsa-2048", and of an id that ends in it; nothing when it is none of ours.
+[[nodiscard]] inline std::optional<key_kind> key_kind_of(std::string_view id) noexcept
+{
+    const std::string_view word = id.substr(id.rfind('.') + 1);
+    const auto found = std::ranges::find(detail::key_words, word);
+    if (found == detail::key_words.end())
+        return std::nullopt;
+    return static_cast<key_kind>(found - detail::key_words.begin());
+}
+
+// Under which the storage has it: "example.com.ecdsa-p256".
+[[nodiscard]] inline std::string id_of_certificate(const std::string& domain, key_kind key)
+{
+    const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
+    return name + "." + std::string(name_of_key(key));
+}
+
+// `next_attempt` is renewer::renewal_due().
+[[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
+{
+    certificate_status line;
+    line.id = of.id;
+    for (const identifier& each : of.names)
+        line.names.push_back(each.value);
+    line.key_type = of.id.substr(of.id.rfind('.') + 1);
+    if (of.credential) {
+        line.issuer = of.credential->about.issuer;
+        line.not_before = of.credential->about.not_before;
+        line.not_after = of.credential->about.not_after;
+    }
+    line.next_attempt = next_attempt;
+    line.failures = of.state.failures;
+    line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
+    line.ca = of.credential ? of.about.directory : of.state.directory;
+    line.profile = of.about.profile;
+    line.generation = of.generation;
+    return line;
+}
+
+}
+
+#endif
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// All certificates of a manager.
+using certificate_list = std::vector<std::unique_ptr<managed_certificate>>;
+
+// Used on the manager's thread.
+class presenter {
+public:
+    // Both outlive it.
+    presenter(environment& world, cert::registry& into, event_teller tell)
+        : world_(world), registry_(into), tell_(std::move(tell))
+    {
+    }
+
+    // Of names whose first certificate is missing; from now on.
+    void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
+
+    // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
+    void show(const std::vector<managed_certificate*>& those, const certificate_list& all)
+    {
+        cert::named_credentials made;
+        std::vector<std::string> certified; // domains
+        std::vector<std::string> answered;  // names
+        for (const managed_certificate* each : those) {
+            if (each->is_removed || !each->credential)
+                continue;
+            made.emplace_back(each->domain, each->credential);
+            certified.push_back(each->domain);
+            for (const identifier& name : each->names)
+                answered.push_back(name.value);
+        }
+        std::vector<std::string> refused; // names
+        for (const managed_certificate* each : those) {
+            if (each->is_removed || each->credential || has_any(each->domain, all))
+                continue;
+            if (meanwhile_ == before_issuance::unrecognized_name) {
+                for (const identifier& name : each->names)
+                    refused.push_back(name.value);
+            } else if (cert::credential_ptr stand_in = make_stand_in(*each)) {
+                made.emplace_back(each->domain, std::move(stand_in));
+            }
+        }
+        if (!made.empty()) {
+            if (const auto done = registry_.add_credentials(std::move(made)); !done)
+                tell_({event_kind::unreadable, {}, done.error().what});
+        }
+        for (const std::string& each : certified)
+            drop_stand_in(each);
+        if (!refused.empty())
+            static_cast<void>(registry_.refuse(refused, true));
+        if (meanwhile_ == before_issuance::unrecognized_name && !answered.empty())
+            static_cast<void>(registry_.refuse(answered, false));
+    }
+
+    // From now on nothing of ours answers for it.
+    void withdraw(const managed_certificate& one)
+    {
+        if (one.credential)
+            static_cast<void>(registry_.remove_credential(one.domain, one.credential));
+        drop_stand_in(one.domain);
+        static_cast<void>(registry_.refuse(one.domain, false));
+    }
+
+private:
+    // Whether a certificate of ACME's, for another type of key, or a stand-in answers for the domain.
+    [[nodiscard]] bool has_any(const std::string& domain, const certificate_list& all) const
+    {
+        const auto is_there = [&](const auto& each) { return each->domain == domain && each->credential; };
+        return stand_ins_.contains(domain) || std::ranges::any_of(all, is_there);
+    }
+
+    [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
+    {
+        std::vector<std::string> names;
+        for (const identifier& each : of.names)
+            names.push_back(each.value);
+        const auto pair = cert::make_self_signed(names, world_.now());
+        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
+                               : outcome<cert::credential_ptr>(pair.error());
+        if (!made) {
+            tell_({event_kind::unreadable, of.id, made.error().what});
+            return nullptr;
+        }
+        tell_({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
+        return stand_ins_[of.domain] = *made;
+    }
+
+    void drop_stand_in(const std::string& domain)
+    {
+        const auto found = stand_ins_.find(domain);
+        if (found == stand_ins_.end())
+            return;
+        static_cast<void>(registry_.remove_credential(domain, found->second));
+        stand_ins_.erase(found);
+    }
+
+    environment& world_;
+    cert::registry& registry_;
+    const event_teller tell_;
+    before_issuance meanwhile_ = before_issuance::self_signed;
+    std::map<std::string, cert::credential_ptr> stand_ins_; // by domain
+};
+
+}
+
+#endif
+// ---- alos/acme/renewer.hpp ----
+// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
+// (RFC 9773). The manager has one of these for all certificates.
+#ifndef ALOS_ACME_RENEWER_HPP
+#define ALOS_ACME_RENEWER_HPP
+
+// ---- alos/acme/authority.hpp ----
+// One CA of the configuration with all that belongs to it: the client, the accounts by e-mail address, and how much may
+// still be asked of it.
+#ifndef ALOS_ACME_AUTHORITY_HPP
+#define ALOS_ACME_AUTHORITY_HPP
+
+// ---- alos/acme/account.hpp ----
+// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
+// RFC 8555 7.3.
+#ifndef ALOS_ACME_ACCOUNT_HPP
+#define ALOS_ACME_ACCOUNT_HPP
+
+// ---- alos/acme/payloads.hpp ----
+// What is asked of a CA, as the JSON texts that JWS sign. RFC 8555 7.3 to 7.6, RFC 9773 5.
+#ifndef ALOS_ACME_PAYLOADS_HPP
+#define ALOS_ACME_PAYLOADS_HPP
+
+
+#include <boost/json/serialize.hpp>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8555 7.3.
+struct new_account {
+    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
+    bool terms_of_service_agreed = true;
+    bool only_return_existing = false; // RFC 8555 7.3.1
+    std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON
+};
+
+// RFC 8555 7.5.1: what accepts a challenge.
+inline constexpr std::string_view challenge_payload = "{}";
+
+// RFC 8555 7.3.6 and 7.5.2: what deactivates an account or an authorization.
+inline constexpr std::string_view deactivation_payload = "{\"status\":\"deactivated\"}";
+
+namespace detail {
+
+inline boost::json::array json_list(const std::vector<std::string>& texts)
+{
+    boost::json::array list;
+    for (const std::string& each : texts)
+        list.emplace_back(each);
+    return list;
+}
+
+}
+
+// Throws when the binding is no JSON.
+[[nodiscard]] inline std::string new_account_payload(const new_account& asked)
+{
+    boost::json::object payload;
+    if (asked.only_return_existing)
+        payload["onlyReturnExisting"] = true;
+    if (!asked.contact.empty())
+        payload["contact"] = detail::json_list(asked.contact);
+    if (asked.terms_of_service_agreed)
+        payload["termsOfServiceAgreed"] = true;
+    if (!asked.external_account_binding.empty())
+        payload["externalAccountBinding"] = boost::json::parse(asked.external_account_binding);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.3.2: the contacts from now on; none takes them away.
+[[nodiscard]] inline std::string update_account_payload(const std::vector<std::string>& contact)
+{
+    boost::json::object payload;
+    payload["contact"] = detail::json_list(contact);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.4. `profile` is one of the directory's; `replaces` the RFC 9773 4.1 identifier of the certificate that
+// the new one is instead of. Empty ones are left out.
+[[nodiscard]] inline std::string new_order_payload(std::span<const identifier> identifiers,
+                                                   std::string_view profile = {}, std::string_view replaces = {})
+{
+    boost::json::array list;
+    for (const identifier& each : identifiers) {
+        boost::json::object one;
+        one["type"] = each.type == identifier_type::ip ? "ip" : "dns";
+        one["value"] = each.value;
+        list.push_back(std::move(one));
+    }
+    boost::json::object payload;
+    payload["identifiers"] = std::move(list);
+    if (!profile.empty())
+        payload["profile"] = profile;
+    if (!replaces.empty())
+        payload["replaces"] = replaces;
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.4: `csr` in DER.
+[[nodiscard]] inline std::string finalize_payload(byte_view csr)
+{
+    boost::json::object payload;
+    payload["csr"] = to_base64url(csr);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.6: `certificate` in DER; `reason` as in RFC 5280 5.3.1.
+[[nodiscard]] inline std::string revoke_payload(byte_view certificate, std::optional<unsigned> reason = {})
+{
+    boost::json::object payload;
+    payload["certificate"] = to_base64url(certificate);
+    if (reason)
+        payload["reason"] = *reason;
+    return boost::json::serialize(payload);
 }
 
 }
@@ -21355,6 +22052,39 @@ private:
     std::chrono::milliseconds own_{100};
 };
 
+// RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
+[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
+{
+    if (type == challenge_type::dns_01)
+        return by.dns && about.type == identifier_type::dns;
+    return !about.value.starts_with("*.");
+}
+
+// Fails when no challenge of the configuration can prove that name, whatever the CA offers.
+[[nodiscard]] inline outcome<> check_provable(const config& by, const identifier& about)
+{
+    if (std::ranges::any_of(by.challenges, [&](challenge_type each) { return can_prove(by, each, about); }))
+        return {};
+    const std::string cure = about.type == identifier_type::ip
+                                 ? "an address is proven by http-01 or tls-alpn-01; add one of them to `challenges`"
+                             : about.value.starts_with("*.")
+                                 ? "a wildcard is proven by dns-01 only; set `dns`, and leave dns-01 in `challenges`"
+                                 : "nothing in `challenges` can prove it; add http-01 or tls-alpn-01, or set `dns`";
+    return failure{errc::bad_configuration, about.value + ": " + cure};
+}
+
+// The same for all names of one certificate; what is no name is not looked at.
+[[nodiscard]] inline outcome<> check_provable(const config& by, const certificate_names& wanted)
+{
+    for (const std::string& text : wanted.names) {
+        const auto name = identifier_of(text);
+        auto provable = name ? check_provable(by, *name) : outcome<>();
+        if (!provable)
+            return provable;
+    }
+    return {};
+}
+
 // Why names were not proven.
 struct unproven {
     refusal why;
@@ -21564,19 +22294,11 @@ private:
         return std::nullopt;
     }
 
-    // RFC 8555 8.3, 8.4, RFC 8738 7: what each can prove.
-    [[nodiscard]] bool fits(challenge_type type, const identifier& about) const
-    {
-        if (type == challenge_type::dns_01)
-            return settings_->dns && about.type == identifier_type::dns;
-        return !about.value.starts_with("*.");
-    }
-
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
     [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
     {
         for (const challenge_type type : settings_->challenges) {
-            if (!fits(type, about) || failed_.contains({about, type}))
+            if (!can_prove(*settings_, type, about) || failed_.contains({about, type}))
                 continue;
             for (const challenge& each : from.challenges) {
                 if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
@@ -21761,6 +22483,19 @@ struct issued {
     std::string account;
 };
 
+// What a certificate is for.
+[[nodiscard]] inline std::vector<identifier> identifiers_in(const cert::credential& one)
+{
+    std::vector<identifier> names;
+    for (const auto* list : {&one.about.names, &one.about.addresses}) {
+        for (const std::string& each : *list) {
+            if (auto name = identifier_of(each))
+                names.push_back(std::move(*name));
+        }
+    }
+    return names;
+}
+
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
@@ -21872,6 +22607,9 @@ private:
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
+        const auto offered = co_await ca_.check_profile(wanted_.profile);
+        if (!offered)
+            co_return offered.error();
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
@@ -21880,6 +22618,8 @@ private:
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
         if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
             && answer.error().kind != failure_class::throttled) {
+            tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
+                  + "; it is repeated without");
             wanted_.replaces.clear();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -21894,7 +22634,7 @@ private:
             co_return refused("order", "the answer names no order URL");
         if (!same_identifiers(state->identifiers, wanted_.names))
             co_return refused("order", "the order is for other names than were asked for");
-        tell_("order " + url);
+        tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
         const std::string text = to_json(record);
@@ -22079,15 +22819,8 @@ private:
     // What is wrong with a certificate whose key and chain fit; empty if nothing is.
     [[nodiscard]] std::string fault_of(const cert::credential& one) const
     {
-        std::vector<identifier> names;
-        for (const auto* list : {&one.about.names, &one.about.addresses}) {
-            for (const std::string& each : *list) {
-                if (auto name = identifier_of(each))
-                    names.push_back(std::move(*name));
-            }
-        }
         const time_point now = world().now();
-        if (!same_identifiers(names, wanted_.names))
+        if (!same_identifiers(identifiers_in(one), wanted_.names))
             return "it is for other names than were asked for";
         if (one.about.not_before > now + std::chrono::minutes(5))
             return "it is not valid yet; check the clock of this machine";
@@ -22107,100 +22840,91 @@ private:
 }
 
 #endif
-// ---- alos/acme/managed_certificate.hpp ----
-// One certificate of the configuration: its name in the storage, where it stands, and that for people.
-#ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
-#define ALOS_ACME_MANAGED_CERTIFICATE_HPP
+// ---- alos/acme/renewal_info.hpp ----
+// Asks the CA that issued a certificate when it wants it renewed. RFC 9773 4.
+#ifndef ALOS_ACME_RENEWAL_INFO_HPP
+#define ALOS_ACME_RENEWAL_INFO_HPP
 
 
-#include <algorithm>
-#include <array>
+#include <chrono>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <vector>
 
 namespace alos::inline v0::acme {
 
-// One certificate of the configuration and where it stands. Changed on the manager's thread only.
-struct managed_certificate {
-    // From the configuration.
-    std::string id;     // in the storage: "example.com.ecdsa-p256"
-    std::string domain; // the first name, under which it is served
-    std::vector<identifier> names;
-    key_kind key = key_kind::ecdsa_p256;
-    std::string email;
-    std::string configuration; // what all settings that matter to it come to
-
-    // From the storage.
-    certificate_state state;
-    generation_record about;
-    cert::credential_ptr credential; // null: there is none yet
-    std::uint64_t generation = 0;
-
-    // Of this process.
-    bool is_busy = false;
-    bool is_removed = false;
-    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
-    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
-
-    [[nodiscard]] std::optional<validity> life() const
-    {
-        if (!credential)
-            return std::nullopt;
-        return validity{credential->about.not_before, credential->about.not_after};
-    }
+// What came of it. Without a window it is as if nothing had been asked.
+struct window_reply {
+    window_answer how = window_answer::long_term_error;
+    std::optional<renewal_window> window{};
+    std::string explanation_url{};
+    std::optional<std::chrono::seconds> retry_after{};
+    bool is_offered = true; // the CA has renewal information at all
 };
 
-namespace detail {
-
-// In the order of key_kind.
-inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
-
-}
-
-[[nodiscard]] constexpr std::string_view name_of_key(key_kind key) noexcept
+[[nodiscard]] inline awaitable<window_reply> ask_for_window(client& ca, cert::credential_ptr about)
 {
-    return detail::key_words[static_cast<std::size_t>(key)];
-}
-
-// Of "rsa-2048", and of an id that ends in it; nothing when it is none of ours.
-[[nodiscard]] inline std::optional<key_kind> key_kind_of(std::string_view id) noexcept
-{
-    const std::string_view word = id.substr(id.rfind('.') + 1);
-    const auto found = std::ranges::find(detail::key_words, word);
-    if (found == detail::key_words.end())
-        return std::nullopt;
-    return static_cast<key_kind>(found - detail::key_words.begin());
-}
-
-// Under which the storage has it: "example.com.ecdsa-p256".
-[[nodiscard]] inline std::string id_of_certificate(const std::string& domain, key_kind key)
-{
-    const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
-    return name + "." + std::string(name_of_key(key));
-}
-
-// `next_attempt` is renewer::renewal_due().
-[[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
-{
-    certificate_status line;
-    line.id = of.id;
-    for (const identifier& each : of.names)
-        line.names.push_back(each.value);
-    line.key_type = of.id.substr(of.id.rfind('.') + 1);
-    if (of.credential) {
-        line.issuer = of.credential->about.issuer;
-        line.not_before = of.credential->about.not_before;
-        line.not_after = of.credential->about.not_after;
+    const auto id = ari_certificate_id(byte_view(about->chain.front()));
+    if (!id)
+        co_return window_reply{};
+    const auto known = co_await ca.find_directory();
+    if (!known)
+        co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
+    if (known->renewal_info.empty())
+        co_return window_reply{.is_offered = false};
+    const std::string base = known->renewal_info;
+    std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
+    const auto answer = co_await ca.get(std::move(url), "renewal information");
+    if (!answer) {
+        const unsigned status = answer.error().why.status;
+        const bool is_lasting = status >= 400 && status < 500 && status != 429;
+        if (is_lasting)
+            ca.forget_directory(); // it may have moved
+        co_return window_reply{.how = is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
+                               .retry_after = answer.error().retry_after};
     }
-    line.next_attempt = next_attempt;
-    line.failures = of.state.failures;
-    line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
-    line.ca = of.credential ? of.about.directory : of.state.directory;
-    line.profile = of.about.profile;
-    line.generation = of.generation;
-    return line;
+    const auto read = parse_renewal_info(answer->body);
+    if (!read)
+        co_return window_reply{};
+    co_return window_reply{.how = window_answer::received,
+                           .window = renewal_window{read->start, read->end},
+                           .explanation_url = read->explanation_url,
+                           .retry_after = retry_after(*answer, ca.world().now())};
+}
+
+}
+
+#endif
+// ---- alos/acme/revocation.hpp ----
+// Revokes a certificate: by the account that ordered it, else by its own key. RFC 8555 7.6.
+#ifndef ALOS_ACME_REVOCATION_HPP
+#define ALOS_ACME_REVOCATION_HPP
+
+
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// `by` is an account at `ca`; the storage has the certificate, with its key, under `id`. One that is revoked already is
+// a success. Both outlive it.
+[[nodiscard]] inline awaitable<reply<>> revoke_certificate(client& ca, signer by, storage& kept, std::string id,
+                                                           cert::credential_ptr which, unsigned reason)
+{
+    const std::string payload = revoke_payload(which->chain.front(), reason);
+    auto done = co_await ca.post(&directory::revoke_cert, payload, by, "revocation");
+    if (!done && done.error().why.type == "unauthorized") {
+        const auto found = co_await kept.load_certificate(std::move(id));
+        const bool is_it = found && found->has_value() && (*found)->credential->chain == which->chain;
+        const auto key = is_it ? account_key::from_pem(as_text((*found)->key_pem))
+                               : outcome<account_key>(failure{errc::bad_private_key, {}});
+        if (key) {
+            const signer itself{*key};
+            done = co_await ca.post(&directory::revoke_cert, payload, itself, "revocation");
+        }
+    }
+    if (!done && done.error().why.type != "alreadyRevoked")
+        co_return done.error();
+    co_return reply<>();
 }
 
 }
@@ -22218,9 +22942,6 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
 #include <vector>
 
 namespace alos::inline v0::acme {
-
-// Called with what happened.
-using event_teller = std::function<void(event)>;
 
 class renewer {
 public:
@@ -22289,8 +23010,8 @@ public:
         if (!life || is_forced(of))
             return after_failure;
         time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        // Note: obtained in the future says that a clock was wrong, then or now.
-        if (of.about.obtained <= world_.now())
+        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a little.
+        if (of.about.obtained <= world_.now() + lifetime(*life) / 10)
             when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
         return std::max(when, after_failure);
     }
@@ -22305,19 +23026,9 @@ public:
         auto by = co_await from->account(of.email).open();
         if (!by)
             co_return by.error();
-        const std::string payload = revoke_payload(of.credential->chain.front(), reason);
-        auto done = co_await from->ca().post(&directory::revoke_cert, payload, *by, "revocation");
-        if (!done && done.error().why.type == "unauthorized") {
-            const auto kept = co_await storage_.load_certificate(of.id);
-            const auto key = kept && kept->has_value() ? account_key::from_pem(as_text((*kept)->key_pem))
-                                                       : outcome<account_key>(failure{errc::bad_private_key, {}});
-            if (key) {
-                const signer itself{*key};
-                done = co_await from->ca().post(&directory::revoke_cert, payload, itself, "revocation");
-            }
-        }
-        if (!done && done.error().why.type != "alreadyRevoked")
-            co_return done.error();
+        auto done = co_await revoke_certificate(from->ca(), *by, storage_, of.id, of.credential, reason);
+        if (!done)
+            co_return done;
         tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
         co_return reply<>();
     }
@@ -22325,9 +23036,13 @@ public:
     // Does what is due.
     [[nodiscard]] awaitable<> work(managed_certificate& of)
     {
-        if (of.credential && of.state.next_check <= world_.now() && !is_due(of)) {
-            co_await ask_for_window(of);
-            co_await save(of);
+        if (asks_for_window(of)) {
+            // Another process may have asked for all.
+            static_cast<void>(co_await refresh(of));
+            if (asks_for_window(of)) {
+                co_await look_for_window(of);
+                co_await save(of);
+            }
         }
         if (is_due(of))
             co_await attempt(of);
@@ -22349,7 +23064,7 @@ public:
         const std::uint64_t before = of.generation;
         co_await load_certificate(of);
         const auto kept = co_await storage_.load("state/" + of.id);
-        if (kept && kept->has_value()) {
+        if (kept && kept->has_value() && !(of.is_unsaved && of.generation == before)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text))) {
                 const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
                 const std::string why = of.state.forced_why;
@@ -22398,10 +23113,18 @@ private:
         return renewal_due(of) <= now && of.not_before <= now;
     }
 
+    [[nodiscard]] bool asks_for_window(const managed_certificate& of) const
+    {
+        return of.credential && of.state.next_check <= world_.now() && !is_due(of);
+    }
+
     // What is in the storage now; a broken one leaves what is served.
     [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
     {
-        auto kept = co_await storage_.load_certificate(of.id);
+        const auto current = co_await storage_.current_generation(of.id);
+        if (of.credential && current && *current == of.generation)
+            co_return;
+        const auto kept = co_await storage_.load_certificate(of.id);
         if (!kept) {
             tell_({event_kind::unreadable, of.id, kept.error().what});
             co_return;
@@ -22409,12 +23132,7 @@ private:
         if (!kept->has_value() || (*kept)->generation == of.generation)
             co_return;
         const bundle& found = **kept;
-        auto made = cert::make_credential(found.chain_pem, as_text(found.key_pem), {.from = cert::source::acme});
-        if (!made) {
-            tell_({event_kind::unreadable, of.id, made.error().what});
-            co_return;
-        }
-        of.credential = std::move(*made);
+        of.credential = found.credential;
         of.generation = found.generation;
         of.about = parse_generation_record(found.meta_json);
     }
@@ -22434,20 +23152,8 @@ private:
             of.state.check_failures = 0;
             of.state.spread = random();
         }
-        if (of.credential && !is_forced(of) && !same_identifiers(names_in(*of.credential), of.names))
+        if (of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
             force(of, "reconfigured");
-    }
-
-    static std::vector<identifier> names_in(const cert::credential& one)
-    {
-        std::vector<identifier> names;
-        for (const auto* list : {&one.about.names, &one.about.addresses}) {
-            for (const std::string& each : *list) {
-                if (auto name = identifier_of(each))
-                    names.push_back(std::move(*name));
-            }
-        }
-        return names;
     }
 
     // A state that cannot be kept is only lost at a restart.
@@ -22455,7 +23161,8 @@ private:
     {
         const std::string text = to_json(of.state);
         secret_text bytes(text.begin(), text.end());
-        static_cast<void>(co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt));
+        const auto stored = co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt);
+        of.is_unsaved = !stored;
     }
 
     [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
@@ -22588,7 +23295,7 @@ private:
         generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
                                 is_forced(of) ? of.state.forced_why : std::string()};
         bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
-                    .meta_json = to_json(about)};
+                    .meta_json = to_json(about), .credential = got.credential};
         const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
         if (!stored) {
             if (stored.error().code == errc::conflict) {
@@ -22651,48 +23358,35 @@ private:
     }
 
     // RFC 9773 4.
-    [[nodiscard]] awaitable<> ask_for_window(managed_certificate& of)
+    [[nodiscard]] awaitable<> look_for_window(managed_certificate& of)
     {
         const validity life = *of.life();
         authority* const from = authority_of(of.about.directory);
-        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
-        if (!from || !id) {
-            check_later(of, window_answer::long_term_error, std::nullopt);
-            co_return;
-        }
-        const auto known = co_await from->ca().find_directory();
-        if (!known) {
-            check_later(of, window_answer::temporary_error, known.error().retry_after);
-            co_return;
-        }
-        if (known->renewal_info.empty()) {
+        window_reply got;
+        if (from)
+            got = co_await ask_for_window(from->ca(), of.credential);
+        if (!got.is_offered) {
             of.state.advice.reset();
-            of.state.next_check = world_.now() + std::chrono::days(1);
+            of.state.next_check =
+                world_.now() + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
             co_return;
         }
-        const std::string base = known->renewal_info;
-        std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
-        const auto answer = co_await from->ca().get(std::move(url), "renewal information");
-        if (!answer) {
-            const unsigned status = answer.error().why.status;
-            const bool is_lasting = status >= 400 && status < 500 && status != 429;
-            check_later(of, is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
-                        answer.error().retry_after);
-            co_return;
-        }
-        const auto read = parse_renewal_info(answer->body);
-        if (!read) {
-            check_later(of, window_answer::long_term_error, std::nullopt);
-            co_return;
-        }
-        const renewal_window window{read->start, read->end};
+        if (got.window)
+            follow_window(of, life, got);
+        check_later(of, got.how, got.retry_after);
+    }
+
+    // RFC 9773 4.2.
+    void follow_window(managed_certificate& of, const validity& life, const window_reply& got)
+    {
+        const renewal_window window = *got.window;
         const auto before = of.state.advice;
         of.state.advice = suggest(before, window, life, random());
         if (before && of.state.advice && of.state.advice->chosen != before->chosen)
             tell_({event_kind::window_changed, of.id,
                    "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
                        + format_rfc3339(window.end)
-                       + (read->explanation_url.empty() ? "" : ", see " + read->explanation_url)});
+                       + (got.explanation_url.empty() ? "" : ", see " + got.explanation_url)});
         // A CA that revokes all that it issues has gone mad, and is not fed.
         const bool is_again = of.about.because == "revoked" && world_.now() < cool_down_end(of.about.obtained, life);
         if (is_revocation(window, life, world_.now()) && !is_forced(of) && !is_again) {
@@ -22700,7 +23394,6 @@ private:
             force(of, "revoked");
         }
         of.state.check_failures = 0;
-        check_later(of, window_answer::received, retry_after(*answer, world_.now()));
     }
 
     void check_later(managed_certificate& of, window_answer last, std::optional<std::chrono::seconds> retry_after)
@@ -22732,7 +23425,6 @@ private:
 #include <boost/asio/post.hpp>
 
 #include <list>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22746,9 +23438,10 @@ public:
     manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
         : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
           executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
+          presenter_(world, host_.certificates, [this](const event& what) { tell(what); }),
           renewer_(
-              world, kept, board_, [this](event what) { tell(what); },
-              [this](managed_certificate& of) { serve({&of}); })
+              world, kept, board_, [this](const event& what) { tell(what); },
+              [this](managed_certificate& of) { presenter_.show({&of}, certificates_); })
     {
     }
 
@@ -22764,7 +23457,21 @@ public:
                               "defaults"};
         std::vector<certificate_names> wanted = std::move(settings.domains);
         settings.domains.clear();
+        for (const certificate_names& each : configured_) {
+            if (auto provable = check_provable(settings, each); !provable)
+                co_return provable;
+        }
+        // What cannot be proven is left out, and not what can.
+        outcome<> provable;
+        std::erase_if(wanted, [&](const certificate_names& each) {
+            auto checked = check_provable(settings, each);
+            const bool is_out = !checked;
+            if (is_out && provable)
+                provable = std::move(checked);
+            return is_out;
+        });
         settings_ = std::make_shared<const config>(std::move(settings));
+        presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
@@ -22772,12 +23479,19 @@ public:
             wanted.push_back(each);
         // What is kept is served, whatever is wrong with the rest.
         auto done = co_await add(std::move(wanted));
+        if (!provable)
+            co_return provable;
         co_return done ? usable : done;
     }
 
     // Configures these certificates, and serves what the storage has of them: all at one moment.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
+        for (const certificate_names& each : wanted) {
+            auto provable = settings_ ? check_provable(*settings_, each) : outcome<>();
+            if (!provable)
+                co_return provable;
+        }
         std::vector<managed_certificate*> added;
         for (certificate_names& each : wanted) {
             auto made = make(each);
@@ -22799,7 +23513,7 @@ public:
             if (!each->is_busy)
                 co_await renewer_.load(*each);
         }
-        serve(added);
+        presenter_.show(added, certificates_);
         for (const managed_certificate* each : added) {
             if (each->credential)
                 tell({event_kind::loaded, each->id,
@@ -22820,13 +23534,10 @@ public:
             if (!is_it(each))
                 continue;
             each->is_removed = true; // who works on it finishes, to no effect
-            if (each->credential)
-                static_cast<void>(host_.certificates.remove_credential(each->domain, each->credential));
+            presenter_.withdraw(*each);
             removed_.push_back(std::move(each));
         }
         std::erase(certificates_, nullptr);
-        drop_placeholder(*spelled);
-        static_cast<void>(host_.certificates.refuse(*spelled, false));
         std::erase_if(configured_, [&](const certificate_names& each) {
             const auto first = identifier_of(each.names.front());
             return first && first->value == *spelled;
@@ -22837,12 +23548,11 @@ public:
     // Works until it is cancelled; what it began is cancelled with it.
     [[nodiscard]] awaitable<> run()
     {
-        using namespace boost::asio::experimental::awaitable_operators;
         for (;;) {
             const std::uint64_t seen = changes_;
             const time_point next = begin_what_is_due();
             if (seen == changes_)
-                co_await (world_.sleep_until(next) || changed_.wait());
+                co_await world_.sleep(next, &alarm_);
         }
     }
 
@@ -22965,10 +23675,11 @@ private:
     {
         ++changes_;
         changed_.notify_all();
+        alarm_.ring();
     }
 
     // One for each type of key.
-    [[nodiscard]] outcome<std::vector<std::unique_ptr<managed_certificate>>> make(const certificate_names& from) const
+    [[nodiscard]] outcome<certificate_list> make(const certificate_names& from) const
     {
         if (!settings_ || from.names.empty())
             return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
@@ -22982,7 +23693,7 @@ private:
         }
         if (names.size() > detail::max_identifiers)
             return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
-        std::vector<std::unique_ptr<managed_certificate>> list;
+        certificate_list list;
         for (const key_kind key : settings_->key_types) {
             auto one = std::make_unique<managed_certificate>();
             one->domain = names.front().value;
@@ -23032,7 +23743,7 @@ private:
     time_point begin_what_is_due()
     {
         const time_point now = world_.now();
-        time_point next = now + std::chrono::hours(1);
+        time_point next = now + std::chrono::days(1);
         const std::size_t limit = std::max(1u, settings_ ? settings_->orders_at_once : 1u);
         for (auto& each : certificates_) {
             if (each->is_busy)
@@ -23125,117 +23836,11 @@ private:
         }
     }
 
-    // Puts what there is into the registry: certificates, and what stands in for those that are missing.
-    void serve(const std::vector<managed_certificate*>& those)
-    {
-        cert::named_credentials made;
-        std::vector<std::string> refused;
-        std::vector<std::string> certified;
-        for (const managed_certificate* each : those) {
-            if (each->is_removed)
-                continue;
-            if (each->credential) {
-                made.emplace_back(each->domain, each->credential);
-                certified.push_back(each->domain);
-            }
-        }
-        for (const managed_certificate* each : those) {
-            if (each->is_removed || each->credential || has_any(each->domain))
-                continue;
-            if (settings_->until_then == before_issuance::unrecognized_name) {
-                for (const identifier& name : each->names)
-                    refused.push_back(name.value);
-            } else if (cert::credential_ptr placeholder = make_placeholder(*each)) {
-                made.emplace_back(each->domain, std::move(placeholder));
-            }
-        }
-        if (!made.empty()) {
-            if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
-                tell({event_kind::unreadable, {}, done.error().what});
-        }
-        for (const std::string& each : certified)
-            drop_placeholder(each);
-        if (!refused.empty())
-            static_cast<void>(host_.certificates.refuse(refused, true));
-        if (settings_->until_then == before_issuance::unrecognized_name) {
-            std::vector<std::string> answered;
-            for (const managed_certificate* each : those) {
-                for (const identifier& name : each->names) {
-                    if (each->credential)
-                        answered.push_back(name.value);
-                }
-            }
-            static_cast<void>(host_.certificates.refuse(answered, false));
-        }
-    }
-
-    // Whether a certificate of ACME's, or a placeholder, stands under the domain.
-    [[nodiscard]] bool has_any(const std::string& domain) const
-    {
-        return placeholders_.contains(domain) || std::ranges::any_of(certificates_, [&](const auto& each) {
-                   return each->domain == domain && each->credential;
-               });
-    }
-
-    [[nodiscard]] cert::credential_ptr make_placeholder(const managed_certificate& of)
-    {
-        std::vector<std::string> all;
-        for (const identifier& each : of.names)
-            all.push_back(each.value);
-        const auto pair = cert::make_self_signed(all, world_.now());
-        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
-                               : outcome<cert::credential_ptr>(pair.error());
-        if (!made) {
-            tell({event_kind::unreadable, of.id, made.error().what});
-            return nullptr;
-        }
-        tell({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
-        return placeholders_[of.domain] = *made;
-    }
-
-    void drop_placeholder(const std::string& domain)
-    {
-        const auto found = placeholders_.find(domain);
-        if (found == placeholders_.end())
-            return;
-        static_cast<void>(host_.certificates.remove_credential(domain, found->second));
-        placeholders_.erase(found);
-    }
-
-    // RFC 5424's severities in four, as the seed has them.
-    static log_level level_of(event_kind kind) noexcept
-    {
-        switch (kind) {
-        case event_kind::progress: return log_level::debug;
-        case event_kind::renewal_failed:
-        case event_kind::revoked: return log_level::warning;
-        case event_kind::unreadable: return log_level::error;
-        default: return log_level::info;
-        }
-    }
-
-    static std::string_view name_of_event(event_kind kind) noexcept
-    {
-        switch (kind) {
-        case event_kind::loaded: return "acme.loaded";
-        case event_kind::account_created: return "acme.account_created";
-        case event_kind::account_reused: return "acme.account_reused";
-        case event_kind::obtained: return "acme.obtained";
-        case event_kind::renewed: return "acme.renewed";
-        case event_kind::renewal_failed: return "acme.failed";
-        case event_kind::unreadable: return "acme.unreadable";
-        case event_kind::window_changed: return "acme.window_changed";
-        case event_kind::revoked: return "acme.revoked";
-        case event_kind::progress: break;
-        }
-        return "acme.progress";
-    }
-
     void tell(const event& what)
     {
         if (host_.log)
             host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
-                      name_of_event(what.kind), {{"certificate", what.id}, {"message", what.message}});
+                      name_of(what.kind), {{"certificate", what.id}, {"message", what.message}});
         if (on_event_)
             on_event_(what);
         for (const auto& [id, told] : listeners_) {
@@ -23251,16 +23856,17 @@ private:
     const boost::asio::any_io_executor executor_;
     std::shared_ptr<const config> settings_;
     board board_;
+    presenter presenter_;
     renewer renewer_;
     std::vector<certificate_names> configured_;
-    std::vector<std::unique_ptr<managed_certificate>> certificates_;
-    std::vector<std::unique_ptr<managed_certificate>> removed_; // somebody may be working on them
-    std::map<std::string, cert::credential_ptr> placeholders_;  // by domain
+    certificate_list certificates_;
+    certificate_list removed_; // somebody may be working on them
     std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
     std::list<work> works_;
     std::uint64_t changes_ = 0;
     bool is_stopped_ = false;
-    signal changed_;
+    signal changed_; // for who waits for a certificate
+    alarm alarm_;    // for run()
 };
 
 }
@@ -24913,6 +25519,10 @@ private:
             text += "; check this machine's clock, or have the server's certificate renewed";
         else if (ec == tls_client::errc::wrong_name)
             text += "; check the URL";
+        else if (ec == tls_client::errc::bad_certificate)
+            text += "; have the server's certificate replaced";
+        else
+            text += "; the server has to speak TLS 1.2 or 1.3, with ECDHE and AES-GCM or ChaCha20, and http/1.1";
         return text;
     }
 
@@ -25488,13 +26098,30 @@ public:
     void random(byte_span out) override { botan_crypto().random(out); }
 
     // In steps, so that a machine that slept and a clock that was set are noticed.
-    [[nodiscard]] awaitable<> sleep_until(acme::time_point when) override
+    [[nodiscard]] awaitable<> sleep(acme::time_point until, acme::alarm* early) override
     {
         constexpr std::chrono::system_clock::duration step = std::chrono::minutes(1);
         boost::asio::steady_timer timer(executor_);
-        for (auto left = when - now(); left > left.zero(); left = when - now()) {
+        bool has_rung = false;
+        const auto ring = [&timer, &has_rung] {
+            has_rung = true;
+            timer.cancel();
+        };
+        struct ringing {
+            acme::alarm* early;
+            ~ringing()
+            {
+                if (early)
+                    early->on_ring = nullptr;
+            }
+        } const guard{early};
+        if (early)
+            early->on_ring = ring;
+        for (auto left = until - now(); left > left.zero() && !has_rung; left = until - now()) {
             timer.expires_after(std::min(left, step));
-            co_await timer.async_wait(boost::asio::use_awaitable);
+            const auto ended = co_await timer.async_wait(as_results);
+            if (!has_rung)
+                throw_if_aborted(std::get<0>(ended));
         }
     }
 
@@ -25667,8 +26294,11 @@ public:
             thread_.detach(); // an event of ours led here; what it returns to is over
     }
 
+    // After the end, as they were then.
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
     {
+        if (const auto last = last_.load())
+            return *last;
         return const_cast<acme_service*>(this)->call(do_list());
     }
 
@@ -25773,7 +26403,9 @@ private:
         ::gethostname(name, sizeof name - 1);
         auto storage = std::make_unique<acme::file_storage>(
             world_.files(), directory, std::string(name) + " process " + std::to_string(::getpid()),
-            [this] { return world_.now(); }, context_.get_executor(), settings.generations_kept);
+            [this] { return world_.now(); },
+            [this](std::chrono::milliseconds time) { return world_.sleep_until(world_.now() + time); },
+            settings.generations_kept);
         // What is there is served all the same; nothing is ordered as long as nothing can be kept.
         if (auto ready = storage->prepare(); !ready)
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
@@ -25879,8 +26511,10 @@ private:
     {
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
-        if (manager_)
+        if (manager_) {
+            last_ = std::make_shared<const std::vector<acme::certificate_status>>(manager_->certificates());
             manager_->stop();
+        }
         wait_for_end(std::chrono::steady_clock::now() + stop_time);
     }
 
@@ -25910,6 +26544,7 @@ private:
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
+    std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
     std::thread thread_;
 };
 

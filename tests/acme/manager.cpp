@@ -136,8 +136,9 @@ TEST_CASE("manager: of processes whose clocks differ by a minute, none takes a n
     here.world.run_for(24h);
     // The first revocation is believed, and the one of its successor is not: until a tenth of its life is over.
     CHECK(here.ca.issued().size() == 2);
+}
 
-TEST_CASE("manager: a profile that the CA does not list is not asked for, and is said with those that it does (profiles 4)")
+TEST_CASE("manager: a profile that the CA does not list is not asked for, and those that it does are said (profiles 4)")
 {
     town here({.profiles = {{"long", 30 * 24h}, {"short", 160h}}});
     auto wrong = here.settings();
@@ -161,7 +162,7 @@ TEST_CASE("manager: a profile that the CA does not list is not asked for, and is
     CHECK(here.ca.breaches().empty());
 }
 
-TEST_CASE("manager: a name that no challenge of the configuration can prove is refused at once, with the cure (RFC 8555 8)")
+TEST_CASE("manager: a name that no configured challenge can prove is refused at once, with the cure (RFC 8555 8)")
 {
     town here;
     std::size_t left = 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""examples/acme.cpp proves names by dns-01 (RFC 8555 8.4) with a program that changes the DNS: a shell script with curl,
-which tells Pebble's DNS server what to say."""
+"""examples/acme.cpp proves names by dns-01 (RFC 8555 8.4) with a program that changes the DNS: a shell script with
+curl, which tells Pebble's DNS server what to say."""
 
 import os
 import time
@@ -75,8 +75,8 @@ def program_fails():
         hook = Hook(ca, "echo the zone is locked >&2\nexit 9\n")
         with Program(program, ca, "*.a.test", dns_exec=hook.path) as server:
             wait_until(server.log, lambda: "acme.failed" in server.log())
-            contains(server.log(), f"{hook.path} present _acme-challenge.a.test.: it ended with exit status 9, and said: "
-                                   "the zone is locked")
+            contains(server.log(), f"{hook.path} present _acme-challenge.a.test.: it ended with exit status 9, and "
+                                   "said: the zone is locked")
             equal(server.certificate("x.a.test"), None)
 
 

@@ -139,11 +139,12 @@ class Pebble:
         settings["retryAfter"] = {"authz": 1, "order": 1}
         (self.folder / "config.json").write_text(json.dumps({"pebble": settings}))
         server, dns = find("pebble", newer), find("pebble-challtestsrv", newer)
-        dns_options = subprocess.run([dns, "-h"], capture_output=True, text=True).stderr
+        known = subprocess.run([dns, "-h"], capture_output=True, text=True).stderr
+        dns_options = ["-dns01" if "-dns01" in known else "-dnsserver", names]
+        dns_options += ["-doh", ""] if "-doh" in known else []
         self.words = [
             [dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", commands,
-             "-dns01" if "-dns01" in dns_options else "-dnsserver", names, *(["-doh", ""] if "-doh" in dns_options else []),
-             "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
+             *dns_options, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
             [server, "-strict", "-config", "config.json", "-dnsserver", names]]
         self.environment = {
             "PEBBLE_WFE_NONCEREJECT": str(nonce_reject), "PEBBLE_AUTHZREUSE": str(reuse),
@@ -154,8 +155,8 @@ class Pebble:
 
     def start(self):
         """Also after stop(): at the same address, but it has forgotten everything, and has other roots."""
-        self.processes = [start(words, self.folder, self.folder / (pathlib.Path(words[0]).name + ".log"), **self.environment)
-                          for words in self.words]
+        self.processes = [start(words, self.folder, self.folder / f"{pathlib.Path(words[0]).name}.log",
+                                **self.environment) for words in self.words]
         wait_until(self.log, self.is_up)
         # Kept, for who looks at certificates when there is no CA any more. All but the first are of alternate chains.
         self.roots = [self.fetch(f"{self.management}/roots/{i}") for i in range(self.alternate_roots + 1)]

@@ -111,7 +111,7 @@ public:
     // The next one who needs the directory asks for it again.
     void forget_directory() { directory_.reset(); }
 
-    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. An empty one is the default.
+    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. Empty: the CA's default.
     [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
     {
         if (name.empty())

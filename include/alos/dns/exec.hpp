@@ -1,7 +1,7 @@
 // dns-01 (RFC 8555 8.4) by a program of the operator's, called as lego's "exec" provider calls one:
 //   program present _acme-challenge.example.com. <value>
 //   program cleanup _acme-challenge.example.com. <value>
-// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is told neither of the last two.
+// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is not told of the last two.
 #ifndef ALOS_DNS_EXEC_HPP
 #define ALOS_DNS_EXEC_HPP
 

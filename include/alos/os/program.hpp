@@ -233,7 +233,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     const auto started = detail::start_program(call, to.get());
     to.close();
     if (!started)
-        co_return trouble(started.error(), "check the path, that it may be executed (chmod +x), and its first line (#!)");
+        co_return trouble(started.error(), "check the path, that it is executable (chmod +x), and its first line (#!)");
     detail::started_program program(*started);
     unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, program.id(), 0)));
     if (!handle)
