@@ -72,8 +72,7 @@ public:
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
-                const auto later = allowed_.certificates.next(world().now());
-                if (later && is_counted())
+                if (const auto later = too_early())
                     co_return too_many(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
@@ -109,6 +108,12 @@ private:
     refusal refused(std::string_view phase, std::string what) const
     {
         return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
+    }
+
+    // Until when no other certificate for these names may be ordered; nothing: it may.
+    [[nodiscard]] std::optional<time_point> too_early() const
+    {
+        return is_counted() ? allowed_.certificates.next(world().now()) : std::nullopt;
     }
 
     [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
@@ -178,6 +183,8 @@ private:
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
+            if (const auto later = too_early())
+                co_return too_many(*later);
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         }

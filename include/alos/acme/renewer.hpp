@@ -150,7 +150,8 @@ public:
                 const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
                 const std::string why = of.state.forced_why;
                 of.state = std::move(*state);
-                if (is_forced_here)
+                // Another process that knows of it, too, may have tried, and learnt when to try again.
+                if (is_forced_here && (!is_forced(of) || why == "forced"))
                     force(of, why);
             }
         }
