@@ -49,7 +49,8 @@ public:
     explicit session(options asked)
         : chosen(std::move(asked)), world(context_.get_executor()),
           storage(world.files(), chosen.cache_dir, "alos-acme process " + std::to_string(::getpid()),
-                  [this] { return world.now(); }, context_.get_executor()),
+                  [this] { return world.now(); },
+                  [this](std::chrono::milliseconds time) { return world.sleep_until(world.now() + time); }),
           solver(make_dns_solver(chosen)), http_(settings_for("127.0.0.1:0", chosen.http_addr)),
           tls_(settings_for(chosen.addr, "")), board(world, storage, http_.challenges(), tls_.certificates())
     {

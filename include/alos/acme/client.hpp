@@ -226,7 +226,8 @@ private:
     {
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
-            refusal why{is_lasting ? failure_class::permanent : failure_class::transient, phase + ": " + ready.error().what};
+            const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
+            refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
             co_return why;
         }

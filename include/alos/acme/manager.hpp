@@ -50,66 +50,59 @@ public:
             if (auto provable = check_provable(settings, each); !provable)
                 co_return provable;
         }
-        // What cannot be proven is left out, and not what can.
-        outcome<> provable;
-        std::erase_if(wanted, [&](const certificate_names& each) {
-            auto checked = check_provable(settings, each);
-            const bool is_out = !checked;
-            if (is_out && provable)
-                provable = std::move(checked);
-            return is_out;
-        });
         settings_ = std::make_shared<const config>(std::move(settings));
         presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
-        for (const certificate_names& each : configured_)
-            wanted.push_back(each);
-        // What is kept is served, whatever is wrong with the rest.
+        for (certificate_names& each : std::exchange(configured_, {}))
+            wanted.push_back(std::move(each));
         auto done = co_await add(std::move(wanted));
-        if (!provable)
-            co_return provable;
         co_return done ? usable : done;
     }
 
-    // Configures these certificates, and serves what the storage has of them: all at one moment.
+    // Configures these certificates, and serves what the storage has of them: all at one moment, and whatever is wrong
+    // with the others.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
-        for (const certificate_names& each : wanted) {
-            auto provable = settings_ ? check_provable(*settings_, each) : outcome<>();
-            if (!provable)
-                co_return provable;
-        }
-        std::vector<managed_certificate*> added;
+        outcome<> done;
+        certificate_list added;
         for (certificate_names& each : wanted) {
             auto made = make(each);
-            if (!made)
-                co_return made.error();
+            if (!made) {
+                if (done)
+                    done = made.error();
+                continue;
+            }
+            std::erase_if(configured_, [&](const auto& other) { return is_of(other, made->front()->domain); });
             configured_.push_back(std::move(each));
             for (auto& one : *made) {
-                if (managed_certificate* const known = find(one->id)) {
+                if (const auto known = find(one->id)) {
                     known->names = one->names;
                     known->email = one->email;
                     known->configuration = one->configuration;
                     added.push_back(known);
                 } else {
-                    added.push_back(certificates_.emplace_back(std::move(one)).get());
+                    added.push_back(certificates_.emplace_back(std::move(one)));
                 }
             }
         }
-        for (managed_certificate* each : added) {
-            if (!each->is_busy)
+        {
+            const being_loaded these(added);
+            for (const auto& each : these.list)
                 co_await renewer_.load(*each);
         }
-        presenter_.show(added, certificates_);
-        for (const managed_certificate* each : added) {
+        std::vector<managed_certificate*> shown;
+        for (const auto& each : added)
+            shown.push_back(each.get());
+        presenter_.show(shown, certificates_);
+        for (const auto& each : added) {
             if (each->credential)
                 tell({event_kind::loaded, each->id,
                       "valid until " + format_rfc3339(each->credential->about.not_after)});
         }
         wake();
-        co_return outcome<>();
+        co_return done;
     }
 
     [[nodiscard]] outcome<> remove(std::string_view domain)
@@ -124,13 +117,9 @@ public:
                 continue;
             each->is_removed = true; // who works on it finishes, to no effect
             presenter_.withdraw(*each);
-            removed_.push_back(std::move(each));
         }
-        std::erase(certificates_, nullptr);
-        std::erase_if(configured_, [&](const certificate_names& each) {
-            const auto first = identifier_of(each.names.front());
-            return first && first->value == *spelled;
-        });
+        std::erase_if(certificates_, is_it);
+        std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
     }
 
@@ -160,8 +149,11 @@ public:
                 continue;
             const std::string_view id = std::string_view(what).substr(std::min(folder.size() + 1, what.size()));
             for (std::size_t i = 0; i < certificates_.size(); ++i) {
-                managed_certificate& each = *certificates_[i];
-                if (!each.is_busy && (id.empty() || each.id == id) && co_await renewer_.refresh(each))
+                const auto each = certificates_[i];
+                if (each->is_busy || (!id.empty() && each->id != id))
+                    continue;
+                const being_loaded this_one({each});
+                if (co_await renewer_.refresh(*each))
                     wake();
             }
         }
@@ -198,7 +190,7 @@ public:
 
     [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
     {
-        managed_certificate* found = find_by_name(name);
+        auto found = find_by_name(name);
         if (!found) {
             std::vector<certificate_names> wanted;
             wanted.emplace_back(name);
@@ -230,7 +222,7 @@ public:
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
-            managed_certificate* const one = find(id);
+            const auto one = find(id);
             if (!one)
                 continue;
             auto revoked = co_await renewer_.revoke(*one, reason);
@@ -257,6 +249,26 @@ private:
         boost::asio::cancellation_signal cancel;
     };
 
+    // Those that nobody works on are busy until they are loaded, so that nobody begins.
+    struct being_loaded {
+        explicit being_loaded(const certificate_list& those)
+        {
+            for (const auto& each : those) {
+                if (!std::exchange(each->is_busy, true))
+                    list.push_back(each);
+            }
+        }
+        being_loaded(const being_loaded&) = delete;
+        being_loaded& operator=(const being_loaded&) = delete;
+        ~being_loaded()
+        {
+            for (const auto& each : list)
+                each->is_busy = false;
+        }
+
+        certificate_list list;
+    };
+
     // How long somebody waits for a certificate.
     static constexpr std::chrono::minutes patience{15};
 
@@ -265,6 +277,12 @@ private:
         ++changes_;
         changed_.notify_all();
         alarm_.ring();
+    }
+
+    static bool is_of(const certificate_names& configured, const std::string& domain)
+    {
+        const auto first = identifier_of(configured.names.front());
+        return first && first->value == domain;
     }
 
     // One for each type of key.
@@ -277,6 +295,8 @@ private:
             auto name = identifier_of(each);
             if (!name)
                 return name.error();
+            if (auto provable = check_provable(*settings_, *name); !provable)
+                return provable.error();
             if (std::ranges::count(names, *name) == 0)
                 names.push_back(std::move(*name));
         }
@@ -284,7 +304,7 @@ private:
             return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
         certificate_list list;
         for (const key_kind key : settings_->key_types) {
-            auto one = std::make_unique<managed_certificate>();
+            auto one = std::make_shared<managed_certificate>();
             one->domain = names.front().value;
             one->id = id_of_certificate(one->domain, key);
             one->names = names;
@@ -310,10 +330,10 @@ private:
         return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
     }
 
-    [[nodiscard]] managed_certificate* find(std::string_view id) const
+    [[nodiscard]] std::shared_ptr<managed_certificate> find(std::string_view id) const
     {
         const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
-        return found == certificates_.end() ? nullptr : found->get();
+        return found == certificates_.end() ? nullptr : *found;
     }
 
     static bool names(const managed_certificate& of, std::string_view name)
@@ -322,10 +342,10 @@ private:
         return wanted && std::ranges::count(of.names, *wanted) != 0;
     }
 
-    [[nodiscard]] managed_certificate* find_by_name(std::string_view name) const
+    [[nodiscard]] std::shared_ptr<managed_certificate> find_by_name(std::string_view name) const
     {
         const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return names(*each, name); });
-        return found == certificates_.end() ? nullptr : found->get();
+        return found == certificates_.end() ? nullptr : *found;
     }
 
     // Begins what may begin, and says when there is more to do.
@@ -341,22 +361,22 @@ private:
             if (due > now)
                 next = std::min(next, due);
             else if (works_.size() < limit)
-                begin(*each);
+                begin(each);
         }
         return next;
     }
 
-    void begin(managed_certificate& of)
+    void begin(const std::shared_ptr<managed_certificate>& of)
     {
-        of.is_busy = true;
+        of->is_busy = true;
         const auto place = works_.emplace(works_.end());
         const auto slot = place->cancel.slot();
-        boost::asio::co_spawn(executor_, renewer_.work(of),
-                              boost::asio::bind_cancellation_slot(slot, [this, &of, place](std::exception_ptr thrown) {
+        boost::asio::co_spawn(executor_, renewer_.work(*of),
+                              boost::asio::bind_cancellation_slot(slot, [this, of, place](std::exception_ptr thrown) {
                                   // Note: the frame that is about to go still refers to the signal.
-                                  boost::asio::post(executor_, [this, &of, place, thrown] {
+                                  boost::asio::post(executor_, [this, of, place, thrown] {
                                       works_.erase(place);
-                                      end(of, thrown);
+                                      end(*of, thrown);
                                   });
                               }));
     }
@@ -370,7 +390,6 @@ private:
             of.not_before = world_.now() + std::chrono::minutes(1);
             tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
         }
-        std::erase_if(removed_, [](const auto& each) { return !each->is_busy; });
         wake();
     }
 
@@ -390,7 +409,7 @@ private:
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
                                                  std::function<void(const event&)> told)
     {
-        managed_certificate* const one = find(id);
+        const auto one = find(id);
         if (!one)
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
         const std::uint64_t before = one->generation;
@@ -410,7 +429,7 @@ private:
         using namespace boost::asio::experimental::awaitable_operators;
         const time_point end = world_.now() + patience;
         for (;;) {
-            const managed_certificate* const one = find(id);
+            const auto one = find(id);
             if (!one)
                 co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
             if (one->generation > before)
@@ -449,7 +468,6 @@ private:
     renewer renewer_;
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
-    certificate_list removed_; // somebody may be working on them
     std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
     std::list<work> works_;
     std::uint64_t changes_ = 0;

@@ -91,7 +91,7 @@ public:
         if (!life || is_forced(of))
             return after_failure;
         time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a little.
+        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a bit.
         if (of.about.obtained <= world_.now() + lifetime(*life) / 10)
             when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
         return std::max(when, after_failure);
