@@ -64,23 +64,29 @@ public:
     // The manager, made and given the configuration's settings if need be.
     [[nodiscard]] outcome<acme::service*> require()
     {
+        if (telling::is_telling)
+            return from_an_event();
         const std::lock_guard lock(changing_);
         return settled();
     }
 
     [[nodiscard]] outcome<> enable(acme::config settings)
     {
+        if (telling::is_telling)
+            return from_an_event();
         const std::lock_guard lock(changing_);
         const auto manager = settings_.domains.empty() ? made() : settled();
         if (!manager)
             return manager.error();
-        if (auto done = apply(**manager, std::move(settings)); !done)
-            return done;
-        return start_if_open(**manager);
+        const auto applied = apply(**manager, std::move(settings));
+        auto started = start_if_open(**manager); // on what is good of them
+        return applied ? started : applied;
     }
 
     [[nodiscard]] outcome<> add(acme::certificate_names names)
     {
+        if (telling::is_telling)
+            return from_an_event();
         const std::lock_guard lock(changing_);
         const auto manager = settled();
         if (!manager)
@@ -175,6 +181,22 @@ private:
                 "program"};
     }
 
+    // While a function of the program's is told of an event, on the manager's thread: who waits for the manager there
+    // waits for ever.
+    struct telling {
+        telling() noexcept { is_telling = true; }
+        telling(const telling&) = delete;
+        telling& operator=(const telling&) = delete;
+        ~telling() { is_telling = false; }
+
+        static inline thread_local bool is_telling = false;
+    };
+
+    static failure from_an_event()
+    {
+        return {errc::bad_configuration, "acme: not from an event's handler; post it to another thread"};
+    }
+
     // The rest is called with `changing_` locked.
 
     [[nodiscard]] outcome<acme::service*> made()
@@ -188,8 +210,11 @@ private:
             return not_compiled_in();
         manager_ = make(host_);
         manager_->on_event = [this](const acme::event& what) {
-            if (const auto told = told_.load())
-                (*told)(what);
+            const auto told = told_.load();
+            if (!told)
+                return;
+            const telling now;
+            (*told)(what);
         };
         current_ = manager_.get();
         return manager_.get();
@@ -211,14 +236,14 @@ private:
             return done;
         const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
         const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
-        if (auto done = manager.configure(std::move(settings)); !done)
-            return done;
+        // One wrong entry is told of once, and does not stand in the way of the others.
+        auto done = manager.configure(std::move(settings));
         has_settings_ = true;
         wants_http_ = wants_http;
         sends_alerts_ = sends_alerts;
         if (is_open_)
             warn_without_http();
-        return {};
+        return done;
     }
 
     [[nodiscard]] outcome<> forward(const std::string& node)
