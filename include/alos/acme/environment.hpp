@@ -53,10 +53,11 @@ public:
     [[nodiscard]] virtual time_point now() = 0;
     virtual void random(byte_span out) = 0;
 
-    // Returns when now() is `when` or later, however the clock jumps meanwhile.
+    // Returns when now() is `when` or later, however the clock jumps meanwhile; when it is set back, as soon as so much
+    // time has passed as that was away.
     [[nodiscard]] awaitable<> sleep_until(time_point when) { return sleep(when, nullptr); }
 
-    // The same, or as soon as `early` rings. One sleep at a time has it.
+    // The same, or as soon as `early` rings; null: nothing rings. One sleep at a time has it.
     [[nodiscard]] virtual awaitable<> sleep(time_point until, alarm* early) = 0;
 
     [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;

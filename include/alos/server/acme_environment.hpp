@@ -70,7 +70,12 @@ public:
         } const guard{early};
         if (early)
             early->on_ring = ring;
-        for (auto left = until - now(); left > left.zero() && !has_rung; left = until - now()) {
+        const auto begun = std::chrono::steady_clock::now();
+        const auto asked = until - now();
+        for (auto left = asked; left > left.zero() && !has_rung; left = until - now()) {
+            // Note: so that a clock that is set back by years keeps nobody waiting for them.
+            if (std::chrono::steady_clock::now() - begun >= asked)
+                break;
             timer.expires_after(std::min(left, step));
             const auto ended = co_await timer.async_wait(as_results);
             if (!has_rung)
