@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -105,10 +106,39 @@ TEST_CASE("acme service: without a network it serves, says why it cannot renew, 
     const auto begun = clock_type::now();
     service.stop();
     CHECK(clock_type::now() - begun < 2s);
-    CHECK(service.certificates().empty());
+    CHECK(service.certificates().size() == 2); // as it was
     const auto late = service.add_domain("late.test");
     REQUIRE_FALSE(late.has_value());
     CHECK(late.error().code == alos::errc::closed);
+}
+
+TEST_CASE("acme service: a certificate of certbot's serves, and none is ordered before its time")
+{
+    scratch folder;
+    const auto elsewhere = std::filesystem::current_path();
+    std::filesystem::current_path(folder.path); // where what we obtain would be kept
+    const std::string live = folder.path + "/letsencrypt/live/example.test-0001";
+    std::filesystem::create_directories(live);
+    const auto pair = alos::cert::make_self_signed({"example.test"}, std::chrono::system_clock::now()).value();
+    std::ofstream(live + "/fullchain.pem") << pair.certificate;
+    std::ofstream(live + "/privkey.pem") << alos::as_text(pair.key);
+    listener heard;
+    alos::acme_service service(heard.host());
+    auto settings = nowhere(folder);
+    settings.domains = {"example.test"};
+    settings.cache_dir = folder.path + "/letsencrypt";
+    REQUIRE(service.configure(settings).has_value());
+    REQUIRE(service.start().has_value());
+    const auto served = heard.certificates.served().load()->find("example.test");
+    REQUIRE(served.size() == 1);
+    const auto list = service.certificates();
+    REQUIRE(list.size() == 1);
+    CHECK(list[0].not_after == served[0]->about.not_after);
+    CHECK(list[0].next_attempt > std::chrono::system_clock::now() + std::chrono::days(100));
+    CHECK_FALSE(heard.says("acme.failed"));
+    service.stop();
+    CHECK(std::filesystem::is_empty(folder.path + "/.alos-certs/certs"));
+    std::filesystem::current_path(elsewhere);
 }
 
 TEST_CASE("acme service: what cannot be meant is refused, with the cure")

@@ -92,6 +92,8 @@ public:
             for (const auto& each : these.list)
                 co_await renewer_.load(*each);
         }
+        for (const auto& each : added)
+            static_cast<void>(adopt_other(*each));
         std::vector<managed_certificate*> shown;
         for (const auto& each : added)
             shown.push_back(each.get());
@@ -121,6 +123,22 @@ public:
         std::erase_if(certificates_, is_it);
         std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
+    }
+
+    // Certificates that other programs keep. One for exactly the names of a certificate of ours serves as that until
+    // its time to be renewed has come, so that none is ordered before.
+    void offer(std::vector<cert::credential_ptr> others)
+    {
+        others_ = std::move(others);
+        std::vector<managed_certificate*> adopted;
+        for (const auto& each : certificates_) {
+            if (adopt_other(*each))
+                adopted.push_back(each.get());
+        }
+        if (adopted.empty())
+            return;
+        presenter_.show(adopted, certificates_);
+        wake();
     }
 
     // Works until it is cancelled; what it began is cancelled with it.
@@ -198,6 +216,8 @@ public:
             if (!added)
                 co_return added.error();
             found = find_by_name(name);
+            if (!found)
+                co_return failure{errc::unknown_name, name + ": it was removed meanwhile"};
         }
         const std::string id = found->id;
         if (!found->credential) {
@@ -249,6 +269,22 @@ private:
         boost::asio::cancellation_signal cancel;
     };
 
+    using listener_list = std::list<std::pair<std::string, std::function<void(const event&)>>>; // by id
+
+    // Somebody who is told of what happens to one certificate, for as long as this lives.
+    struct listening {
+        listening(listener_list& in, const std::string& id, std::function<void(const event&)> told)
+            : list(in), place(in.emplace(in.end(), id, std::move(told)))
+        {
+        }
+        listening(const listening&) = delete;
+        listening& operator=(const listening&) = delete;
+        ~listening() { list.erase(place); }
+
+        listener_list& list;
+        const listener_list::iterator place;
+    };
+
     // Those that nobody works on are busy until they are loaded, so that nobody begins.
     struct being_loaded {
         explicit being_loaded(const certificate_list& those)
@@ -279,6 +315,21 @@ private:
         alarm_.ring();
     }
 
+    // Whether it has another certificate now.
+    [[nodiscard]] bool adopt_other(managed_certificate& of) const
+    {
+        if (of.generation != 0)
+            return false;
+        const cert::credential_ptr before = of.credential;
+        for (const cert::credential_ptr& other : others_) {
+            const bool fits = same_identifiers(identifiers_in(*other), of.names)
+                              && (of.key == key_kind::rsa_2048) == other->about.key_type.starts_with("RSA");
+            if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
+                of.credential = other;
+        }
+        return of.credential != before;
+    }
+
     static bool is_of(const certificate_names& configured, const std::string& domain)
     {
         const auto first = identifier_of(configured.names.front());
@@ -288,7 +339,9 @@ private:
     // One for each type of key.
     [[nodiscard]] outcome<certificate_list> make(const certificate_names& from) const
     {
-        if (!settings_ || from.names.empty())
+        if (!settings_)
+            return failure{errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
+        if (from.names.empty())
             return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
         std::vector<identifier> names;
         for (const std::string& each : from.names) {
@@ -415,11 +468,9 @@ private:
         const std::uint64_t before = one->generation;
         one->last_refusal.reset();
         renewer_.force(*one, std::move(why));
-        listeners_.emplace_back(id, std::move(told));
-        const auto place = std::prev(listeners_.end());
+        const listening until_the_end(listeners_, id, std::move(told));
         wake();
         auto done = co_await wait_for(id, before);
-        listeners_.erase(place);
         co_return done;
     }
 
@@ -450,10 +501,23 @@ private:
             host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
                       name_of(what.kind), {{"certificate", what.id}, {"message", what.message}});
         if (on_event_)
-            on_event_(what);
+            tell_one(on_event_, what);
         for (const auto& [id, told] : listeners_) {
             if (told && (what.id.empty() || what.id == id))
-                told(what);
+                tell_one(told, what);
+        }
+    }
+
+    // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
+    void tell_one(const std::function<void(const event&)>& told, const event& what) noexcept
+    {
+        try {
+            told(what);
+        } catch (...) {
+            const std::string why = text_of_exception(std::current_exception());
+            if (host_.log)
+                host_.log(log_level::error, "acme.event", {{"certificate", what.id}, {"reason", why},
+                                                           {"hint", "a function that is told of events threw this"}});
         }
     }
 
@@ -468,7 +532,8 @@ private:
     renewer renewer_;
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
-    std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
+    std::vector<cert::credential_ptr> others_; // of other programs
+    listener_list listeners_;
     std::list<work> works_;
     std::uint64_t changes_ = 0;
     bool is_stopped_ = false;

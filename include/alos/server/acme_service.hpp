@@ -16,7 +16,9 @@
 
 #include <atomic>
 #include <future>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -68,7 +70,6 @@ public:
             thread_.detach(); // an event of ours led here; what it returns to is over
     }
 
-    // After the end, as they were then.
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
     {
         if (const auto last = last_.load())
@@ -170,7 +171,7 @@ private:
     {
         std::string directory = settings.cache_dir;
         if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
-            serve_foreign(directory);
+            foreign_dir_ = directory;
             directory = acme::config().cache_dir;
         }
         char name[256] = "";
@@ -192,24 +193,52 @@ private:
                     on_event(what);
             },
             context_.get_executor());
+        if (!foreign_dir_.empty())
+            serve_foreign();
         return {};
     }
 
-    void serve_foreign(const std::string& directory)
+    // Serves what another program keeps in its folder, and what it has renewed since; tells of what is new.
+    void serve_foreign()
     {
-        auto all = acme::read_foreign(world_.files(), directory);
-        for (const std::string& why : all.skipped)
-            host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        auto all = acme::read_foreign(world_.files(), foreign_dir_);
         cert::named_credentials made;
+        std::vector<cert::credential_ptr> offered;
         for (const acme::foreign_certificate& each : all.found) {
-            auto credential = cert::make_credential(each.chain_pem, as_text(each.key_pem));
-            if (credential)
-                made.emplace_back(each.name, std::move(*credential));
+            const auto read = cert::make_credential(each.chain_pem, as_text(each.key_pem));
+            if (!read)
+                continue;
+            offered.push_back(*read);
+            auto& known = foreign_[each.name];
+            if (known == (*read)->about.fingerprint)
+                continue;
+            known = (*read)->about.fingerprint;
+            // Note: certbot's names are no names of hosts when there are several of one.
+            const bool is_domain = cert::parse_domain(each.name).has_value();
+            const auto& names = (*read)->about.names;
+            if (is_domain || !names.empty())
+                made.emplace_back(is_domain ? each.name : names.front(), *read);
         }
+        for (const std::string& why : all.skipped) {
+            if (foreign_faults_.insert(why).second)
+                host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        }
+        manager_->offer(std::move(offered));
+        if (made.empty())
+            return;
         host_.log(log_level::info, "acme.foreign",
-                  {{"folder", directory}, {"certificates", made.size()}, {"hint", "they are served and not renewed"}});
+                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "that folder is never written"}});
         if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
             host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+    }
+
+    [[nodiscard]] awaitable<> follow_foreign()
+    {
+        constexpr std::chrono::minutes pause{5};
+        for (;;) {
+            co_await world_.sleep_until(world_.now() + pause);
+            serve_foreign();
+        }
     }
 
     [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
@@ -235,6 +264,8 @@ private:
             co_return outcome<>();
         spawn(manager_->run(), run_);
         spawn(manager_->follow(), follow_);
+        if (!foreign_dir_.empty())
+            spawn(follow_foreign(), foreign_stop_);
         co_return outcome<>();
     }
 
@@ -285,6 +316,7 @@ private:
     {
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
+        foreign_stop_.emit(boost::asio::cancellation_type::terminal);
         if (manager_) {
             last_ = std::make_shared<const std::vector<acme::certificate_status>>(manager_->certificates());
             manager_->stop();
@@ -315,6 +347,10 @@ private:
     std::unique_ptr<acme::manager> manager_;
     boost::asio::cancellation_signal run_;
     boost::asio::cancellation_signal follow_;
+    boost::asio::cancellation_signal foreign_stop_;
+    std::string foreign_dir_;                                     // empty: none
+    std::map<std::string, decltype(cert::description::fingerprint)> foreign_; // by its owner's name
+    std::set<std::string> foreign_faults_;                        // that were told
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
