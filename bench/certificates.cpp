@@ -1,5 +1,5 @@
-// How long a server with a thousand cached certificates takes from its start until it serves them, and what each of
-// them keeps in memory: chain, key, names, state. The certificates are made first, into a folder that goes with the run.
+// How long a server with a thousand cached certificates takes from its start until it serves them, and what each of them
+// keeps in memory: chain, key, names, state. The certificates are made first, into a folder that goes with the run.
 #include <alos/acme.hpp>
 #include <alos/src.hpp>
 
@@ -16,7 +16,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -30,14 +29,20 @@ acme::awaitable<void> fill(acme::file_storage& storage, unsigned count)
     const auto now = std::chrono::system_clock::now();
     const auto root = private_key::generate(key_kind::ecdsa_p256).value();
     const auto intermediate = private_key::generate(key_kind::ecdsa_p256).value();
-    certificate_spec above{.common_name = "Intermediate", .not_before = now, .not_after = now + std::chrono::days(365),
-                           .is_authority = true};
+    certificate_spec above;
+    above.common_name = "Intermediate";
+    above.not_before = now;
+    above.not_after = now + std::chrono::days(365);
+    above.is_authority = true;
     constexpr auto scheme = signature_scheme::ecdsa_secp256r1_sha256;
     const std::string issuer_pem(
         as_text(encode_pem("CERTIFICATE", issue_certificate(above, *intermediate, {"Root", *root, scheme}).value())));
     for (unsigned i = 0; i < count; ++i) {
         const auto key = private_key::generate(key_kind::ecdsa_p256).value();
-        certificate_spec leaf{.dns_names = {domain(i)}, .not_before = now, .not_after = now + std::chrono::days(90)};
+        certificate_spec leaf;
+        leaf.dns_names = {domain(i)};
+        leaf.not_before = now;
+        leaf.not_after = now + std::chrono::days(90);
         const auto der = issue_certificate(leaf, *key, {"Intermediate", *intermediate, scheme}).value();
         const std::string id = domain(i) + ".ecdsa-p256";
         acme::bundle made;
@@ -96,8 +101,8 @@ int main(int argc, char** argv)
 {
     const unsigned count = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 1000;
     ::mallopt(M_ARENA_MAX, 1); // mallinfo2() sees one
-    char folder[] = "/tmp/alos-certificates-XXXXXX";
-    if (!::mkdtemp(folder))
+    std::string folder = (std::filesystem::temp_directory_path() / "alos-certificates-XXXXXX").string();
+    if (!::mkdtemp(folder.data()))
         return 1;
     {
         boost::asio::io_context context;
