@@ -61,8 +61,7 @@ inline awaitable<report> show_accounts(session& in)
         std::string state;
         std::string contact;
         if (known) {
-            constexpr std::array<const char*, 3> words = {"valid", "deactivated", "revoked"};
-            state = words[static_cast<std::size_t>(known->status)];
+            state = name_of(known->status);
             contact = join(known->contact);
             boost::json::array contacts;
             for (const std::string& one : known->contact)

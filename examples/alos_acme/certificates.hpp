@@ -4,15 +4,22 @@
 
 #include "session.hpp"
 
+#include <alos/acme/issue.hpp>
 #include <alos/acme/status_json.hpp>
 
+#include <algorithm>
+#include <iostream>
 #include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace command {
 
 using managed = std::unique_ptr<acme::managed_certificate>;
 
-// Who works on certificates: a renewer for each CA that they are from.
+// Who works on certificates: a renewer for each CA and profile.
 class workshop {
 public:
     explicit workshop(session& in)
@@ -107,7 +114,7 @@ private:
     session& in_;
     bool are_ports_open_ = false;
     std::vector<challenge_type> challenges_; // that can be answered
-    std::map<std::pair<std::string, std::string>, std::unique_ptr<acme::renewer>> renewers_;
+    std::map<std::pair<std::string, std::string>, std::unique_ptr<acme::renewer>> renewers_; // by directory and profile
 };
 
 // What a command did with certificates, line by line.
@@ -177,14 +184,8 @@ inline awaitable<> load(session& in, workshop& shop, acme::managed_certificate& 
             one.configuration = state->configuration;
     }
     co_await shop.reader.load(one);
-    if (one.names.empty() && one.credential) {
-        for (const auto* list : {&one.credential->about.names, &one.credential->about.addresses}) {
-            for (const std::string& each : *list) {
-                if (auto name = acme::identifier_of(each))
-                    one.names.push_back(std::move(*name));
-            }
-        }
-    }
+    if (one.names.empty() && one.credential)
+        one.names = acme::identifiers_in(*one.credential);
 }
 
 // Those of the folder, or of them those for `wanted`: names, or ids. What there is nothing for goes to `said`.
@@ -208,9 +209,9 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
         auto one = std::make_unique<acme::managed_certificate>();
         one->id = id;
         one->key = *key;
-        one->domain = id.substr(0, id.rfind('.'));
         one->about = acme::parse_generation_record((*kept)->meta_json);
         one->names = one->about.names;
+        one->domain = one->names.empty() ? id.substr(0, id.rfind('.')) : one->names.front().value;
         one->email = co_await in.email_of(one->about.account);
         found.push_back(std::move(one));
     }
@@ -230,8 +231,8 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
     co_return some;
 }
 
-// Whether a certificate for trials is about to take the place of a good one.
-inline bool is_trial_instead(session& in, const acme::managed_certificate& one)
+// Whether a certificate of Let's Encrypt's staging is about to take the place of a good one.
+inline bool is_staging_instead(session& in, const acme::managed_certificate& one)
 {
     return in.chosen.directory == acme::lets_encrypt_staging && one.credential
            && one.about.directory != acme::lets_encrypt_staging
@@ -267,7 +268,7 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
                 said.add(one, shop.reader.renewal_due(one), "current", "");
                 continue;
             }
-            if (is_trial_instead(in, one)) {
+            if (is_staging_instead(in, one)) {
                 said.add(one, shop.reader.renewal_due(one), "failed",
                          "servers on this folder would show a certificate that nobody believes instead of that of "
                              + one.about.directory + "; try in another folder, by --cache-dir");

@@ -6,6 +6,9 @@
 
 #include <alos/acme/doctor.hpp>
 
+#include <algorithm>
+#include <iostream>
+
 namespace command {
 
 inline bool allows(const session& in, challenge_type type)

@@ -27,23 +27,23 @@ struct options {
     bool force = false;
     std::string cache_dir = alos::acme::config().cache_dir;
     std::string directory{}; // empty: Let's Encrypt's, or that of the certificate or account
-    std::string roots{};
+    std::string roots{};     // PEM file; empty: only the system's
     std::string email{};
     std::string eab_kid{};
     std::string eab_hmac_key{};
     std::string profile{};
     std::string preferred_chain{};
-    std::string resolver{};
-    std::string account{}; // URL
-    std::vector<alos::key_kind> key_types{};
+    std::string resolver{}; // empty: the system's
+    std::string account{};  // URL
+    std::vector<alos::key_kind> key_types{}; // a certificate for each; empty: as acme::config has them
     std::vector<challenge_type> challenges = {challenge_type::http_01, challenge_type::tls_alpn_01,
                                               challenge_type::dns_01};
     std::string dns_exec{};
-    std::string addr = ":443";
-    std::string http_addr = ":80";
-    std::uint16_t http01_port = 80;
-    std::uint16_t tls_alpn01_port = 443;
-    unsigned reason = 0;
+    std::string addr = ":443";           // where tls-alpn-01 is answered
+    std::string http_addr = ":80";       // where http-01 is answered
+    std::uint16_t http01_port = 80;      // that the CA connects to
+    std::uint16_t tls_alpn01_port = 443; // that the CA connects to
+    unsigned reason = 0;                 // RFC 5280 5.3.1
 
     [[nodiscard]] std::string directory_or_default() const
     {
@@ -81,9 +81,8 @@ inline bool read_challenges(std::string_view text, std::vector<challenge_type>& 
     into.clear();
     while (!text.empty()) {
         const std::string_view word = alos::http::next_part(text, ',');
-        constexpr std::array all = {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01};
-        const auto found = std::ranges::find_if(all, [&](auto each) { return name_of(each) == word; });
-        if (found == all.end())
+        const auto found = alos::acme::challenge_type_of(word);
+        if (!found)
             return false;
         into.push_back(*found);
     }
@@ -131,7 +130,7 @@ inline constexpr auto all_options = std::to_array<option>({
     {"--json", "inklad", "", "one JSON document on stdout",
      [](std::string_view, options& into) { return into.json = true; }},
     {"--help", "inklad", "", "this", [](std::string_view, options& into) { return into.help = true; }},
-    {"--staging", "iad", "", "Let's Encrypt's CA for trials, whose certificates nobody believes",
+    {"--staging", "iad", "", "Let's Encrypt's staging, whose certificates nobody believes",
      [](std::string_view, options& into) { return keep(&options::directory, alos::acme::lets_encrypt_staging, into); }},
     {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)",
      [](std::string_view value, options& into) { return keep(&options::directory, value, into); }},

@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace command {

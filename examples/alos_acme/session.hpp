@@ -61,7 +61,8 @@ public:
 
     ~session() { context_.shutdown(); } // what still waits goes before what it refers to
 
-    // Before anything else.
+    // Before anything else. Fails when the folder is certbot's or lego's, when there is no solver for --dns-exec, and
+    // when --resolver is no address.
     [[nodiscard]] alos::outcome<> open()
     {
         if (acme::is_certbot(world.files(), chosen.cache_dir) || acme::is_lego(world.files(), chosen.cache_dir))
@@ -199,6 +200,7 @@ public:
         co_return all;
     }
 
+    // In this order they are made, and go the other way.
     const options chosen;
     alos::acme_environment world;
     acme::file_storage storage;
@@ -206,7 +208,7 @@ public:
     const std::shared_ptr<acme::dns_solver> solver; // null: none
 
 private:
-    // One has what plain HTTP answers, the other what TLS shows.
+    // One has what plain HTTP answers, the other what TLS shows: either port may be taken.
     alos::server http_;
     alos::server tls_;
 

@@ -30,13 +30,13 @@ bool allows(const std::vector<record>& records, bool is_wildcard = false)
 
 TEST_CASE("caa: an issuer and its parameters (RFC 8659 4.2)")
 {
-    const auto plain = parse_caa_issuer("ca.test").value();
-    CHECK(plain.domain == "ca.test");
+    const auto plain = parse_issue_value("ca.test").value();
+    CHECK(plain.issuer_domain_name == "ca.test");
     CHECK(plain.parameters.empty());
-    CHECK(parse_caa_issuer(" \tCA.Test \t")->domain == "ca.test");
-    CHECK(parse_caa_issuer("ca.test;")->parameters.empty());
-    CHECK(parse_caa_issuer("xn--a.ca-1.test ; ")->domain == "xn--a.ca-1.test");
-    const auto full = parse_caa_issuer("ca.test; Policy = ev ;accounturi=https://ca.test/a?b=c; empty=").value();
+    CHECK(parse_issue_value(" \tCA.Test \t")->issuer_domain_name == "ca.test");
+    CHECK(parse_issue_value("ca.test;")->parameters.empty());
+    CHECK(parse_issue_value("xn--a.ca-1.test ; ")->issuer_domain_name == "xn--a.ca-1.test");
+    const auto full = parse_issue_value("ca.test; Policy = ev ;accounturi=https://ca.test/a?b=c; empty=").value();
     using parameters = std::vector<std::pair<std::string, std::string>>;
     CHECK(full.parameters
           == parameters{{"policy", "ev"}, {"accounturi", "https://ca.test/a?b=c"}, {"empty", ""}});
@@ -46,9 +46,9 @@ TEST_CASE("caa: no issuer is nobody (RFC 8659 4.2)")
 {
     for (const char* text : {"", ";", " ; ", ";policy=ev", "\t"}) {
         CAPTURE(text);
-        const auto read = parse_caa_issuer(text);
+        const auto read = parse_issue_value(text);
         REQUIRE(read);
-        CHECK(read->domain.empty());
+        CHECK(read->issuer_domain_name.empty());
     }
 }
 
@@ -58,14 +58,14 @@ TEST_CASE("caa: what does not follow the grammar is refused (RFC 8659 4.2)")
                              "ca.test; policy", "ca.test; =ev", "ca.test; policy=ev;", "ca.test; a=b;; c=d",
                              "ca.test; a b=c", "ca.test; a=b c", "ca.test; -a=b", "ca.test; a=\xc3\xa4",
                              "ca.test policy=ev"}) {
-        CHECK_MESSAGE(!parse_caa_issuer(text), std::string(text));
+        CHECK_MESSAGE(!parse_issue_value(text), std::string(text));
     }
-    CHECK_FALSE(parse_caa_issuer("ca.test; a=" + std::string(3000, 'b')));
+    CHECK_FALSE(parse_issue_value("ca.test; a=" + std::string(3000, 'b')));
     std::string many = "ca.test; a=b";
     for (int i = 1; i < 32; ++i)
         many += ";a=b";
-    CHECK(parse_caa_issuer(many));
-    CHECK_FALSE(parse_caa_issuer(many + ";a=b"));
+    CHECK(parse_issue_value(many));
+    CHECK_FALSE(parse_issue_value(many + ";a=b"));
 }
 
 TEST_CASE("caa: without issue there is no restriction (RFC 8659 3, 4.2)")

@@ -25,7 +25,8 @@ const std::string folder = "/certificates";
 struct clinic {
     explicit clinic(test::ca_settings settings = {})
         : ca(world, std::move(settings), 1), environment(world.add_member(files)),
-          storage(files, folder, "a process", [this] { return environment.now(); }, environment.executor()),
+          storage(files, folder, "a process", [this] { return environment.now(); },
+                  [this](std::chrono::milliseconds time) { return environment.sleep_until(environment.now() + time); }),
           registry({}, [this] { return environment.now(); }), board(environment, storage, http01, registry)
     {
         world.local_addresses = {"192.0.2.1"};

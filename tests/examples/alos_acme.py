@@ -1,13 +1,8 @@
 """Every command of alos-acme against Pebble, as people and as scripts call them."""
+from running import PROGRAM, SOURCE, same
 import json, os, re, subprocess, sys, time
-
-PROGRAM, SOURCE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 sys.path.insert(0, SOURCE + '/tests/support')
 from pebble import Pebble, Program, free_port, need_pebble, new_folder, wait_until
-
-
-def same(found, wanted):
-    assert found == wanted, f'{found!r} instead of {wanted!r}'
 
 
 def has(text, *parts):

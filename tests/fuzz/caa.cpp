@@ -23,15 +23,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::vector<dns::record> records;
     while (!rest.empty()) {
         const std::string_view line = http::next_part(rest, '\n');
-        const auto read = parse_caa_issuer(line);
+        const auto read = parse_issue_value(line);
         if (read) {
-            require(read->parameters.size() <= 32 && read->domain.size() <= line.size());
+            require(read->parameters.size() <= 32 && read->issuer_domain_name.size() <= line.size());
             // Written anew, it is the same.
-            std::string again = read->domain;
+            std::string again = read->issuer_domain_name;
             for (const auto& [tag, value] : read->parameters)
                 again.append("; ").append(tag).append("=").append(value);
-            const auto same = parse_caa_issuer(again);
-            require(same && same->domain == read->domain && same->parameters == read->parameters);
+            const auto same = parse_issue_value(again);
+            require(same && same->issuer_domain_name == read->issuer_domain_name);
+            require(same->parameters == read->parameters);
         }
         dns::record one{.name = "example.com", .type = dns::record_type::caa, .text = std::string(line)};
         one.caa_tag = records.size() % 2 == 0 ? "issue" : "issuewild";

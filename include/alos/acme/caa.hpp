@@ -15,26 +15,27 @@
 
 namespace alos::inline v0::acme {
 
-// RFC 8659 4.2. An empty issuer: nobody.
-struct caa_issuer {
-    std::string domain;                                            // in lower case
+// RFC 8659 4.2. An empty issuer-domain-name: nobody.
+struct issue_value {
+    std::string issuer_domain_name;                                // in lower case
     std::vector<std::pair<std::string, std::string>> parameters{}; // tags in lower case, in their order
 };
 
 namespace detail {
 
-inline constexpr std::size_t max_caa_value = 2048;
-inline constexpr std::size_t max_caa_parameters = 32;
+inline constexpr std::size_t max_caa_value = 2048;    // bytes
+inline constexpr std::size_t max_caa_parameters = 32; // of one value
 
-inline bool is_caa_letter(char c) noexcept
+inline bool is_alpha_or_digit(char c) noexcept
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)); `text` is in lower case.
+// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)), and so is the tag of a parameter; `text` is in
+// lower case.
 inline bool is_caa_label(std::string_view text) noexcept
 {
-    const auto fits = [](char c) { return is_caa_letter(c) || c == '-'; };
+    const auto fits = [](char c) { return is_alpha_or_digit(c) || c == '-'; };
     return !text.empty() && text.front() != '-' && text.back() != '-' && std::ranges::all_of(text, fits);
 }
 
@@ -74,19 +75,19 @@ inline std::optional<std::pair<std::string, std::string>> parse_caa_parameter(st
 }
 
 // RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or
-// is longer than 2 KiB.
-[[nodiscard]] inline std::optional<caa_issuer> parse_caa_issuer(std::string_view value)
+// is longer than 2 KiB, or has more than 32 parameters.
+[[nodiscard]] inline std::optional<issue_value> parse_issue_value(std::string_view value)
 {
     if (value.size() > detail::max_caa_value)
         return std::nullopt;
     const std::size_t semicolon = value.find(';');
-    caa_issuer read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
-    if (!detail::is_caa_domain(read.domain))
+    issue_value read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
+    if (!detail::is_caa_domain(read.issuer_domain_name))
         return std::nullopt;
     if (semicolon == std::string_view::npos)
         return read;
     std::string_view rest = http::trim(value.substr(semicolon + 1));
-    // Between parameters there is a semicolon, behind the last one there is none.
+    // RFC 8659 4.2: parameters = (parameter *WSP ";" *WSP parameters) / parameter
     for (bool more = !rest.empty(); more;) {
         const std::size_t end = rest.find(';');
         auto one = detail::parse_caa_parameter(rest.substr(0, end));
@@ -121,7 +122,8 @@ inline std::string printable(std::string_view text)
 {
     constexpr std::size_t most = 200;
     std::string shown(text.substr(0, most));
-    std::ranges::replace_if(shown, [](char c) { return c < 0x20 || c == 0x7f; }, '?');
+    // What is not ASCII may be no UTF-8.
+    std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
     return shown;
 }
 
@@ -132,19 +134,21 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
         why.append(why.empty() ? "" : ", ").append("\"").append(printable(value)).append("\" ").append(reason);
         return std::vector<std::string>();
     };
-    const auto issuer = parse_caa_issuer(value);
+    const auto issuer = parse_issue_value(value);
     // RFC 8659 4.2: a value that does not match the grammar "MUST be treated the same as" one without an issuer.
     if (!issuer)
         return refuse("does not follow RFC 8659 and so lets nobody issue");
-    if (issuer->domain.empty())
+    if (issuer->issuer_domain_name.empty())
         return refuse("lets nobody issue");
-    const auto is_it = [&](const std::string& each) { return http::equal_ignoring_case(each, issuer->domain); };
+    const auto is_it = [&](const std::string& each) {
+        return http::equal_ignoring_case(each, issuer->issuer_domain_name);
+    };
     if (std::ranges::none_of(asked.identities, is_it))
         return refuse("names another CA");
     const auto count = [&](std::string_view tag) {
         return std::ranges::count(issuer->parameters, tag, &std::pair<std::string, std::string>::first);
     };
-    // RFC 8657 3: "A Property with multiple "accounturi" parameters is unsatisfiable."
+    // RFC 8657 3, 4: "A Property with multiple "accounturi" parameters is unsatisfiable."
     if (count("accounturi") > 1 || count("validationmethods") > 1)
         return refuse("has a parameter twice, which nothing satisfies");
     std::vector<std::string> methods = asked.methods;
@@ -179,6 +183,7 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
     constexpr std::uint8_t critical = 0x80; // RFC 8659 4.1
     std::string_view tag = "issue";
     for (const dns::record& each : records) {
+        // RFC 8659 4.2 to 4.4, RFC 9495; the last two are from the CA/Browser Forum's Baseline Requirements, A.1.
         const bool is_known = each.caa_tag == "issue" || each.caa_tag == "issuewild" || each.caa_tag == "iodef"
                               || each.caa_tag == "issuemail" || each.caa_tag == "contactemail"
                               || each.caa_tag == "contactphone";

@@ -8,9 +8,15 @@
 #include <alos/acme/caa.hpp>
 #include <alos/acme/folder_check.hpp>
 #include <alos/acme/trial.hpp>
+#include <alos/cert/names.hpp>
 #include <alos/http/date.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +39,7 @@ struct checkup {
     std::string no_tls_alpn01_listener;
 };
 
+// One checkup: what it finds is told as it is found.
 class doctor {
 public:
     // All outlive it. `tell` is called on the thread of `world`.
@@ -42,6 +49,7 @@ public:
     {
     }
 
+    // Once. Leaves nothing behind, also when cancelled.
     [[nodiscard]] awaitable<> examine()
     {
         for (finding& each : check_folder(world_.files(), asked_.folder))
@@ -52,6 +60,8 @@ public:
     }
 
 private:
+    // Note: a Date field is older than now by the time that its answer was under way, 30 s at most. With 5 minutes
+    // between the clocks, what the CA dates (orders, renewal windows, certificates) begins or ends at a wrong time.
     static constexpr std::chrono::minutes wrong_clock{5};
     static constexpr std::chrono::seconds inexact_clock{30};
 
@@ -69,8 +79,6 @@ private:
             text.append(text.empty() ? "" : ", ").append(each);
         return text;
     }
-
-    // --- The CA ---
 
     // RFC 8555 7.1.1.
     [[nodiscard]] awaitable<> look_at_ca()
@@ -100,7 +108,7 @@ private:
             look_at_profile();
     }
 
-    // RFC 9110 6.6.1: the CA says what time it has. Signatures, certificates and orders depend on it.
+    // RFC 9110 6.6.1: the CA says what time it has. Certificates and orders depend on it.
     void look_at_clock(const http::outbound_response& answer)
     {
         const auto now = std::chrono::system_clock::to_time_t(world_.now());
@@ -122,6 +130,7 @@ private:
             say("this machine", "clock", health::ok, "as that of the CA");
     }
 
+    // RFC 8555 7.1.1, RFC 9773 3.
     void say_directory()
     {
         texts missing;
@@ -155,6 +164,7 @@ private:
             say(asked_.ca.directory, "account", health::ok, "there is none here yet; the first certificate opens it");
     }
 
+    // draft-ietf-acme-profiles 4.
     void look_at_profile()
     {
         texts offered;
@@ -168,8 +178,6 @@ private:
         else
             say(asked_.ca.directory, "profile", health::ok, all);
     }
-
-    // --- A name ---
 
     [[nodiscard]] awaitable<> look_at_name(identifier about)
     {
@@ -298,8 +306,7 @@ private:
                                      : "records of " + domain + " restrict nobody");
     }
 
-    // --- The ports that the CA connects to ---
-
+    // RFC 8555 8.3, RFC 8737 3.
     [[nodiscard]] awaitable<> look_at_port(challenge_type type, identifier about, bool leads_here)
     {
         const bool is_http = type == challenge_type::http_01;
@@ -331,10 +338,8 @@ private:
     // What answers by plain HTTP, with a comma before it.
     [[nodiscard]] awaitable<std::string> who_is_there(identifier about, std::uint16_t port)
     {
-        const bool is_ipv6 = about.value.find(':') != std::string::npos;
         http::outbound_request request;
-        request.url = "http://" + (is_ipv6 ? "[" + about.value + "]" : about.value)
-                      + (port == 80 ? "" : ":" + std::to_string(port)) + "/";
+        request.url = detail::http_url(about, port, "/");
         request.timeout = std::chrono::seconds(5);
         const auto got = co_await world_.fetch(std::move(request));
         if (!got)

@@ -8,22 +8,22 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace alos::inline v0::acme {
 
 namespace detail {
 
-inline constexpr ::mode_t of_others = 0077; // of the group, too
-inline constexpr unsigned max_folder_depth = 8;
-inline constexpr std::size_t max_folder_names = 100'000;
+inline constexpr ::mode_t of_others = 0077;              // of the group, too
+inline constexpr unsigned max_folder_depth = 8;          // what is in deeper folders is not looked at
+inline constexpr std::size_t max_folder_names = 100'000; // of all folders together; the rest is not looked at
 
 // Below one folder.
 struct open_names {
     std::vector<std::string> keys;  // that others can read or write
     std::vector<std::string> other; // that others can read or write: certificates, folders
     std::size_t looked_at = 0;
+    bool is_all = true; // nothing was left out
 };
 
 inline bool holds_key(std::string_view path) noexcept
@@ -34,13 +34,20 @@ inline bool holds_key(std::string_view path) noexcept
 inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
 {
     const auto names = files.list(folder);
-    if (!names || depth == max_folder_depth)
+    if (!names || depth == max_folder_depth) {
+        const bool has_more = names ? !names->empty() : !is_missing(names.error());
+        into.is_all = into.is_all && !has_more;
         return;
+    }
     for (const std::string& name : *names) {
-        if (++into.looked_at > max_folder_names)
+        if (++into.looked_at > max_folder_names) {
+            into.is_all = false;
             return;
+        }
         const std::string path = folder + '/' + name;
         const auto there = files.stat(path);
+        if (!there && !is_missing(there.error()))
+            into.is_all = false;
         if (!there || there->type == os::file_type::symlink)
             continue;
         if ((there->permissions & of_others) != 0)
@@ -112,6 +119,9 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
     if (!open.other.empty())
         found.push_back({folder, "permissions", health::warning, "open to others: " + detail::some_of(open.other),
                          closed});
+    if (!open.is_all)
+        found.push_back({folder, "permissions", health::warning, "not all of it was looked at",
+                         "find '" + folder + "' -perm /077 lists all that is open to others"});
     if (found.empty())
         found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
     found.push_back(detail::try_to_write(files, folder));

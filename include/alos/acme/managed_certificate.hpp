@@ -1,4 +1,4 @@
-// One certificate of the configuration: its name in the storage, where it stands, and that for people.
+// One certificate that somebody works on: its name in the storage, where it stands, and that for people.
 #ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
 #define ALOS_ACME_MANAGED_CERTIFICATE_HPP
 
@@ -18,7 +18,7 @@
 
 namespace alos::inline v0::acme {
 
-// One certificate of the configuration and where it stands. Changed on the manager's thread only.
+// One certificate and where it stands. Changed on the thread of whoever works on it.
 struct managed_certificate {
     // From the configuration.
     std::string id;     // in the storage: "example.com.ecdsa-p256"
@@ -85,7 +85,7 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     line.id = of.id;
     for (const identifier& each : of.names)
         line.names.push_back(each.value);
-    line.key_type = of.id.substr(of.id.rfind('.') + 1);
+    line.key_type = name_of_key(of.key);
     if (of.credential) {
         line.issuer = of.credential->about.issuer;
         line.not_before = of.credential->about.not_before;

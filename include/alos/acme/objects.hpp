@@ -372,6 +372,11 @@ inline void read_challenge(object_reader& in, challenge& out)
 
 }
 
+[[nodiscard]] constexpr std::string_view name_of(account_status status) noexcept
+{
+    return detail::account_words[static_cast<std::size_t>(status)];
+}
+
 [[nodiscard]] constexpr std::string_view name_of(order_status status) noexcept
 {
     return detail::order_words[static_cast<std::size_t>(status)];

@@ -13,7 +13,7 @@
 
 namespace alos::inline v0::acme {
 
-// What came of it. Without a window it is as if nothing had been asked.
+// What came of it. Without a window `how` says why.
 struct window_reply {
     window_answer how = window_answer::long_term_error;
     std::optional<renewal_window> window{};
@@ -22,6 +22,7 @@ struct window_reply {
     bool is_offered = true; // the CA has renewal information at all
 };
 
+// RFC 9773 4.1. `ca` outlives it.
 [[nodiscard]] inline awaitable<window_reply> ask_for_window(client& ca, cert::credential_ptr about)
 {
     const auto id = ari_certificate_id(byte_view(about->chain.front()));

@@ -12,8 +12,8 @@
 
 namespace alos::inline v0::acme {
 
-// `by` is an account at `ca`; the storage has the certificate, with its key, under `id`. One that is revoked already is
-// a success. Both outlive it.
+// `by` is an account at `ca`; the storage has the certificate, with its key, under `id`. `reason` is one of
+// RFC 5280 5.3.1. One that is revoked already is a success. Both outlive it.
 [[nodiscard]] inline awaitable<reply<>> revoke_certificate(client& ca, signer by, storage& kept, std::string id,
                                                            cert::credential_ptr which, unsigned reason)
 {

@@ -35,13 +35,19 @@ inline awaitable<std::vector<std::string>> addresses_of(environment& world, iden
     co_return found;
 }
 
+// As a CA asks by plain HTTP (RFC 8555 8.3); `path` begins with a slash.
+inline std::string http_url(const identifier& about, std::uint16_t port, const std::string& path)
+{
+    const bool is_ipv6 = about.value.find(':') != std::string::npos;
+    return "http://" + (is_ipv6 ? "[" + about.value + "]" : about.value)
+           + (port == 80 ? "" : ":" + std::to_string(port)) + path;
+}
+
 // Empty when the answer is there.
 inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
 {
-    const bool is_ipv6 = answer.about.value.find(':') != std::string::npos;
     http::outbound_request request;
-    request.url = "http://" + (is_ipv6 ? "[" + answer.about.value + "]" : answer.about.value)
-                  + (port == 80 ? "" : ":" + std::to_string(port)) + http01_path(answer.token);
+    request.url = http_url(answer.about, port, http01_path(answer.token));
     request.max_body = 4096;
     request.max_redirects = 10;
     request.timeout = std::chrono::seconds(5);
@@ -71,29 +77,38 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
     co_return "";
 }
 
+// The same, tried until `end` and at least once; not for dns-01.
+inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
+{
+    const time_point begun = world.now();
+    for (;;) {
+        std::string seen;
+        if (answer.type == challenge_type::http_01)
+            seen = co_await look_by_http(world, answer, port);
+        else
+            seen = co_await look_by_tls(world, answer, port);
+        if (seen.empty())
+            co_return seen;
+        const time_point next = world.now() + self_check_pause;
+        if (next > end || world.now() < begun) // the clock jumped back
+            co_return seen;
+        co_await world.sleep_until(next);
+    }
 }
 
-// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name leads, and
-// where we are.
+}
+
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name
+// leads, and where we are.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
     if (answer.type == challenge_type::dns_01)
         co_return ""; // the solver has looked
-    const time_point begun = world.now();
-    std::string seen;
-    for (;;) {
-        if (answer.type == challenge_type::http_01)
-            seen = co_await detail::look_by_http(world, answer, http01_port);
-        else
-            seen = co_await detail::look_by_tls(world, answer, tls_alpn01_port);
-        if (seen.empty())
-            co_return seen;
-        const time_point next = world.now() + detail::self_check_pause;
-        if (next > end || world.now() < begun) // the clock jumped back
-            break;
-        co_await world.sleep_until(next);
-    }
+    const std::uint16_t port = answer.type == challenge_type::http_01 ? http01_port : tls_alpn01_port;
+    const std::string seen = co_await detail::look_until(world, answer, port, end);
+    if (seen.empty())
+        co_return seen;
     const auto join = [](const std::vector<std::string>& all) {
         std::string text;
         for (const std::string& each : all)

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,16 @@ enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
     case challenge_type::dns_01: return "dns-01";
     }
     return {};
+}
+
+// Of "http-01"; nothing when it is none of ours.
+[[nodiscard]] constexpr std::optional<challenge_type> challenge_type_of(std::string_view name) noexcept
+{
+    for (const challenge_type each : {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01}) {
+        if (name_of(each) == name)
+            return each;
+    }
+    return std::nullopt;
 }
 
 // Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may

@@ -12,37 +12,16 @@
 #include <array>
 #include <exception>
 #include <string>
-#include <utility>
 
 namespace alos::inline v0::acme {
 
 // One look, by http-01 or tls-alpn-01.
 struct trial {
-    challenge_type type = challenge_type::http_01;
+    challenge_type type = challenge_type::http_01; // dns_01 may not be given
     identifier about; // no wildcard
     std::uint16_t port = 80;
     std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
 };
-
-namespace detail {
-
-inline awaitable<std::string> look_for_trial(environment& world, posting answer, trial what)
-{
-    const time_point end = world.now() + what.patience;
-    for (;;) {
-        std::string seen;
-        if (answer.type == challenge_type::http_01)
-            seen = co_await look_by_http(world, answer, what.port);
-        else
-            seen = co_await look_by_tls(world, answer, what.port);
-        const time_point next = world.now() + self_check_pause;
-        if (seen.empty() || next > end)
-            co_return seen;
-        co_await world.sleep_until(next);
-    }
-}
-
-}
 
 // Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
 [[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
@@ -59,10 +38,11 @@ inline awaitable<std::string> look_for_trial(environment& world, posting answer,
     }
     // What cannot be stored is answered by this process all the same.
     static_cast<void>(co_await answers.post(answer, nullptr));
+    const time_point end = world.now() + what.patience;
     std::string seen;
     std::exception_ptr thrown;
     try {
-        seen = co_await detail::look_for_trial(world, answer, what);
+        seen = co_await detail::look_until(world, answer, what.port, end);
     } catch (...) { // cancelled, or out of memory
         thrown = std::current_exception();
     }

@@ -9,6 +9,11 @@
 #include <alos/acme/solver.hpp>
 #include <alos/os/program.hpp>
 
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>

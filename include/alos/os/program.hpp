@@ -1,16 +1,19 @@
 // Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
-// time. Its process group does not outlive the coroutine that awaits it, however that ends.
+// time. The program does not outlive the coroutine that awaits it; its process group is killed when it does not end by
+// itself.
 #ifndef ALOS_OS_PROGRAM_HPP
 #define ALOS_OS_PROGRAM_HPP
 
 #include <alos/http/deadline.hpp>
 #include <alos/unique_fd.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,14 +28,14 @@
 #include <cstddef>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 namespace alos::inline v0::os {
 
 struct program_call {
-    std::vector<std::string> words;         // the first is its path, which is not searched for
+    std::vector<std::string> words;         // there is at least one; the first is its path, which is not searched for
     std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
     std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
     std::size_t most_output = 1024;         // bytes; the last ones are kept
@@ -147,8 +150,10 @@ struct program_watch {
     boost::asio::steady_timer timer;
 };
 
+// What there is to do about it; `time_is_up` when the timer of its watch has run out.
 enum class program_news { ended, said_something, time_is_up };
 
+// What happens first. Its output is no news once it is closed.
 [[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
 {
     using boost::asio::deferred;
@@ -196,6 +201,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     }
 }
 
+// Until it has ended. It is killed when the timer of its watch runs out; of its output the last `most` bytes are kept.
 [[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
                                                      std::size_t most)
 {
