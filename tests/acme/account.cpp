@@ -25,7 +25,8 @@ namespace {
 struct office {
     office(test::simulated_world& in, std::shared_ptr<test::simulated_disk> disk, const std::string& directory)
         : world(in), files(std::move(disk)), environment(world.add_member(files)),
-          storage(files, "/certificates", "a process", [this] { return environment.now(); }, environment.executor()),
+          storage(files, "/certificates", "a process", [this] { return environment.now(); },
+                  [this](std::chrono::milliseconds time) { return environment.sleep_until(environment.now() + time); }),
           ca(environment, {.directory = directory})
     {
     }

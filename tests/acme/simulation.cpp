@@ -1,5 +1,6 @@
 // Years in the life of certificates, in a hostile world, from one seed each: RFC 8555, RFC 9773, and the rules that an
-// operator relies on. A failing seed prints itself; to live it again, every event shown: ALOS_TELL=1 acme_simulation <seed>.
+// operator relies on. A failing seed prints itself; to live it again, every event shown:
+// ALOS_TELL=1 acme_simulation <seed>.
 #include "support/acme_member.hpp"
 #include "support/dice.hpp"
 

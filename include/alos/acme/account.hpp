@@ -216,8 +216,9 @@ private:
                     co_return local(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
                                                   + "); it is now in " + *aside + ", and a new account is made");
-                static_cast<void>(co_await storage_.erase(document()));
             }
+            // What is known of an account belongs to a key that is gone.
+            static_cast<void>(co_await storage_.erase(document()));
             auto made = account_key::generate(key_kind::ecdsa_p256);
             if (!made)
                 co_return local(made.error());
@@ -273,8 +274,9 @@ private:
         if (!ca.eab_kid.empty() || !ca.eab_hmac_key.empty()) {
             const auto secret = secret_from_base64(ca.eab_hmac_key);
             if (!secret)
-                co_return refusal{failure_class::permanent, "account: the eab_hmac_key for " + ca.directory
-                                                                + " is not base64url; copy it again from the CA's page"};
+                co_return refusal{failure_class::permanent,
+                                  "account: the eab_hmac_key for " + ca.directory
+                                      + " is not base64url; copy it again from the CA's page"};
             auto binding = external_account_binding(ca.eab_kid, *secret, known->new_account, key);
             if (!binding)
                 co_return refusal{failure_class::permanent, "account: " + binding.error().what};

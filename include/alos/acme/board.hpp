@@ -58,7 +58,7 @@ public:
             co_return done;
         }
         }
-        own_.insert(document(what));
+        own_[document(what)] = what.key_authorization;
         const auto until = std::chrono::system_clock::to_time_t(world_.now() + life);
         const std::string text = what.key_authorization + "\n" + std::to_string(until) + "\n";
         secret_text kept(text.begin(), text.end());
@@ -71,6 +71,11 @@ public:
     // What cannot be taken away is said, and forgotten.
     [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
     {
+        const auto mine = own_.find(document(what));
+        const bool is_there = mine != own_.end() && mine->second == what.key_authorization;
+        // Of another order, that this one waited for in vain.
+        if (what.type != challenge_type::dns_01 && !is_there)
+            co_return outcome<>();
         switch (what.type) {
         case challenge_type::http_01: http01_.remove(what.token); break;
         case challenge_type::tls_alpn_01:
@@ -176,7 +181,7 @@ private:
     storage& storage_;
     answers& http01_;
     cert::registry& certificates_;
-    std::set<std::string> own_;              // documents
+    std::map<std::string, std::string> own_; // key authorizations by document
     std::map<std::string, posting> others_;  // by document
     std::set<std::string> taken_;            // names shown by tls-alpn-01
     signal left_;

@@ -10,7 +10,6 @@
 #include <alos/acme/signal.hpp>
 #include <alos/http/url.hpp>
 
-#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -182,7 +181,7 @@ public:
     }
 
 private:
-    static constexpr std::chrono::hours directory_life{24};
+    static constexpr std::chrono::hours directory_life{24}; // who finds a resource gone forgets it before
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -224,6 +223,10 @@ private:
 
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
+        // RFC 8555 6.1: the same for what the directory names.
+        if (!ca_.allow_http && !request.url.starts_with("https://"))
+            co_return refusal{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                            + ", which is no https URL; nothing is sent there"};
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
             const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;

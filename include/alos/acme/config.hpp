@@ -18,8 +18,8 @@ namespace alos::inline v0::acme {
 inline constexpr const char* lets_encrypt = "https://acme-v02.api.letsencrypt.org/directory";
 inline constexpr const char* lets_encrypt_staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-// How much is asked of one CA, so that its own limits are never met (token buckets: `burst` at once, then one more every
-// `refill`). Zero as `burst` is no limit.
+// How much is asked of one CA, so that its own limits are never met (token buckets: `burst` at once, then one more
+// every `refill`). Zero as `burst` is no limit.
 struct rate {
     unsigned burst = 0;
     std::chrono::seconds refill{0};

@@ -11,7 +11,6 @@
 
 namespace alos::inline v0::acme {
 
-// Something that happened to a certificate.
 enum class event_kind : std::uint8_t {
     loaded,          // from the storage, at start or because another process renewed it
     account_created,
@@ -22,12 +21,13 @@ enum class event_kind : std::uint8_t {
     unreadable,      // something in the storage cannot be used
     window_changed,  // the CA wants it renewed at another time (RFC 9773)
     revoked,
+    stand_in,        // a self-signed certificate answers meanwhile
     progress,        // a step of an issuance
 };
 
 struct event {
     event_kind kind;
-    std::string id;
+    std::string id;      // of the certificate; empty: of an account or of the whole
     std::string message; // one sentence
 };
 
@@ -46,7 +46,7 @@ using event_teller = std::function<void(event)>;
     }
 }
 
-// In the log.
+// Its name in the log.
 [[nodiscard]] constexpr std::string_view name_of(event_kind kind) noexcept
 {
     switch (kind) {
@@ -59,6 +59,7 @@ using event_teller = std::function<void(event)>;
     case event_kind::unreadable: return "acme.unreadable";
     case event_kind::window_changed: return "acme.window_changed";
     case event_kind::revoked: return "acme.revoked";
+    case event_kind::stand_in: return "acme.stand_in";
     case event_kind::progress: break;
     }
     return "acme.progress";

@@ -15,7 +15,6 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -122,6 +121,7 @@ private:
     {
         refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
         wait.kind = failure_class::throttled;
+        wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
         return wait;
     }
@@ -143,8 +143,8 @@ private:
                           && same_identifiers(record->names, wanted_.names);
         if (fits) {
             auto state = co_await read_order(record->url);
-            // The CA cannot be asked: the order stays for the next attempt.
-            if (!state && state.error().why.status == 0)
+            // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
+            if (!state && says_nothing(state.error()) && world().now() < record->created + longest_silence)
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
                                  && (!state->expires || *state->expires > world().now());
@@ -155,6 +155,16 @@ private:
         }
         co_await forget_order();
         co_return std::optional<placed>();
+    }
+
+    // Where an order was placed there may be nobody any more: a CA moves.
+    static constexpr std::chrono::hours longest_silence{2};
+
+    // Whether a request failed for reasons that have nothing to do with what was asked for.
+    static bool says_nothing(const refusal& why) noexcept
+    {
+        const unsigned status = why.why.status;
+        return status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
     static private_key_ptr read_key(std::string_view pem)
@@ -200,7 +210,7 @@ private:
             co_return refused("order", "the order is for other names than were asked for");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
-        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
+        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()};
         const std::string text = to_json(record);
         secret_text pem = (*key)->to_pem();
         const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
@@ -251,6 +261,14 @@ private:
         co_return done;
     }
 
+    // What the CA said, and not that it could not be asked.
+    refusal unreadable(unsigned status, std::string what) const
+    {
+        refusal why = refused("order", std::move(what));
+        why.why.status = status;
+        return why;
+    }
+
     [[nodiscard]] awaitable<reply<order>> read_order(std::string url)
     {
         const auto answer = co_await ca_.post(url, std::string(), by_, "order");
@@ -259,7 +277,7 @@ private:
         last_pause_ = retry_after(*answer, world().now());
         auto state = parse_order(answer->body);
         if (!state)
-            co_return refused("order", state.error().what);
+            co_return unreadable(answer->status, state.error().what);
         co_return std::move(*state);
     }
 
@@ -318,6 +336,7 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
+            allowed_.certificates.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
                 co_await forget_order();
             co_return answer.error();
@@ -336,8 +355,11 @@ private:
     {
         const std::string url = at.state.certificate;
         auto answer = co_await ca_.post(url, std::string(), by_, "certificate");
-        if (!answer)
+        if (!answer) {
+            if (!says_nothing(answer.error()))
+                co_await forget_order();
             co_return answer.error();
+        }
         std::string chain = answer->body;
         if (!wanted_.preferred_chain.empty() && !ends_as_preferred(chain)) {
             bool found = false;

@@ -30,7 +30,7 @@ public:
     {
     }
 
-    // Of names whose first certificate is missing; from now on.
+    // How names are answered whose first certificate is missing; from now on.
     void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
 
     // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
@@ -49,7 +49,7 @@ public:
         }
         std::vector<std::string> refused; // names
         for (const managed_certificate* each : those) {
-            if (each->is_removed || each->credential || has_any(each->domain, all))
+            if (each->is_removed || each->credential || has_any(each->domain, all) || is_answered(*each))
                 continue;
             if (meanwhile_ == before_issuance::unrecognized_name) {
                 for (const identifier& name : each->names)
@@ -76,7 +76,10 @@ public:
         if (one.credential)
             static_cast<void>(registry_.remove_credential(one.domain, one.credential));
         drop_stand_in(one.domain);
-        static_cast<void>(registry_.refuse(one.domain, false));
+        std::vector<std::string> names;
+        for (const identifier& each : one.names)
+            names.push_back(each.value);
+        static_cast<void>(registry_.refuse(names, false));
     }
 
 private:
@@ -85,6 +88,13 @@ private:
     {
         const auto is_there = [&](const auto& each) { return each->domain == domain && each->credential; };
         return stand_ins_.contains(domain) || std::ranges::any_of(all, is_there);
+    }
+
+    // Whether somebody else's certificates, the operator's own for example, answer for all of its names.
+    [[nodiscard]] bool is_answered(const managed_certificate& of) const
+    {
+        const auto now = registry_.served().load();
+        return std::ranges::all_of(of.names, [&](const identifier& name) { return now->knows(name.value); });
     }
 
     [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
@@ -99,7 +109,7 @@ private:
             tell_({event_kind::unreadable, of.id, made.error().what});
             return nullptr;
         }
-        tell_({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
+        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one"});
         return stand_ins_[of.domain] = *made;
     }
 

@@ -26,7 +26,8 @@ class poll_pause {
 public:
     [[nodiscard]] time_point next(time_point now, std::optional<std::chrono::seconds> retry_after) noexcept
     {
-        const std::chrono::milliseconds own = std::exchange(own_, std::min<std::chrono::milliseconds>(own_ * 2, longest));
+        const auto longer = std::min<std::chrono::milliseconds>(own_ * 2, longest);
+        const std::chrono::milliseconds own = std::exchange(own_, longer);
         return now + (retry_after ? std::max<std::chrono::milliseconds>(*retry_after, own) : own);
     }
 
@@ -114,7 +115,8 @@ public:
                     tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
             }
         }
-        if (!done && !thrown)
+        // One that the next attempt goes on with stays as it is.
+        if (!done && !thrown && done.error().order_is_lost)
             co_await deactivate(proofs);
         const auto disturbed = boost::asio::enable_terminal_cancellation();
         co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
@@ -166,12 +168,17 @@ private:
                 co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
                                    + ") can be answered; allow another one in `challenges`, or set `dns`",
                                failure_class::permanent, true);
+            const auto is_again = [&](const proof& each) { return each.answer.about == about; };
+            if (std::ranges::any_of(proofs, is_again))
+                co_return stop("it asks for " + about.value + " twice", failure_class::transient, true);
             proof next{.url = url, .state = *read, .offered = *read, .answer = {}, .challenge_url = chosen->url,
                        .is_accepted = chosen->status != challenge_status::pending};
-            next.answer = {*type_of(chosen->type), about, chosen->token,
+            next.answer = {*challenge_type_of(chosen->type), about, chosen->token,
                            key_authorization(chosen->token, by_.key.thumbprint())};
             proofs.push_back(std::move(next));
         }
+        // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
+        std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
         if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
             unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
             wait.why.retry_after = std::chrono::minutes(10);
@@ -202,12 +209,14 @@ private:
             if (!accepted && accepted.error().why.status != 0)
                 co_return unproven{accepted.error()};
         }
+        // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
+        boost::system::result<void, unproven> all;
         for (proof& each : proofs) {
             auto verdict = co_await wait_for_verdict(each);
-            if (!verdict)
-                co_return verdict;
+            if (!verdict && all)
+                all = verdict;
         }
-        co_return boost::system::result<void, unproven>();
+        co_return all;
     }
 
     [[nodiscard]] awaitable<reply<authorization>> read_authorization(std::string url)
@@ -229,8 +238,16 @@ private:
         poll_pause pause;
         for (;;) {
             auto read = co_await read_authorization(of.url);
-            if (!read)
-                co_return unproven{std::move(read.error())};
+            if (!read) {
+                // Trouble on the way says nothing of the verdict.
+                const refusal& why = read.error();
+                const auto again = pause.next(world().now(), why.retry_after);
+                const bool may_pass = why.kind == failure_class::transient || why.kind == failure_class::throttled;
+                if (!may_pass || again > deadline_)
+                    co_return unproven{std::move(read.error())};
+                co_await world().sleep_until(again);
+                continue;
+            }
             of.state = std::move(*read);
             if (of.state.status == authorization_status::valid)
                 co_return boost::system::result<void, unproven>();
@@ -265,16 +282,6 @@ private:
                              && choose(of.offered, about) != nullptr
                              && allowed_.failed_validations.level(world().now()) > 0;
         return no;
-    }
-
-    static std::optional<challenge_type> type_of(std::string_view name) noexcept
-    {
-        for (const challenge_type each :
-             {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01}) {
-            if (name_of(each) == name)
-                return each;
-        }
-        return std::nullopt;
     }
 
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.

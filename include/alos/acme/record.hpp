@@ -43,6 +43,7 @@ struct order_record {
     std::string url;
     std::string certificate_id; // that it was to replace (RFC 9773 5)
     std::vector<identifier> names;
+    time_point created{};
 };
 
 // meta.json of a generation.
@@ -183,6 +184,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     out["url"] = order.url;
     out["replaces"] = order.certificate_id;
     out["names"] = detail::names_to_json(order.names);
+    detail::put_time(out, "created", order.created);
     return boost::json::serialize(out);
 }
 
@@ -192,7 +194,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (!in)
         return std::nullopt;
     order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
-                       detail::text_of(*in, "replaces"), detail::names_from_json(*in)};
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
     if (order.url.empty() || order.directory.empty())
         return std::nullopt;
     return order;

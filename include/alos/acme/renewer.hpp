@@ -37,12 +37,10 @@ public:
     // cannot be asked as the settings are; the others can.
     [[nodiscard]] outcome<> configure(std::shared_ptr<const config> settings)
     {
-        for (auto& each : authorities_)
-            retired_.push_back(std::move(each));
-        authorities_.clear();
+        authorities_.clear(); // whoever speaks to one has it still
         const auto tell = [this](event_kind kind, std::string what) { tell_({kind, {}, std::move(what)}); };
         for (const certificate_authority& each : settings->cas)
-            authorities_.push_back(std::make_unique<authority>(world_, storage_, each, tell));
+            authorities_.push_back(std::make_shared<authority>(world_, storage_, each, tell));
         settings_ = std::move(settings);
         outcome<> done;
         for (const auto& each : authorities_) {
@@ -75,18 +73,15 @@ public:
     [[nodiscard]] time_point due(const managed_certificate& of) const
     {
         time_point when = renewal_due(of);
-        if (of.credential && of.state.next_check < when)
-            when = of.state.next_check;
-        return std::max(when, of.not_before);
+        if (of.credential)
+            when = std::min(when, believed(of, of.state.next_check));
+        return std::max(when, believed(of, of.not_before));
     }
 
     // When it will be renewed, or tried again; the epoch: now.
     [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
     {
-        time_point after_failure = of.state.failures > 0 ? of.state.next_attempt : time_point();
-        // Nobody waits for longer: then the clock was ahead when that was written.
-        if (after_failure > world_.now() + std::chrono::days(8))
-            after_failure = {};
+        const time_point after_failure = of.state.failures > 0 ? believed(of, of.state.next_attempt) : time_point();
         const auto life = of.life();
         if (!life || is_forced(of))
             return after_failure;
@@ -100,7 +95,7 @@ public:
     // RFC 8555 7.6: by the account that ordered it, else by its own key.
     [[nodiscard]] awaitable<reply<>> revoke(managed_certificate& of, unsigned reason)
     {
-        authority* const from = authority_of(of.about.directory);
+        const auto from = authority_of(of.about.directory);
         if (!from)
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
@@ -184,6 +179,16 @@ private:
         return static_cast<double>(number >> 11) * 0x1p-53;
     }
 
+    // When to do something. The epoch, if that is after its end and more than a week off, which nobody waits: the clock
+    // was ahead when it was set.
+    [[nodiscard]] time_point believed(const managed_certificate& of, time_point when) const
+    {
+        const auto life = of.life();
+        const bool is_within_life = life && when <= life->not_after;
+        const bool is_never = when == time_point::max();
+        return is_within_life || is_never || when <= world_.now() + std::chrono::days(8) ? when : time_point();
+    }
+
     [[nodiscard]] bool is_forced(const managed_certificate& of) const noexcept
     {
         return of.state.forced != 0 && of.state.forced >= of.generation;
@@ -192,12 +197,12 @@ private:
     [[nodiscard]] bool is_due(const managed_certificate& of) const
     {
         const time_point now = world_.now();
-        return renewal_due(of) <= now && of.not_before <= now;
+        return renewal_due(of) <= now && believed(of, of.not_before) <= now;
     }
 
     [[nodiscard]] bool asks_for_window(const managed_certificate& of) const
     {
-        return of.credential && of.state.next_check <= world_.now() && !is_due(of);
+        return of.credential && believed(of, of.state.next_check) <= world_.now() && !is_due(of);
     }
 
     // What is in the storage now; a broken one leaves what is served.
@@ -256,11 +261,11 @@ private:
         return 0;
     }
 
-    [[nodiscard]] authority* authority_of(const std::string& directory) const
+    [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
     {
         for (const auto& each : authorities_) {
             if (each->directory_url() == directory)
-                return each.get();
+                return each;
         }
         return nullptr;
     }
@@ -300,7 +305,8 @@ private:
     [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, storage_lock guard)
     {
         const std::size_t index = chosen_authority(of);
-        authority& from = *authorities_[index];
+        const std::shared_ptr<authority> chosen = authorities_[index];
+        authority& from = *chosen;
         of.state.directory = from.directory_url();
         if (const auto later = co_await from.take_order()) {
             of.not_before = *later;
@@ -344,13 +350,32 @@ private:
                           life ? lifetime(*life) : std::chrono::milliseconds(std::chrono::days(90)));
         issuance one(from.ca(), storage_, board_, settings_, allowed, *by, std::move(wanted), step);
         // Whatever hangs: the lock is not held for longer.
-        auto done = co_await (one.run() || world_.sleep_until(end));
+        auto done = co_await (run_caught(one) || world_.sleep_until(end));
         of.state.certificates_full_at = allowed.certificates.full_at();
         of.state.failures_full_at = allowed.failed_validations.full_at();
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
                                                         + " took too long; the next attempt goes on with it"};
+    }
+
+    // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
+    [[nodiscard]] awaitable<reply<issued>> run_caught(issuance& one)
+    {
+        std::string why;
+        try {
+            auto done = co_await one.run();
+            co_return done;
+        } catch (const boost::system::system_error& error) {
+            if (error.code() == boost::asio::error::operation_aborted)
+                throw;
+            why = error.what();
+        } catch (const std::exception& error) {
+            why = error.what();
+        }
+        refusal broken{failure_class::transient, "attempt: it broke off: " + why};
+        broken.is_ours = true;
+        co_return broken;
     }
 
     // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
@@ -371,8 +396,7 @@ private:
         const bool must_replace = !of.credential || is_forced(of);
         if (!must_replace && got.credential->about.not_after <= of.credential->about.not_after) {
             co_await forget_order(of);
-            co_return refusal{failure_class::transient, "certificate: " + from.directory_url()
-                                                            + " issued one that ends before the present one"};
+            co_return ends_too_early(of, from, *got.credential);
         }
         generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
                                 is_forced(of) ? of.state.forced_why : std::string()};
@@ -409,6 +433,19 @@ private:
         co_return reply<>();
     }
 
+    // Certificates became shorter: the next one is asked for when it will end after this one by half of its life.
+    [[nodiscard]] refusal ends_too_early(const managed_certificate& of, const authority& from,
+                                         const cert::credential& next) const
+    {
+        const validity life{next.about.not_before, next.about.not_after};
+        const time_point then = of.credential->about.not_after - lifetime(life) / 2;
+        refusal why{failure_class::throttled,
+                    "certificate: " + from.directory_url() + " issued one that ends before the present one"};
+        if (then > world_.now())
+            why.retry_after = std::chrono::ceil<std::chrono::seconds>(then - world_.now());
+        return why;
+    }
+
     [[nodiscard]] awaitable<> forget_order(const managed_certificate& of)
     {
         static_cast<void>(co_await storage_.erase("order/" + of.id));
@@ -432,6 +469,8 @@ private:
         // What fails here costs no CA anything, and people mend it.
         const unsigned counted = is_fresh ? 1 : why.is_ours ? std::min(of.state.failures, 2u) : of.state.failures;
         of.state.next_attempt = next_attempt(kind, counted, now, life, retry_after, random());
+        if (life)
+            shorten_wait(of, *life, why.is_ours, asked);
         co_await save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
@@ -439,11 +478,28 @@ private:
         of.last_refusal = std::move(why);
     }
 
+    // A wait of our own is a tenth of what is left at most, whatever set it. That of one CA is not for another, which is
+    // asked when a sixth of life is left.
+    void shorten_wait(managed_certificate& of, const validity& life, bool is_ours, std::size_t asked) const
+    {
+        const time_point now = world_.now();
+        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, life.not_after),
+                                                              std::chrono::seconds(100));
+        time_point& next = of.state.next_attempt;
+        if (is_ours)
+            next = std::min<time_point>(next, now + left / 10);
+        const time_point late = life.not_after - lifetime(life) / 6;
+        if (authorities_.size() > 1 && next > late && late > now) {
+            next = late;
+            of.state.directory = authorities_[(asked + 1) % authorities_.size()]->directory_url();
+        }
+    }
+
     // RFC 9773 4.
     [[nodiscard]] awaitable<> look_for_window(managed_certificate& of)
     {
         const validity life = *of.life();
-        authority* const from = authority_of(of.about.directory);
+        const auto from = authority_of(of.about.directory);
         window_reply got;
         if (from)
             got = co_await ask_for_window(from->ca(), of.credential);
@@ -490,8 +546,7 @@ private:
     storage& storage_;
     board& board_;
     std::shared_ptr<const config> settings_;
-    std::vector<std::unique_ptr<authority>> authorities_;
-    std::vector<std::unique_ptr<authority>> retired_; // somebody may be speaking to them
+    std::vector<std::shared_ptr<authority>> authorities_;
     const event_teller tell_;
     const std::function<void(managed_certificate&)> served_;
 };

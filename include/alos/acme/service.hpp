@@ -17,7 +17,6 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,7 +53,7 @@ public:
     virtual ~service() = default;
 
     // Adds these settings: their domains to the others, the rest in place of what was there. Serves what the storage
-    // has; the network comes later.
+    // has; the network comes later. Fails with the first thing that cannot be meant; the rest counts all the same.
     [[nodiscard]] virtual outcome<> configure(config settings) = 0;
 
     [[nodiscard]] virtual outcome<> add_domain(certificate_names names) = 0;
@@ -69,6 +68,7 @@ public:
     // Returns when that is done, after 5 seconds at most.
     virtual void stop() noexcept = 0;
 
+    // After stop(): as they were when it was called.
     [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
     [[nodiscard]] virtual std::string certificates_json() const = 0;
 

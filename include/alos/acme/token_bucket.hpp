@@ -31,6 +31,13 @@ public:
         return later;
     }
 
+    // One that was taken was not needed.
+    void give_back() noexcept
+    {
+        if (burst_ != 0 && refill_ != refill_.zero())
+            full_at_ -= refill_;
+    }
+
     // When one will be there; nothing: now.
     [[nodiscard]] std::optional<time_point> next(time_point now) noexcept
     {
@@ -68,8 +75,8 @@ private:
     instant full_at_;
 };
 
-// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a name
-// in an hour. Certificates that live shorter are from CAs that allow more.
+// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a
+// name in an hour. Certificates that live shorter are from CAs that allow more.
 struct allowance {
     token_bucket certificates;
     token_bucket failed_validations;
