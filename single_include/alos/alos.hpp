@@ -7593,16 +7593,19 @@ private:
 #endif
 // ---- alos/os/program.hpp ----
 // Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
-// time. Its process group does not outlive the coroutine that awaits it, however that ends.
+// time. The program does not outlive the coroutine that awaits it; its process group is killed when it does not end by
+// itself.
 #ifndef ALOS_OS_PROGRAM_HPP
 #define ALOS_OS_PROGRAM_HPP
 
 
-#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -7617,14 +7620,14 @@ private:
 #include <cstddef>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 namespace alos::inline v0::os {
 
 struct program_call {
-    std::vector<std::string> words;         // the first is its path, which is not searched for
+    std::vector<std::string> words;         // there is at least one; the first is its path, which is not searched for
     std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
     std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
     std::size_t most_output = 1024;         // bytes; the last ones are kept
@@ -7739,8 +7742,10 @@ struct program_watch {
     boost::asio::steady_timer timer;
 };
 
+// What there is to do about it; `time_is_up` when the timer of its watch has run out.
 enum class program_news { ended, said_something, time_is_up };
 
+// What happens first. Its output is no news once it is closed.
 [[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
 {
     using boost::asio::deferred;
@@ -7788,6 +7793,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     }
 }
 
+// Until it has ended. It is killed when the timer of its watch runs out; of its output the last `most` bytes are kept.
 [[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
                                                      std::size_t most)
 {
@@ -13026,6 +13032,7 @@ struct outbound_response {
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13041,6 +13048,16 @@ enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
     case challenge_type::dns_01: return "dns-01";
     }
     return {};
+}
+
+// Of "http-01"; nothing when it is none of ours.
+[[nodiscard]] constexpr std::optional<challenge_type> challenge_type_of(std::string_view name) noexcept
+{
+    for (const challenge_type each : {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01}) {
+        if (name_of(each) == name)
+            return each;
+    }
+    return std::nullopt;
 }
 
 // Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may
@@ -13142,8 +13159,8 @@ namespace alos::inline v0::acme {
 inline constexpr const char* lets_encrypt = "https://acme-v02.api.letsencrypt.org/directory";
 inline constexpr const char* lets_encrypt_staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-// How much is asked of one CA, so that its own limits are never met (token buckets: `burst` at once, then one more every
-// `refill`). Zero as `burst` is no limit.
+// How much is asked of one CA, so that its own limits are never met (token buckets: `burst` at once, then one more
+// every `refill`). Zero as `burst` is no limit.
 struct rate {
     unsigned burst = 0;
     std::chrono::seconds refill{0};
@@ -13227,7 +13244,6 @@ struct config {
 
 namespace alos::inline v0::acme {
 
-// Something that happened to a certificate.
 enum class event_kind : std::uint8_t {
     loaded,          // from the storage, at start or because another process renewed it
     account_created,
@@ -13238,12 +13254,13 @@ enum class event_kind : std::uint8_t {
     unreadable,      // something in the storage cannot be used
     window_changed,  // the CA wants it renewed at another time (RFC 9773)
     revoked,
+    stand_in,        // a self-signed certificate answers meanwhile
     progress,        // a step of an issuance
 };
 
 struct event {
     event_kind kind;
-    std::string id;
+    std::string id;      // of the certificate; empty: of an account or of the whole
     std::string message; // one sentence
 };
 
@@ -13262,7 +13279,7 @@ using event_teller = std::function<void(event)>;
     }
 }
 
-// In the log.
+// Its name in the log.
 [[nodiscard]] constexpr std::string_view name_of(event_kind kind) noexcept
 {
     switch (kind) {
@@ -13275,6 +13292,7 @@ using event_teller = std::function<void(event)>;
     case event_kind::unreadable: return "acme.unreadable";
     case event_kind::window_changed: return "acme.window_changed";
     case event_kind::revoked: return "acme.revoked";
+    case event_kind::stand_in: return "acme.stand_in";
     case event_kind::progress: break;
     }
     return "acme.progress";
@@ -13298,7 +13316,6 @@ using event_teller = std::function<void(event)>;
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13335,7 +13352,7 @@ public:
     virtual ~service() = default;
 
     // Adds these settings: their domains to the others, the rest in place of what was there. Serves what the storage
-    // has; the network comes later.
+    // has; the network comes later. Fails with the first thing that cannot be meant; the rest counts all the same.
     [[nodiscard]] virtual outcome<> configure(config settings) = 0;
 
     [[nodiscard]] virtual outcome<> add_domain(certificate_names names) = 0;
@@ -13350,6 +13367,7 @@ public:
     // Returns when that is done, after 5 seconds at most.
     virtual void stop() noexcept = 0;
 
+    // After stop(): as they were when it was called.
     [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
     [[nodiscard]] virtual std::string certificates_json() const = 0;
 
@@ -13391,26 +13409,27 @@ inline std::atomic<maker> make_service{nullptr};
 
 namespace alos::inline v0::acme {
 
-// RFC 8659 4.2. An empty issuer: nobody.
-struct caa_issuer {
-    std::string domain;                                            // in lower case
+// RFC 8659 4.2. An empty issuer-domain-name: nobody.
+struct issue_value {
+    std::string issuer_domain_name;                                // in lower case
     std::vector<std::pair<std::string, std::string>> parameters{}; // tags in lower case, in their order
 };
 
 namespace detail {
 
-inline constexpr std::size_t max_caa_value = 2048;
-inline constexpr std::size_t max_caa_parameters = 32;
+inline constexpr std::size_t max_caa_value = 2048;    // bytes
+inline constexpr std::size_t max_caa_parameters = 32; // of one value
 
-inline bool is_caa_letter(char c) noexcept
+inline bool is_alpha_or_digit(char c) noexcept
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)); `text` is in lower case.
+// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)), and so is the tag of a parameter; `text` is in
+// lower case.
 inline bool is_caa_label(std::string_view text) noexcept
 {
-    const auto fits = [](char c) { return is_caa_letter(c) || c == '-'; };
+    const auto fits = [](char c) { return is_alpha_or_digit(c) || c == '-'; };
     return !text.empty() && text.front() != '-' && text.back() != '-' && std::ranges::all_of(text, fits);
 }
 
@@ -13450,19 +13469,19 @@ inline std::optional<std::pair<std::string, std::string>> parse_caa_parameter(st
 }
 
 // RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or
-// is longer than 2 KiB.
-[[nodiscard]] inline std::optional<caa_issuer> parse_caa_issuer(std::string_view value)
+// is longer than 2 KiB, or has more than 32 parameters.
+[[nodiscard]] inline std::optional<issue_value> parse_issue_value(std::string_view value)
 {
     if (value.size() > detail::max_caa_value)
         return std::nullopt;
     const std::size_t semicolon = value.find(';');
-    caa_issuer read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
-    if (!detail::is_caa_domain(read.domain))
+    issue_value read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
+    if (!detail::is_caa_domain(read.issuer_domain_name))
         return std::nullopt;
     if (semicolon == std::string_view::npos)
         return read;
     std::string_view rest = http::trim(value.substr(semicolon + 1));
-    // Between parameters there is a semicolon, behind the last one there is none.
+    // RFC 8659 4.2: parameters = (parameter *WSP ";" *WSP parameters) / parameter
     for (bool more = !rest.empty(); more;) {
         const std::size_t end = rest.find(';');
         auto one = detail::parse_caa_parameter(rest.substr(0, end));
@@ -13497,7 +13516,8 @@ inline std::string printable(std::string_view text)
 {
     constexpr std::size_t most = 200;
     std::string shown(text.substr(0, most));
-    std::ranges::replace_if(shown, [](char c) { return c < 0x20 || c == 0x7f; }, '?');
+    // What is not ASCII may be no UTF-8.
+    std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
     return shown;
 }
 
@@ -13508,19 +13528,21 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
         why.append(why.empty() ? "" : ", ").append("\"").append(printable(value)).append("\" ").append(reason);
         return std::vector<std::string>();
     };
-    const auto issuer = parse_caa_issuer(value);
+    const auto issuer = parse_issue_value(value);
     // RFC 8659 4.2: a value that does not match the grammar "MUST be treated the same as" one without an issuer.
     if (!issuer)
         return refuse("does not follow RFC 8659 and so lets nobody issue");
-    if (issuer->domain.empty())
+    if (issuer->issuer_domain_name.empty())
         return refuse("lets nobody issue");
-    const auto is_it = [&](const std::string& each) { return http::equal_ignoring_case(each, issuer->domain); };
+    const auto is_it = [&](const std::string& each) {
+        return http::equal_ignoring_case(each, issuer->issuer_domain_name);
+    };
     if (std::ranges::none_of(asked.identities, is_it))
         return refuse("names another CA");
     const auto count = [&](std::string_view tag) {
         return std::ranges::count(issuer->parameters, tag, &std::pair<std::string, std::string>::first);
     };
-    // RFC 8657 3: "A Property with multiple "accounturi" parameters is unsatisfiable."
+    // RFC 8657 3, 4: "A Property with multiple "accounturi" parameters is unsatisfiable."
     if (count("accounturi") > 1 || count("validationmethods") > 1)
         return refuse("has a parameter twice, which nothing satisfies");
     std::vector<std::string> methods = asked.methods;
@@ -13555,6 +13577,7 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
     constexpr std::uint8_t critical = 0x80; // RFC 8659 4.1
     std::string_view tag = "issue";
     for (const dns::record& each : records) {
+        // RFC 8659 4.2 to 4.4, RFC 9495; the last two are from the CA/Browser Forum's Baseline Requirements, A.1.
         const bool is_known = each.caa_tag == "issue" || each.caa_tag == "issuewild" || each.caa_tag == "iodef"
                               || each.caa_tag == "issuemail" || each.caa_tag == "contactemail"
                               || each.caa_tag == "contactphone";
@@ -13602,37 +13625,16 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
 #include <array>
 #include <exception>
 #include <string>
-#include <utility>
 
 namespace alos::inline v0::acme {
 
 // One look, by http-01 or tls-alpn-01.
 struct trial {
-    challenge_type type = challenge_type::http_01;
+    challenge_type type = challenge_type::http_01; // dns_01 may not be given
     identifier about; // no wildcard
     std::uint16_t port = 80;
     std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
 };
-
-namespace detail {
-
-inline awaitable<std::string> look_for_trial(environment& world, posting answer, trial what)
-{
-    const time_point end = world.now() + what.patience;
-    for (;;) {
-        std::string seen;
-        if (answer.type == challenge_type::http_01)
-            seen = co_await look_by_http(world, answer, what.port);
-        else
-            seen = co_await look_by_tls(world, answer, what.port);
-        const time_point next = world.now() + self_check_pause;
-        if (seen.empty() || next > end)
-            co_return seen;
-        co_await world.sleep_until(next);
-    }
-}
-
-}
 
 // Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
 [[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
@@ -13649,10 +13651,11 @@ inline awaitable<std::string> look_for_trial(environment& world, posting answer,
     }
     // What cannot be stored is answered by this process all the same.
     static_cast<void>(co_await answers.post(answer, nullptr));
+    const time_point end = world.now() + what.patience;
     std::string seen;
     std::exception_ptr thrown;
     try {
-        seen = co_await detail::look_for_trial(world, answer, what);
+        seen = co_await detail::look_until(world, answer, what.port, end);
     } catch (...) { // cancelled, or out of memory
         thrown = std::current_exception();
     }
@@ -13737,22 +13740,22 @@ using finding_teller = std::function<void(finding)>;
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace alos::inline v0::acme {
 
 namespace detail {
 
-inline constexpr ::mode_t of_others = 0077; // of the group, too
-inline constexpr unsigned max_folder_depth = 8;
-inline constexpr std::size_t max_folder_names = 100'000;
+inline constexpr ::mode_t of_others = 0077;              // of the group, too
+inline constexpr unsigned max_folder_depth = 8;          // what is in deeper folders is not looked at
+inline constexpr std::size_t max_folder_names = 100'000; // of all folders together; the rest is not looked at
 
 // Below one folder.
 struct open_names {
     std::vector<std::string> keys;  // that others can read or write
     std::vector<std::string> other; // that others can read or write: certificates, folders
     std::size_t looked_at = 0;
+    bool is_all = true; // nothing was left out
 };
 
 inline bool holds_key(std::string_view path) noexcept
@@ -13763,13 +13766,20 @@ inline bool holds_key(std::string_view path) noexcept
 inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
 {
     const auto names = files.list(folder);
-    if (!names || depth == max_folder_depth)
+    if (!names || depth == max_folder_depth) {
+        const bool has_more = names ? !names->empty() : !is_missing(names.error());
+        into.is_all = into.is_all && !has_more;
         return;
+    }
     for (const std::string& name : *names) {
-        if (++into.looked_at > max_folder_names)
+        if (++into.looked_at > max_folder_names) {
+            into.is_all = false;
             return;
+        }
         const std::string path = folder + '/' + name;
         const auto there = files.stat(path);
+        if (!there && !is_missing(there.error()))
+            into.is_all = false;
         if (!there || there->type == os::file_type::symlink)
             continue;
         if ((there->permissions & of_others) != 0)
@@ -13841,6 +13851,9 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
     if (!open.other.empty())
         found.push_back({folder, "permissions", health::warning, "open to others: " + detail::some_of(open.other),
                          closed});
+    if (!open.is_all)
+        found.push_back({folder, "permissions", health::warning, "not all of it was looked at",
+                         "find '" + folder + "' -perm /077 lists all that is open to others"});
     if (found.empty())
         found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
     found.push_back(detail::try_to_write(files, folder));
@@ -13859,6 +13872,11 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
 
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13881,6 +13899,7 @@ struct checkup {
     std::string no_tls_alpn01_listener;
 };
 
+// One checkup: what it finds is told as it is found.
 class doctor {
 public:
     // All outlive it. `tell` is called on the thread of `world`.
@@ -13890,6 +13909,7 @@ public:
     {
     }
 
+    // Once. Leaves nothing behind, also when cancelled.
     [[nodiscard]] awaitable<> examine()
     {
         for (finding& each : check_folder(world_.files(), asked_.folder))
@@ -13900,6 +13920,8 @@ public:
     }
 
 private:
+    // Note: a Date field is older than now by the time that its answer was under way, 30 s at most. With 5 minutes
+    // between the clocks, what the CA dates (orders, renewal windows, certificates) begins or ends at a wrong time.
     static constexpr std::chrono::minutes wrong_clock{5};
     static constexpr std::chrono::seconds inexact_clock{30};
 
@@ -13917,8 +13939,6 @@ private:
             text.append(text.empty() ? "" : ", ").append(each);
         return text;
     }
-
-    // --- The CA ---
 
     // RFC 8555 7.1.1.
     [[nodiscard]] awaitable<> look_at_ca()
@@ -13948,7 +13968,7 @@ private:
             look_at_profile();
     }
 
-    // RFC 9110 6.6.1: the CA says what time it has. Signatures, certificates and orders depend on it.
+    // RFC 9110 6.6.1: the CA says what time it has. Certificates and orders depend on it.
     void look_at_clock(const http::outbound_response& answer)
     {
         const auto now = std::chrono::system_clock::to_time_t(world_.now());
@@ -13970,6 +13990,7 @@ private:
             say("this machine", "clock", health::ok, "as that of the CA");
     }
 
+    // RFC 8555 7.1.1, RFC 9773 3.
     void say_directory()
     {
         texts missing;
@@ -14003,6 +14024,7 @@ private:
             say(asked_.ca.directory, "account", health::ok, "there is none here yet; the first certificate opens it");
     }
 
+    // draft-ietf-acme-profiles 4.
     void look_at_profile()
     {
         texts offered;
@@ -14016,8 +14038,6 @@ private:
         else
             say(asked_.ca.directory, "profile", health::ok, all);
     }
-
-    // --- A name ---
 
     [[nodiscard]] awaitable<> look_at_name(identifier about)
     {
@@ -14146,8 +14166,7 @@ private:
                                      : "records of " + domain + " restrict nobody");
     }
 
-    // --- The ports that the CA connects to ---
-
+    // RFC 8555 8.3, RFC 8737 3.
     [[nodiscard]] awaitable<> look_at_port(challenge_type type, identifier about, bool leads_here)
     {
         const bool is_http = type == challenge_type::http_01;
@@ -14179,10 +14198,8 @@ private:
     // What answers by plain HTTP, with a comma before it.
     [[nodiscard]] awaitable<std::string> who_is_there(identifier about, std::uint16_t port)
     {
-        const bool is_ipv6 = about.value.find(':') != std::string::npos;
         http::outbound_request request;
-        request.url = "http://" + (is_ipv6 ? "[" + about.value + "]" : about.value)
-                      + (port == 80 ? "" : ":" + std::to_string(port)) + "/";
+        request.url = detail::http_url(about, port, "/");
         request.timeout = std::chrono::seconds(5);
         const auto got = co_await world_.fetch(std::move(request));
         if (!got)
@@ -14212,6 +14229,11 @@ private:
 #ifndef ALOS_DNS_EXEC_HPP
 #define ALOS_DNS_EXEC_HPP
 
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -14994,23 +15016,29 @@ public:
     // The manager, made and given the configuration's settings if need be.
     [[nodiscard]] outcome<acme::service*> require()
     {
+        if (telling::is_telling)
+            return from_an_event();
         const std::lock_guard lock(changing_);
         return settled();
     }
 
     [[nodiscard]] outcome<> enable(acme::config settings)
     {
+        if (telling::is_telling)
+            return from_an_event();
         const std::lock_guard lock(changing_);
         const auto manager = settings_.domains.empty() ? made() : settled();
         if (!manager)
             return manager.error();
-        if (auto done = apply(**manager, std::move(settings)); !done)
-            return done;
-        return start_if_open(**manager);
+        const auto applied = apply(**manager, std::move(settings));
+        auto started = start_if_open(**manager); // on what is good of them
+        return applied ? started : applied;
     }
 
     [[nodiscard]] outcome<> add(acme::certificate_names names)
     {
+        if (telling::is_telling)
+            return from_an_event();
         const std::lock_guard lock(changing_);
         const auto manager = settled();
         if (!manager)
@@ -15105,6 +15133,22 @@ private:
                 "program"};
     }
 
+    // While a function of the program's is told of an event, on the manager's thread: who waits for the manager there
+    // waits for ever.
+    struct telling {
+        telling() noexcept { is_telling = true; }
+        telling(const telling&) = delete;
+        telling& operator=(const telling&) = delete;
+        ~telling() { is_telling = false; }
+
+        static inline thread_local bool is_telling = false;
+    };
+
+    static failure from_an_event()
+    {
+        return {errc::bad_configuration, "acme: not from an event's handler; post it to another thread"};
+    }
+
     // The rest is called with `changing_` locked.
 
     [[nodiscard]] outcome<acme::service*> made()
@@ -15118,8 +15162,11 @@ private:
             return not_compiled_in();
         manager_ = make(host_);
         manager_->on_event = [this](const acme::event& what) {
-            if (const auto told = told_.load())
-                (*told)(what);
+            const auto told = told_.load();
+            if (!told)
+                return;
+            const telling now;
+            (*told)(what);
         };
         current_ = manager_.get();
         return manager_.get();
@@ -15141,14 +15188,14 @@ private:
             return done;
         const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
         const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
-        if (auto done = manager.configure(std::move(settings)); !done)
-            return done;
+        // One wrong entry is told of once, and does not stand in the way of the others.
+        auto done = manager.configure(std::move(settings));
         has_settings_ = true;
         wants_http_ = wants_http;
         sends_alerts_ = sends_alerts;
         if (is_open_)
             warn_without_http();
-        return {};
+        return done;
     }
 
     [[nodiscard]] outcome<> forward(const std::string& node)
@@ -16894,10 +16941,11 @@ public:
     [[nodiscard]] virtual time_point now() = 0;
     virtual void random(byte_span out) = 0;
 
-    // Returns when now() is `when` or later, however the clock jumps meanwhile.
+    // Returns when now() is `when` or later, however the clock jumps meanwhile; when it is set back, as soon as so much
+    // time has passed as that was away.
     [[nodiscard]] awaitable<> sleep_until(time_point when) { return sleep(when, nullptr); }
 
-    // The same, or as soon as `early` rings. One sleep at a time has it.
+    // The same, or as soon as `early` rings; null: nothing rings. One sleep at a time has it.
     [[nodiscard]] virtual awaitable<> sleep(time_point until, alarm* early) = 0;
 
     [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;
@@ -18399,7 +18447,7 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
 #define ALOS_ACME_PRESENTER_HPP
 
 // ---- alos/acme/managed_certificate.hpp ----
-// One certificate of the configuration: its name in the storage, where it stands, and that for people.
+// One certificate that somebody works on: its name in the storage, where it stands, and that for people.
 #ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
 #define ALOS_ACME_MANAGED_CERTIFICATE_HPP
 
@@ -19500,6 +19548,11 @@ inline void read_challenge(object_reader& in, challenge& out)
 
 }
 
+[[nodiscard]] constexpr std::string_view name_of(account_status status) noexcept
+{
+    return detail::account_words[static_cast<std::size_t>(status)];
+}
+
 [[nodiscard]] constexpr std::string_view name_of(order_status status) noexcept
 {
     return detail::order_words[static_cast<std::size_t>(status)];
@@ -19801,7 +19854,6 @@ inline std::string target_of(std::string_view path, std::string_view query)
 
 #endif
 
-#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -19973,7 +20025,7 @@ public:
     }
 
 private:
-    static constexpr std::chrono::hours directory_life{24};
+    static constexpr std::chrono::hours directory_life{24}; // who finds a resource gone forgets it before
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -20015,9 +20067,14 @@ private:
 
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
+        // RFC 8555 6.1: the same for what the directory names.
+        if (!ca_.allow_http && !request.url.starts_with("https://"))
+            co_return refusal{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                            + ", which is no https URL; nothing is sent there"};
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
-            refusal why{is_lasting ? failure_class::permanent : failure_class::transient, phase + ": " + ready.error().what};
+            const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
+            refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
             co_return why;
         }
@@ -20327,6 +20384,7 @@ struct order_record {
     std::string url;
     std::string certificate_id; // that it was to replace (RFC 9773 5)
     std::vector<identifier> names;
+    time_point created{};
 };
 
 // meta.json of a generation.
@@ -20467,6 +20525,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     out["url"] = order.url;
     out["replaces"] = order.certificate_id;
     out["names"] = detail::names_to_json(order.names);
+    detail::put_time(out, "created", order.created);
     return boost::json::serialize(out);
 }
 
@@ -20476,7 +20535,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (!in)
         return std::nullopt;
     order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
-                       detail::text_of(*in, "replaces"), detail::names_from_json(*in)};
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
     if (order.url.empty() || order.directory.empty())
         return std::nullopt;
     return order;
@@ -20517,7 +20576,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
 
 namespace alos::inline v0::acme {
 
-// One certificate of the configuration and where it stands. Changed on the manager's thread only.
+// One certificate and where it stands. Changed on the thread of whoever works on it.
 struct managed_certificate {
     // From the configuration.
     std::string id;     // in the storage: "example.com.ecdsa-p256"
@@ -20584,7 +20643,7 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     line.id = of.id;
     for (const identifier& each : of.names)
         line.names.push_back(each.value);
-    line.key_type = of.id.substr(of.id.rfind('.') + 1);
+    line.key_type = name_of_key(of.key);
     if (of.credential) {
         line.issuer = of.credential->about.issuer;
         line.not_before = of.credential->about.not_before;
@@ -20612,8 +20671,8 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
 
 namespace alos::inline v0::acme {
 
-// All certificates of a manager.
-using certificate_list = std::vector<std::unique_ptr<managed_certificate>>;
+// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
+using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
 
 // Used on the manager's thread.
 class presenter {
@@ -20624,7 +20683,7 @@ public:
     {
     }
 
-    // Of names whose first certificate is missing; from now on.
+    // How names are answered whose first certificate is missing; from now on.
     void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
 
     // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
@@ -20643,7 +20702,7 @@ public:
         }
         std::vector<std::string> refused; // names
         for (const managed_certificate* each : those) {
-            if (each->is_removed || each->credential || has_any(each->domain, all))
+            if (each->is_removed || each->credential || has_any(each->domain, all) || is_answered(*each))
                 continue;
             if (meanwhile_ == before_issuance::unrecognized_name) {
                 for (const identifier& name : each->names)
@@ -20670,7 +20729,10 @@ public:
         if (one.credential)
             static_cast<void>(registry_.remove_credential(one.domain, one.credential));
         drop_stand_in(one.domain);
-        static_cast<void>(registry_.refuse(one.domain, false));
+        std::vector<std::string> names;
+        for (const identifier& each : one.names)
+            names.push_back(each.value);
+        static_cast<void>(registry_.refuse(names, false));
     }
 
 private:
@@ -20679,6 +20741,13 @@ private:
     {
         const auto is_there = [&](const auto& each) { return each->domain == domain && each->credential; };
         return stand_ins_.contains(domain) || std::ranges::any_of(all, is_there);
+    }
+
+    // Whether somebody else's certificates, the operator's own for example, answer for all of its names.
+    [[nodiscard]] bool is_answered(const managed_certificate& of) const
+    {
+        const auto now = registry_.served().load();
+        return std::ranges::all_of(of.names, [&](const identifier& name) { return now->knows(name.value); });
     }
 
     [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
@@ -20693,7 +20762,7 @@ private:
             tell_({event_kind::unreadable, of.id, made.error().what});
             return nullptr;
         }
-        tell_({event_kind::progress, of.id, "a self-signed certificate answers until the CA has issued one"});
+        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one"});
         return stand_ins_[of.domain] = *made;
     }
 
@@ -20875,6 +20944,13 @@ public:
         return later;
     }
 
+    // One that was taken was not needed.
+    void give_back() noexcept
+    {
+        if (burst_ != 0 && refill_ != refill_.zero())
+            full_at_ -= refill_;
+    }
+
     // When one will be there; nothing: now.
     [[nodiscard]] std::optional<time_point> next(time_point now) noexcept
     {
@@ -20912,8 +20988,8 @@ private:
     instant full_at_;
 };
 
-// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a name
-// in an hour. Certificates that live shorter are from CAs that allow more.
+// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a
+// name in an hour. Certificates that live shorter are from CAs that allow more.
 struct allowance {
     token_bucket certificates;
     token_bucket failed_validations;
@@ -21151,8 +21227,9 @@ private:
                     co_return local(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
                                                   + "); it is now in " + *aside + ", and a new account is made");
-                static_cast<void>(co_await storage_.erase(document()));
             }
+            // What is known of an account belongs to a key that is gone.
+            static_cast<void>(co_await storage_.erase(document()));
             auto made = account_key::generate(key_kind::ecdsa_p256);
             if (!made)
                 co_return local(made.error());
@@ -21208,8 +21285,9 @@ private:
         if (!ca.eab_kid.empty() || !ca.eab_hmac_key.empty()) {
             const auto secret = secret_from_base64(ca.eab_hmac_key);
             if (!secret)
-                co_return refusal{failure_class::permanent, "account: the eab_hmac_key for " + ca.directory
-                                                                + " is not base64url; copy it again from the CA's page"};
+                co_return refusal{failure_class::permanent,
+                                  "account: the eab_hmac_key for " + ca.directory
+                                      + " is not base64url; copy it again from the CA's page"};
             auto binding = external_account_binding(ca.eab_kid, *secret, known->new_account, key);
             if (!binding)
                 co_return refusal{failure_class::permanent, "account: " + binding.error().what};
@@ -21600,7 +21678,7 @@ public:
             co_return done;
         }
         }
-        own_.insert(document(what));
+        own_[document(what)] = what.key_authorization;
         const auto until = std::chrono::system_clock::to_time_t(world_.now() + life);
         const std::string text = what.key_authorization + "\n" + std::to_string(until) + "\n";
         secret_text kept(text.begin(), text.end());
@@ -21613,6 +21691,11 @@ public:
     // What cannot be taken away is said, and forgotten.
     [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
     {
+        const auto mine = own_.find(document(what));
+        const bool is_there = mine != own_.end() && mine->second == what.key_authorization;
+        // Of another order, that this one waited for in vain.
+        if (what.type != challenge_type::dns_01 && !is_there)
+            co_return outcome<>();
         switch (what.type) {
         case challenge_type::http_01: http01_.remove(what.token); break;
         case challenge_type::tls_alpn_01:
@@ -21718,7 +21801,7 @@ private:
     storage& storage_;
     answers& http01_;
     cert::registry& certificates_;
-    std::set<std::string> own_;              // documents
+    std::map<std::string, std::string> own_; // key authorizations by document
     std::map<std::string, posting> others_;  // by document
     std::set<std::string> taken_;            // names shown by tls-alpn-01
     signal left_;
@@ -21952,13 +22035,19 @@ inline awaitable<std::vector<std::string>> addresses_of(environment& world, iden
     co_return found;
 }
 
+// As a CA asks by plain HTTP (RFC 8555 8.3); `path` begins with a slash.
+inline std::string http_url(const identifier& about, std::uint16_t port, const std::string& path)
+{
+    const bool is_ipv6 = about.value.find(':') != std::string::npos;
+    return "http://" + (is_ipv6 ? "[" + about.value + "]" : about.value)
+           + (port == 80 ? "" : ":" + std::to_string(port)) + path;
+}
+
 // Empty when the answer is there.
 inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
 {
-    const bool is_ipv6 = answer.about.value.find(':') != std::string::npos;
     http::outbound_request request;
-    request.url = "http://" + (is_ipv6 ? "[" + answer.about.value + "]" : answer.about.value)
-                  + (port == 80 ? "" : ":" + std::to_string(port)) + http01_path(answer.token);
+    request.url = http_url(answer.about, port, http01_path(answer.token));
     request.max_body = 4096;
     request.max_redirects = 10;
     request.timeout = std::chrono::seconds(5);
@@ -21988,29 +22077,38 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
     co_return "";
 }
 
+// The same, tried until `end` and at least once; not for dns-01.
+inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
+{
+    const time_point begun = world.now();
+    for (;;) {
+        std::string seen;
+        if (answer.type == challenge_type::http_01)
+            seen = co_await look_by_http(world, answer, port);
+        else
+            seen = co_await look_by_tls(world, answer, port);
+        if (seen.empty())
+            co_return seen;
+        const time_point next = world.now() + self_check_pause;
+        if (next > end || world.now() < begun) // the clock jumped back
+            co_return seen;
+        co_await world.sleep_until(next);
+    }
 }
 
-// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name leads, and
-// where we are.
+}
+
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name
+// leads, and where we are.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
     if (answer.type == challenge_type::dns_01)
         co_return ""; // the solver has looked
-    const time_point begun = world.now();
-    std::string seen;
-    for (;;) {
-        if (answer.type == challenge_type::http_01)
-            seen = co_await detail::look_by_http(world, answer, http01_port);
-        else
-            seen = co_await detail::look_by_tls(world, answer, tls_alpn01_port);
-        if (seen.empty())
-            co_return seen;
-        const time_point next = world.now() + detail::self_check_pause;
-        if (next > end || world.now() < begun) // the clock jumped back
-            break;
-        co_await world.sleep_until(next);
-    }
+    const std::uint16_t port = answer.type == challenge_type::http_01 ? http01_port : tls_alpn01_port;
+    const std::string seen = co_await detail::look_until(world, answer, port, end);
+    if (seen.empty())
+        co_return seen;
     const auto join = [](const std::vector<std::string>& all) {
         std::string text;
         for (const std::string& each : all)
@@ -22043,7 +22141,8 @@ class poll_pause {
 public:
     [[nodiscard]] time_point next(time_point now, std::optional<std::chrono::seconds> retry_after) noexcept
     {
-        const std::chrono::milliseconds own = std::exchange(own_, std::min<std::chrono::milliseconds>(own_ * 2, longest));
+        const auto longer = std::min<std::chrono::milliseconds>(own_ * 2, longest);
+        const std::chrono::milliseconds own = std::exchange(own_, longer);
         return now + (retry_after ? std::max<std::chrono::milliseconds>(*retry_after, own) : own);
     }
 
@@ -22131,7 +22230,8 @@ public:
                     tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
             }
         }
-        if (!done && !thrown)
+        // One that the next attempt goes on with stays as it is.
+        if (!done && !thrown && done.error().order_is_lost)
             co_await deactivate(proofs);
         const auto disturbed = boost::asio::enable_terminal_cancellation();
         co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
@@ -22183,12 +22283,17 @@ private:
                 co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
                                    + ") can be answered; allow another one in `challenges`, or set `dns`",
                                failure_class::permanent, true);
+            const auto is_again = [&](const proof& each) { return each.answer.about == about; };
+            if (std::ranges::any_of(proofs, is_again))
+                co_return stop("it asks for " + about.value + " twice", failure_class::transient, true);
             proof next{.url = url, .state = *read, .offered = *read, .answer = {}, .challenge_url = chosen->url,
                        .is_accepted = chosen->status != challenge_status::pending};
-            next.answer = {*type_of(chosen->type), about, chosen->token,
+            next.answer = {*challenge_type_of(chosen->type), about, chosen->token,
                            key_authorization(chosen->token, by_.key.thumbprint())};
             proofs.push_back(std::move(next));
         }
+        // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
+        std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
         if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
             unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
             wait.why.retry_after = std::chrono::minutes(10);
@@ -22219,12 +22324,14 @@ private:
             if (!accepted && accepted.error().why.status != 0)
                 co_return unproven{accepted.error()};
         }
+        // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
+        boost::system::result<void, unproven> all;
         for (proof& each : proofs) {
             auto verdict = co_await wait_for_verdict(each);
-            if (!verdict)
-                co_return verdict;
+            if (!verdict && all)
+                all = verdict;
         }
-        co_return boost::system::result<void, unproven>();
+        co_return all;
     }
 
     [[nodiscard]] awaitable<reply<authorization>> read_authorization(std::string url)
@@ -22246,8 +22353,16 @@ private:
         poll_pause pause;
         for (;;) {
             auto read = co_await read_authorization(of.url);
-            if (!read)
-                co_return unproven{std::move(read.error())};
+            if (!read) {
+                // Trouble on the way says nothing of the verdict.
+                const refusal& why = read.error();
+                const auto again = pause.next(world().now(), why.retry_after);
+                const bool may_pass = why.kind == failure_class::transient || why.kind == failure_class::throttled;
+                if (!may_pass || again > deadline_)
+                    co_return unproven{std::move(read.error())};
+                co_await world().sleep_until(again);
+                continue;
+            }
             of.state = std::move(*read);
             if (of.state.status == authorization_status::valid)
                 co_return boost::system::result<void, unproven>();
@@ -22282,16 +22397,6 @@ private:
                              && choose(of.offered, about) != nullptr
                              && allowed_.failed_validations.level(world().now()) > 0;
         return no;
-    }
-
-    static std::optional<challenge_type> type_of(std::string_view name) noexcept
-    {
-        for (const challenge_type each :
-             {challenge_type::http_01, challenge_type::tls_alpn_01, challenge_type::dns_01}) {
-            if (name_of(each) == name)
-                return each;
-        }
-        return std::nullopt;
     }
 
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
@@ -22458,7 +22563,6 @@ inline void write_request_algorithm(byte_writer& out, signature_scheme scheme)
 
 #include <boost/asio/this_coro.hpp>
 
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22515,8 +22619,7 @@ public:
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
-                const auto later = allowed_.certificates.next(world().now());
-                if (later && is_counted())
+                if (const auto later = too_early())
                     co_return too_many(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
@@ -22554,12 +22657,19 @@ private:
         return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
     }
 
+    // Until when no other certificate for these names may be ordered; nothing: it may.
+    [[nodiscard]] std::optional<time_point> too_early() const
+    {
+        return is_counted() ? allowed_.certificates.next(world().now()) : std::nullopt;
+    }
+
     [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
 
     refusal too_many(time_point later) const
     {
         refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
         wait.kind = failure_class::throttled;
+        wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
         return wait;
     }
@@ -22581,8 +22691,8 @@ private:
                           && same_identifiers(record->names, wanted_.names);
         if (fits) {
             auto state = co_await read_order(record->url);
-            // The CA cannot be asked: the order stays for the next attempt.
-            if (!state && state.error().why.status == 0)
+            // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
+            if (!state && says_nothing(state.error()) && world().now() < record->created + longest_silence)
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
                                  && (!state->expires || *state->expires > world().now());
@@ -22593,6 +22703,16 @@ private:
         }
         co_await forget_order();
         co_return std::optional<placed>();
+    }
+
+    // Where an order was placed there may be nobody any more: a CA moves.
+    static constexpr std::chrono::hours longest_silence{2};
+
+    // Whether a request failed for reasons that have nothing to do with what was asked for.
+    static bool says_nothing(const refusal& why) noexcept
+    {
+        const unsigned status = why.why.status;
+        return status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
     static private_key_ptr read_key(std::string_view pem)
@@ -22621,6 +22741,8 @@ private:
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
+            if (const auto later = too_early())
+                co_return too_many(*later);
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         }
@@ -22636,7 +22758,7 @@ private:
             co_return refused("order", "the order is for other names than were asked for");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
-        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names};
+        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()};
         const std::string text = to_json(record);
         secret_text pem = (*key)->to_pem();
         const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
@@ -22687,6 +22809,14 @@ private:
         co_return done;
     }
 
+    // What the CA said, and not that it could not be asked.
+    refusal unreadable(unsigned status, std::string what) const
+    {
+        refusal why = refused("order", std::move(what));
+        why.why.status = status;
+        return why;
+    }
+
     [[nodiscard]] awaitable<reply<order>> read_order(std::string url)
     {
         const auto answer = co_await ca_.post(url, std::string(), by_, "order");
@@ -22695,7 +22825,7 @@ private:
         last_pause_ = retry_after(*answer, world().now());
         auto state = parse_order(answer->body);
         if (!state)
-            co_return refused("order", state.error().what);
+            co_return unreadable(answer->status, state.error().what);
         co_return std::move(*state);
     }
 
@@ -22754,6 +22884,7 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
+            allowed_.certificates.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
                 co_await forget_order();
             co_return answer.error();
@@ -22772,8 +22903,11 @@ private:
     {
         const std::string url = at.state.certificate;
         auto answer = co_await ca_.post(url, std::string(), by_, "certificate");
-        if (!answer)
+        if (!answer) {
+            if (!says_nothing(answer.error()))
+                co_await forget_order();
             co_return answer.error();
+        }
         std::string chain = answer->body;
         if (!wanted_.preferred_chain.empty() && !ends_as_preferred(chain)) {
             bool found = false;
@@ -22852,7 +22986,7 @@ private:
 
 namespace alos::inline v0::acme {
 
-// What came of it. Without a window it is as if nothing had been asked.
+// What came of it. Without a window `how` says why.
 struct window_reply {
     window_answer how = window_answer::long_term_error;
     std::optional<renewal_window> window{};
@@ -22861,6 +22995,7 @@ struct window_reply {
     bool is_offered = true; // the CA has renewal information at all
 };
 
+// RFC 9773 4.1. `ca` outlives it.
 [[nodiscard]] inline awaitable<window_reply> ask_for_window(client& ca, cert::credential_ptr about)
 {
     const auto id = ari_certificate_id(byte_view(about->chain.front()));
@@ -22905,8 +23040,8 @@ struct window_reply {
 
 namespace alos::inline v0::acme {
 
-// `by` is an account at `ca`; the storage has the certificate, with its key, under `id`. One that is revoked already is
-// a success. Both outlive it.
+// `by` is an account at `ca`; the storage has the certificate, with its key, under `id`. `reason` is one of
+// RFC 5280 5.3.1. One that is revoked already is a success. Both outlive it.
 [[nodiscard]] inline awaitable<reply<>> revoke_certificate(client& ca, signer by, storage& kept, std::string id,
                                                            cert::credential_ptr which, unsigned reason)
 {
@@ -22956,12 +23091,10 @@ public:
     // cannot be asked as the settings are; the others can.
     [[nodiscard]] outcome<> configure(std::shared_ptr<const config> settings)
     {
-        for (auto& each : authorities_)
-            retired_.push_back(std::move(each));
-        authorities_.clear();
+        authorities_.clear(); // whoever speaks to one has it still
         const auto tell = [this](event_kind kind, std::string what) { tell_({kind, {}, std::move(what)}); };
         for (const certificate_authority& each : settings->cas)
-            authorities_.push_back(std::make_unique<authority>(world_, storage_, each, tell));
+            authorities_.push_back(std::make_shared<authority>(world_, storage_, each, tell));
         settings_ = std::move(settings);
         outcome<> done;
         for (const auto& each : authorities_) {
@@ -22994,23 +23127,20 @@ public:
     [[nodiscard]] time_point due(const managed_certificate& of) const
     {
         time_point when = renewal_due(of);
-        if (of.credential && of.state.next_check < when)
-            when = of.state.next_check;
-        return std::max(when, of.not_before);
+        if (of.credential)
+            when = std::min(when, believed(of, of.state.next_check));
+        return std::max(when, believed(of, of.not_before));
     }
 
     // When it will be renewed, or tried again; the epoch: now.
     [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
     {
-        time_point after_failure = of.state.failures > 0 ? of.state.next_attempt : time_point();
-        // Nobody waits for longer: then the clock was ahead when that was written.
-        if (after_failure > world_.now() + std::chrono::days(8))
-            after_failure = {};
+        const time_point after_failure = of.state.failures > 0 ? believed(of, of.state.next_attempt) : time_point();
         const auto life = of.life();
         if (!life || is_forced(of))
             return after_failure;
         time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a little.
+        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a bit.
         if (of.about.obtained <= world_.now() + lifetime(*life) / 10)
             when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
         return std::max(when, after_failure);
@@ -23019,7 +23149,7 @@ public:
     // RFC 8555 7.6: by the account that ordered it, else by its own key.
     [[nodiscard]] awaitable<reply<>> revoke(managed_certificate& of, unsigned reason)
     {
-        authority* const from = authority_of(of.about.directory);
+        const auto from = authority_of(of.about.directory);
         if (!from)
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
@@ -23069,7 +23199,8 @@ public:
                 const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
                 const std::string why = of.state.forced_why;
                 of.state = std::move(*state);
-                if (is_forced_here)
+                // Another process that knows of it, too, may have tried, and learnt when to try again.
+                if (is_forced_here && (!is_forced(of) || why == "forced"))
                     force(of, why);
             }
         }
@@ -23102,6 +23233,16 @@ private:
         return static_cast<double>(number >> 11) * 0x1p-53;
     }
 
+    // When to do something. The epoch, if that is after its end and more than a week off, which nobody waits: the clock
+    // was ahead when it was set.
+    [[nodiscard]] time_point believed(const managed_certificate& of, time_point when) const
+    {
+        const auto life = of.life();
+        const bool is_within_life = life && when <= life->not_after;
+        const bool is_never = when == time_point::max();
+        return is_within_life || is_never || when <= world_.now() + std::chrono::days(8) ? when : time_point();
+    }
+
     [[nodiscard]] bool is_forced(const managed_certificate& of) const noexcept
     {
         return of.state.forced != 0 && of.state.forced >= of.generation;
@@ -23110,12 +23251,12 @@ private:
     [[nodiscard]] bool is_due(const managed_certificate& of) const
     {
         const time_point now = world_.now();
-        return renewal_due(of) <= now && of.not_before <= now;
+        return renewal_due(of) <= now && believed(of, of.not_before) <= now;
     }
 
     [[nodiscard]] bool asks_for_window(const managed_certificate& of) const
     {
-        return of.credential && of.state.next_check <= world_.now() && !is_due(of);
+        return of.credential && believed(of, of.state.next_check) <= world_.now() && !is_due(of);
     }
 
     // What is in the storage now; a broken one leaves what is served.
@@ -23174,11 +23315,11 @@ private:
         return 0;
     }
 
-    [[nodiscard]] authority* authority_of(const std::string& directory) const
+    [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
     {
         for (const auto& each : authorities_) {
             if (each->directory_url() == directory)
-                return each.get();
+                return each;
         }
         return nullptr;
     }
@@ -23218,7 +23359,8 @@ private:
     [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, storage_lock guard)
     {
         const std::size_t index = chosen_authority(of);
-        authority& from = *authorities_[index];
+        const std::shared_ptr<authority> chosen = authorities_[index];
+        authority& from = *chosen;
         of.state.directory = from.directory_url();
         if (const auto later = co_await from.take_order()) {
             of.not_before = *later;
@@ -23262,13 +23404,32 @@ private:
                           life ? lifetime(*life) : std::chrono::milliseconds(std::chrono::days(90)));
         issuance one(from.ca(), storage_, board_, settings_, allowed, *by, std::move(wanted), step);
         // Whatever hangs: the lock is not held for longer.
-        auto done = co_await (one.run() || world_.sleep_until(end));
+        auto done = co_await (run_caught(one) || world_.sleep_until(end));
         of.state.certificates_full_at = allowed.certificates.full_at();
         of.state.failures_full_at = allowed.failed_validations.full_at();
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
                                                         + " took too long; the next attempt goes on with it"};
+    }
+
+    // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
+    [[nodiscard]] awaitable<reply<issued>> run_caught(issuance& one)
+    {
+        std::string why;
+        try {
+            auto done = co_await one.run();
+            co_return done;
+        } catch (const boost::system::system_error& error) {
+            if (error.code() == boost::asio::error::operation_aborted)
+                throw;
+            why = error.what();
+        } catch (const std::exception& error) {
+            why = error.what();
+        }
+        refusal broken{failure_class::transient, "attempt: it broke off: " + why};
+        broken.is_ours = true;
+        co_return broken;
     }
 
     // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
@@ -23289,8 +23450,7 @@ private:
         const bool must_replace = !of.credential || is_forced(of);
         if (!must_replace && got.credential->about.not_after <= of.credential->about.not_after) {
             co_await forget_order(of);
-            co_return refusal{failure_class::transient, "certificate: " + from.directory_url()
-                                                            + " issued one that ends before the present one"};
+            co_return ends_too_early(of, from, *got.credential);
         }
         generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
                                 is_forced(of) ? of.state.forced_why : std::string()};
@@ -23327,6 +23487,19 @@ private:
         co_return reply<>();
     }
 
+    // Certificates became shorter: the next one is asked for when it will end after this one by half of its life.
+    [[nodiscard]] refusal ends_too_early(const managed_certificate& of, const authority& from,
+                                         const cert::credential& next) const
+    {
+        const validity life{next.about.not_before, next.about.not_after};
+        const time_point then = of.credential->about.not_after - lifetime(life) / 2;
+        refusal why{failure_class::throttled,
+                    "certificate: " + from.directory_url() + " issued one that ends before the present one"};
+        if (then > world_.now())
+            why.retry_after = std::chrono::ceil<std::chrono::seconds>(then - world_.now());
+        return why;
+    }
+
     [[nodiscard]] awaitable<> forget_order(const managed_certificate& of)
     {
         static_cast<void>(co_await storage_.erase("order/" + of.id));
@@ -23350,6 +23523,8 @@ private:
         // What fails here costs no CA anything, and people mend it.
         const unsigned counted = is_fresh ? 1 : why.is_ours ? std::min(of.state.failures, 2u) : of.state.failures;
         of.state.next_attempt = next_attempt(kind, counted, now, life, retry_after, random());
+        if (life)
+            shorten_wait(of, *life, why.is_ours, asked);
         co_await save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
@@ -23357,11 +23532,28 @@ private:
         of.last_refusal = std::move(why);
     }
 
+    // A wait of our own is a tenth of what is left at most, whatever set it. That of one CA is not for another, which is
+    // asked when a sixth of life is left.
+    void shorten_wait(managed_certificate& of, const validity& life, bool is_ours, std::size_t asked) const
+    {
+        const time_point now = world_.now();
+        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, life.not_after),
+                                                              std::chrono::seconds(100));
+        time_point& next = of.state.next_attempt;
+        if (is_ours)
+            next = std::min<time_point>(next, now + left / 10);
+        const time_point late = life.not_after - lifetime(life) / 6;
+        if (authorities_.size() > 1 && next > late && late > now) {
+            next = late;
+            of.state.directory = authorities_[(asked + 1) % authorities_.size()]->directory_url();
+        }
+    }
+
     // RFC 9773 4.
     [[nodiscard]] awaitable<> look_for_window(managed_certificate& of)
     {
         const validity life = *of.life();
-        authority* const from = authority_of(of.about.directory);
+        const auto from = authority_of(of.about.directory);
         window_reply got;
         if (from)
             got = co_await ask_for_window(from->ca(), of.credential);
@@ -23408,8 +23600,7 @@ private:
     storage& storage_;
     board& board_;
     std::shared_ptr<const config> settings_;
-    std::vector<std::unique_ptr<authority>> authorities_;
-    std::vector<std::unique_ptr<authority>> retired_; // somebody may be speaking to them
+    std::vector<std::shared_ptr<authority>> authorities_;
     const event_teller tell_;
     const std::function<void(managed_certificate&)> served_;
 };
@@ -23461,66 +23652,61 @@ public:
             if (auto provable = check_provable(settings, each); !provable)
                 co_return provable;
         }
-        // What cannot be proven is left out, and not what can.
-        outcome<> provable;
-        std::erase_if(wanted, [&](const certificate_names& each) {
-            auto checked = check_provable(settings, each);
-            const bool is_out = !checked;
-            if (is_out && provable)
-                provable = std::move(checked);
-            return is_out;
-        });
         settings_ = std::make_shared<const config>(std::move(settings));
         presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
-        for (const certificate_names& each : configured_)
-            wanted.push_back(each);
-        // What is kept is served, whatever is wrong with the rest.
+        for (certificate_names& each : std::exchange(configured_, {}))
+            wanted.push_back(std::move(each));
         auto done = co_await add(std::move(wanted));
-        if (!provable)
-            co_return provable;
         co_return done ? usable : done;
     }
 
-    // Configures these certificates, and serves what the storage has of them: all at one moment.
+    // Configures these certificates, and serves what the storage has of them: all at one moment, and whatever is wrong
+    // with the others.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
-        for (const certificate_names& each : wanted) {
-            auto provable = settings_ ? check_provable(*settings_, each) : outcome<>();
-            if (!provable)
-                co_return provable;
-        }
-        std::vector<managed_certificate*> added;
+        outcome<> done;
+        certificate_list added;
         for (certificate_names& each : wanted) {
             auto made = make(each);
-            if (!made)
-                co_return made.error();
+            if (!made) {
+                if (done)
+                    done = made.error();
+                continue;
+            }
+            std::erase_if(configured_, [&](const auto& other) { return is_of(other, made->front()->domain); });
             configured_.push_back(std::move(each));
             for (auto& one : *made) {
-                if (managed_certificate* const known = find(one->id)) {
+                if (const auto known = find(one->id)) {
                     known->names = one->names;
                     known->email = one->email;
                     known->configuration = one->configuration;
                     added.push_back(known);
                 } else {
-                    added.push_back(certificates_.emplace_back(std::move(one)).get());
+                    added.push_back(certificates_.emplace_back(std::move(one)));
                 }
             }
         }
-        for (managed_certificate* each : added) {
-            if (!each->is_busy)
+        {
+            const being_loaded these(added);
+            for (const auto& each : these.list)
                 co_await renewer_.load(*each);
         }
-        presenter_.show(added, certificates_);
-        for (const managed_certificate* each : added) {
+        for (const auto& each : added)
+            static_cast<void>(adopt_other(*each));
+        std::vector<managed_certificate*> shown;
+        for (const auto& each : added)
+            shown.push_back(each.get());
+        presenter_.show(shown, certificates_);
+        for (const auto& each : added) {
             if (each->credential)
                 tell({event_kind::loaded, each->id,
                       "valid until " + format_rfc3339(each->credential->about.not_after)});
         }
         wake();
-        co_return outcome<>();
+        co_return done;
     }
 
     [[nodiscard]] outcome<> remove(std::string_view domain)
@@ -23535,14 +23721,26 @@ public:
                 continue;
             each->is_removed = true; // who works on it finishes, to no effect
             presenter_.withdraw(*each);
-            removed_.push_back(std::move(each));
         }
-        std::erase(certificates_, nullptr);
-        std::erase_if(configured_, [&](const certificate_names& each) {
-            const auto first = identifier_of(each.names.front());
-            return first && first->value == *spelled;
-        });
+        std::erase_if(certificates_, is_it);
+        std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
+    }
+
+    // Certificates that other programs keep. One for exactly the names of a certificate of ours serves as that until
+    // its time to be renewed has come, so that none is ordered before.
+    void offer(std::vector<cert::credential_ptr> others)
+    {
+        others_ = std::move(others);
+        std::vector<managed_certificate*> adopted;
+        for (const auto& each : certificates_) {
+            if (adopt_other(*each))
+                adopted.push_back(each.get());
+        }
+        if (adopted.empty())
+            return;
+        presenter_.show(adopted, certificates_);
+        wake();
     }
 
     // Works until it is cancelled; what it began is cancelled with it.
@@ -23571,8 +23769,11 @@ public:
                 continue;
             const std::string_view id = std::string_view(what).substr(std::min(folder.size() + 1, what.size()));
             for (std::size_t i = 0; i < certificates_.size(); ++i) {
-                managed_certificate& each = *certificates_[i];
-                if (!each.is_busy && (id.empty() || each.id == id) && co_await renewer_.refresh(each))
+                const auto each = certificates_[i];
+                if (each->is_busy || (!id.empty() && each->id != id))
+                    continue;
+                const being_loaded this_one({each});
+                if (co_await renewer_.refresh(*each))
                     wake();
             }
         }
@@ -23609,7 +23810,7 @@ public:
 
     [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
     {
-        managed_certificate* found = find_by_name(name);
+        auto found = find_by_name(name);
         if (!found) {
             std::vector<certificate_names> wanted;
             wanted.emplace_back(name);
@@ -23617,6 +23818,8 @@ public:
             if (!added)
                 co_return added.error();
             found = find_by_name(name);
+            if (!found)
+                co_return failure{errc::unknown_name, name + ": it was removed meanwhile"};
         }
         const std::string id = found->id;
         if (!found->credential) {
@@ -23641,7 +23844,7 @@ public:
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
-            managed_certificate* const one = find(id);
+            const auto one = find(id);
             if (!one)
                 continue;
             auto revoked = co_await renewer_.revoke(*one, reason);
@@ -23668,6 +23871,42 @@ private:
         boost::asio::cancellation_signal cancel;
     };
 
+    using listener_list = std::list<std::pair<std::string, std::function<void(const event&)>>>; // by id
+
+    // Somebody who is told of what happens to one certificate, for as long as this lives.
+    struct listening {
+        listening(listener_list& in, const std::string& id, std::function<void(const event&)> told)
+            : list(in), place(in.emplace(in.end(), id, std::move(told)))
+        {
+        }
+        listening(const listening&) = delete;
+        listening& operator=(const listening&) = delete;
+        ~listening() { list.erase(place); }
+
+        listener_list& list;
+        const listener_list::iterator place;
+    };
+
+    // Those that nobody works on are busy until they are loaded, so that nobody begins.
+    struct being_loaded {
+        explicit being_loaded(const certificate_list& those)
+        {
+            for (const auto& each : those) {
+                if (!std::exchange(each->is_busy, true))
+                    list.push_back(each);
+            }
+        }
+        being_loaded(const being_loaded&) = delete;
+        being_loaded& operator=(const being_loaded&) = delete;
+        ~being_loaded()
+        {
+            for (const auto& each : list)
+                each->is_busy = false;
+        }
+
+        certificate_list list;
+    };
+
     // How long somebody waits for a certificate.
     static constexpr std::chrono::minutes patience{15};
 
@@ -23678,16 +23917,41 @@ private:
         alarm_.ring();
     }
 
+    // Whether it has another certificate now.
+    [[nodiscard]] bool adopt_other(managed_certificate& of) const
+    {
+        if (of.generation != 0)
+            return false;
+        const cert::credential_ptr before = of.credential;
+        for (const cert::credential_ptr& other : others_) {
+            const bool fits = same_identifiers(identifiers_in(*other), of.names)
+                              && (of.key == key_kind::rsa_2048) == other->about.key_type.starts_with("RSA");
+            if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
+                of.credential = other;
+        }
+        return of.credential != before;
+    }
+
+    static bool is_of(const certificate_names& configured, const std::string& domain)
+    {
+        const auto first = identifier_of(configured.names.front());
+        return first && first->value == domain;
+    }
+
     // One for each type of key.
     [[nodiscard]] outcome<certificate_list> make(const certificate_names& from) const
     {
-        if (!settings_ || from.names.empty())
+        if (!settings_)
+            return failure{errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
+        if (from.names.empty())
             return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
         std::vector<identifier> names;
         for (const std::string& each : from.names) {
             auto name = identifier_of(each);
             if (!name)
                 return name.error();
+            if (auto provable = check_provable(*settings_, *name); !provable)
+                return provable.error();
             if (std::ranges::count(names, *name) == 0)
                 names.push_back(std::move(*name));
         }
@@ -23695,7 +23959,7 @@ private:
             return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
         certificate_list list;
         for (const key_kind key : settings_->key_types) {
-            auto one = std::make_unique<managed_certificate>();
+            auto one = std::make_shared<managed_certificate>();
             one->domain = names.front().value;
             one->id = id_of_certificate(one->domain, key);
             one->names = names;
@@ -23721,10 +23985,10 @@ private:
         return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
     }
 
-    [[nodiscard]] managed_certificate* find(std::string_view id) const
+    [[nodiscard]] std::shared_ptr<managed_certificate> find(std::string_view id) const
     {
         const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
-        return found == certificates_.end() ? nullptr : found->get();
+        return found == certificates_.end() ? nullptr : *found;
     }
 
     static bool names(const managed_certificate& of, std::string_view name)
@@ -23733,10 +23997,10 @@ private:
         return wanted && std::ranges::count(of.names, *wanted) != 0;
     }
 
-    [[nodiscard]] managed_certificate* find_by_name(std::string_view name) const
+    [[nodiscard]] std::shared_ptr<managed_certificate> find_by_name(std::string_view name) const
     {
         const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return names(*each, name); });
-        return found == certificates_.end() ? nullptr : found->get();
+        return found == certificates_.end() ? nullptr : *found;
     }
 
     // Begins what may begin, and says when there is more to do.
@@ -23752,22 +24016,22 @@ private:
             if (due > now)
                 next = std::min(next, due);
             else if (works_.size() < limit)
-                begin(*each);
+                begin(each);
         }
         return next;
     }
 
-    void begin(managed_certificate& of)
+    void begin(const std::shared_ptr<managed_certificate>& of)
     {
-        of.is_busy = true;
+        of->is_busy = true;
         const auto place = works_.emplace(works_.end());
         const auto slot = place->cancel.slot();
-        boost::asio::co_spawn(executor_, renewer_.work(of),
-                              boost::asio::bind_cancellation_slot(slot, [this, &of, place](std::exception_ptr thrown) {
+        boost::asio::co_spawn(executor_, renewer_.work(*of),
+                              boost::asio::bind_cancellation_slot(slot, [this, of, place](std::exception_ptr thrown) {
                                   // Note: the frame that is about to go still refers to the signal.
-                                  boost::asio::post(executor_, [this, &of, place, thrown] {
+                                  boost::asio::post(executor_, [this, of, place, thrown] {
                                       works_.erase(place);
-                                      end(of, thrown);
+                                      end(*of, thrown);
                                   });
                               }));
     }
@@ -23781,7 +24045,6 @@ private:
             of.not_before = world_.now() + std::chrono::minutes(1);
             tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
         }
-        std::erase_if(removed_, [](const auto& each) { return !each->is_busy; });
         wake();
     }
 
@@ -23801,17 +24064,15 @@ private:
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
                                                  std::function<void(const event&)> told)
     {
-        managed_certificate* const one = find(id);
+        const auto one = find(id);
         if (!one)
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
         const std::uint64_t before = one->generation;
         one->last_refusal.reset();
         renewer_.force(*one, std::move(why));
-        listeners_.emplace_back(id, std::move(told));
-        const auto place = std::prev(listeners_.end());
+        const listening until_the_end(listeners_, id, std::move(told));
         wake();
         auto done = co_await wait_for(id, before);
-        listeners_.erase(place);
         co_return done;
     }
 
@@ -23821,7 +24082,7 @@ private:
         using namespace boost::asio::experimental::awaitable_operators;
         const time_point end = world_.now() + patience;
         for (;;) {
-            const managed_certificate* const one = find(id);
+            const auto one = find(id);
             if (!one)
                 co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
             if (one->generation > before)
@@ -23842,10 +24103,23 @@ private:
             host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
                       name_of(what.kind), {{"certificate", what.id}, {"message", what.message}});
         if (on_event_)
-            on_event_(what);
+            tell_one(on_event_, what);
         for (const auto& [id, told] : listeners_) {
             if (told && (what.id.empty() || what.id == id))
-                told(what);
+                tell_one(told, what);
+        }
+    }
+
+    // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
+    void tell_one(const std::function<void(const event&)>& told, const event& what) noexcept
+    {
+        try {
+            told(what);
+        } catch (...) {
+            const std::string why = text_of_exception(std::current_exception());
+            if (host_.log)
+                host_.log(log_level::error, "acme.event", {{"certificate", what.id}, {"reason", why},
+                                                           {"hint", "a function that is told of events threw this"}});
         }
     }
 
@@ -23860,8 +24134,8 @@ private:
     renewer renewer_;
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
-    certificate_list removed_; // somebody may be working on them
-    std::list<std::pair<std::string, std::function<void(const event&)>>> listeners_; // by id
+    std::vector<cert::credential_ptr> others_; // of other programs
+    listener_list listeners_;
     std::list<work> works_;
     std::uint64_t changes_ = 0;
     bool is_stopped_ = false;
@@ -26117,7 +26391,12 @@ public:
         } const guard{early};
         if (early)
             early->on_ring = ring;
-        for (auto left = until - now(); left > left.zero() && !has_rung; left = until - now()) {
+        const auto begun = std::chrono::steady_clock::now();
+        const auto asked = until - now();
+        for (auto left = asked; left > left.zero() && !has_rung; left = until - now()) {
+            // Note: so that a clock that is set back by years keeps nobody waiting for them.
+            if (std::chrono::steady_clock::now() - begun >= asked)
+                break;
             timer.expires_after(std::min(left, step));
             const auto ended = co_await timer.async_wait(as_results);
             if (!has_rung)
@@ -26242,7 +26521,9 @@ private:
 
 #include <atomic>
 #include <future>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -26294,7 +26575,6 @@ public:
             thread_.detach(); // an event of ours led here; what it returns to is over
     }
 
-    // After the end, as they were then.
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
     {
         if (const auto last = last_.load())
@@ -26396,7 +26676,7 @@ private:
     {
         std::string directory = settings.cache_dir;
         if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
-            serve_foreign(directory);
+            foreign_dir_ = directory;
             directory = acme::config().cache_dir;
         }
         char name[256] = "";
@@ -26418,24 +26698,52 @@ private:
                     on_event(what);
             },
             context_.get_executor());
+        if (!foreign_dir_.empty())
+            serve_foreign();
         return {};
     }
 
-    void serve_foreign(const std::string& directory)
+    // Serves what another program keeps in its folder, and what it has renewed since; tells of what is new.
+    void serve_foreign()
     {
-        auto all = acme::read_foreign(world_.files(), directory);
-        for (const std::string& why : all.skipped)
-            host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        auto all = acme::read_foreign(world_.files(), foreign_dir_);
         cert::named_credentials made;
+        std::vector<cert::credential_ptr> offered;
         for (const acme::foreign_certificate& each : all.found) {
-            auto credential = cert::make_credential(each.chain_pem, as_text(each.key_pem));
-            if (credential)
-                made.emplace_back(each.name, std::move(*credential));
+            const auto read = cert::make_credential(each.chain_pem, as_text(each.key_pem));
+            if (!read)
+                continue;
+            offered.push_back(*read);
+            auto& known = foreign_[each.name];
+            if (known == (*read)->about.fingerprint)
+                continue;
+            known = (*read)->about.fingerprint;
+            // Note: certbot's names are no names of hosts when there are several of one.
+            const bool is_domain = cert::parse_domain(each.name).has_value();
+            const auto& names = (*read)->about.names;
+            if (is_domain || !names.empty())
+                made.emplace_back(is_domain ? each.name : names.front(), *read);
         }
+        for (const std::string& why : all.skipped) {
+            if (foreign_faults_.insert(why).second)
+                host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        }
+        manager_->offer(std::move(offered));
+        if (made.empty())
+            return;
         host_.log(log_level::info, "acme.foreign",
-                  {{"folder", directory}, {"certificates", made.size()}, {"hint", "they are served and not renewed"}});
+                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "that folder is never written"}});
         if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
             host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+    }
+
+    [[nodiscard]] awaitable<> follow_foreign()
+    {
+        constexpr std::chrono::minutes pause{5};
+        for (;;) {
+            co_await world_.sleep_until(world_.now() + pause);
+            serve_foreign();
+        }
     }
 
     [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
@@ -26461,6 +26769,8 @@ private:
             co_return outcome<>();
         spawn(manager_->run(), run_);
         spawn(manager_->follow(), follow_);
+        if (!foreign_dir_.empty())
+            spawn(follow_foreign(), foreign_stop_);
         co_return outcome<>();
     }
 
@@ -26511,6 +26821,7 @@ private:
     {
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
+        foreign_stop_.emit(boost::asio::cancellation_type::terminal);
         if (manager_) {
             last_ = std::make_shared<const std::vector<acme::certificate_status>>(manager_->certificates());
             manager_->stop();
@@ -26541,6 +26852,10 @@ private:
     std::unique_ptr<acme::manager> manager_;
     boost::asio::cancellation_signal run_;
     boost::asio::cancellation_signal follow_;
+    boost::asio::cancellation_signal foreign_stop_;
+    std::string foreign_dir_;                                     // empty: none
+    std::map<std::string, decltype(cert::description::fingerprint)> foreign_; // by its owner's name
+    std::set<std::string> foreign_faults_;                        // that were told
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
