@@ -21661,6 +21661,13 @@ public:
     // waits for the first to be taken away.
     [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns)
     {
+        const auto standing = standing_.find({what.about, what.type});
+        if (standing != standing_.end()) {
+            posting old = standing->second;
+            standing_.erase(standing);
+            if (old.key_authorization != what.key_authorization)
+                static_cast<void>(co_await take_down(std::move(old), dns));
+        }
         switch (what.type) {
         case challenge_type::http_01: http01_.put(what.token, what.key_authorization); break;
         case challenge_type::tls_alpn_01: {
@@ -21686,6 +21693,17 @@ public:
         if (!stored)
             co_return stored.error();
         co_return outcome<>();
+    }
+
+    // For a CA that has not looked yet when an attempt ends: the answer stays, until the next one for the same name is
+    // posted.
+    void let_stand(const posting& what)
+    {
+        standing_[{what.about, what.type}] = what;
+        if (what.type == challenge_type::tls_alpn_01) {
+            taken_.erase(what.about.value);
+            left_.notify_all();
+        }
     }
 
     // What cannot be taken away is said, and forgotten.
@@ -21804,6 +21822,7 @@ private:
     std::map<std::string, std::string> own_; // key authorizations by document
     std::map<std::string, posting> others_;  // by document
     std::set<std::string> taken_;            // names shown by tls-alpn-01
+    std::map<std::pair<identifier, challenge_type>, posting> standing_;
     signal left_;
 };
 
@@ -22210,7 +22229,7 @@ public:
     {
     }
 
-    // Every answer is taken away again, whatever happened.
+    // Every answer is taken away again, whatever happened; but for those that the next attempt needs.
     [[nodiscard]] awaitable<boost::system::result<void, unproven>> prove(order asked)
     {
         std::vector<proof> proofs;
@@ -22223,15 +22242,19 @@ public:
         }
         const auto undisturbed = boost::asio::disable_cancellation();
         co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
         for (proof& each : proofs) {
-            if (each.is_posted) {
-                const auto gone = co_await board_.take_down(each.answer, settings_->dns);
-                if (!gone)
-                    tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
+            if (!each.is_posted)
+                continue;
+            if (goes_on && each.state.status == authorization_status::pending) {
+                board_.let_stand(each.answer);
+                continue;
             }
+            const auto gone = co_await board_.take_down(each.answer, settings_->dns);
+            if (!gone)
+                tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
         }
-        // One that the next attempt goes on with stays as it is.
-        if (!done && !thrown && done.error().order_is_lost)
+        if (!done && !thrown && !goes_on)
             co_await deactivate(proofs);
         const auto disturbed = boost::asio::enable_terminal_cancellation();
         co_await boost::asio::this_coro::reset_cancellation_state(disturbed);

@@ -209,3 +209,57 @@ TEST_CASE("manager: a wildcard that is added later is refused without `dns`, and
     CHECK_MESSAGE(here.wait([&] { return other.served("a.example.com") != nullptr; }), all_of(other.warnings));
     CHECK(other.broke_off == "");
 }
+
+TEST_CASE("manager: a CA that takes half an hour to look is waited for, by attempts that go on with one order")
+{
+    town here;
+    here.ca.settings.longest_validation = 30min;
+    acme_member& one = here.start();
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }, 24h), all_of(one.warnings));
+    CHECK(here.ca.requests(test::scripted_ca::step::new_order) == 1);
+    CHECK(here.ca.breaches().empty());
+}
+
+TEST_CASE("manager: when certificates become shorter, the last long one serves for most of its life")
+{
+    town here({.lifetime = 200 * 24h});
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto end = one.served("example.com")->about.not_after;
+    here.ca.settings.lifetime = 47 * 24h;
+    here.world.run_for(24h * 199);
+    CHECK(one.served("example.com")->about.not_after > end);
+    CHECK(here.ca.issued().size() == 3); // the long one, one that came too early, and one in its time
+    CHECK(here.ca.breaches().empty());
+}
+
+TEST_CASE("manager: who is told of events may throw, and certificates are obtained all the same")
+{
+    town here;
+    acme_member& one = here.start();
+    one.on_event = [](const alos::acme::event&) { throw std::runtime_error("not today"); };
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), all_of(one.warnings));
+    CHECK(all_of(one.warnings).find("not today") != std::string::npos);
+    CHECK(one.broke_off == "");
+}
+
+TEST_CASE("manager: a certificate of the operator's answers until there is one of the CA's")
+{
+    town here;
+    test::hostility away;
+    away.down = 1;
+    here.ca.behave(away);
+    acme_member& one = here.start(here.settings({}));
+    const auto pair = alos::cert::make_self_signed({"example.com"}, here.world.now()).value();
+    REQUIRE(one.registry.add_cert("example.com", pair.certificate, alos::as_text(pair.key)).has_value());
+    one.spawn([](acme_member& to) -> alos::acme::awaitable<> {
+        std::vector<alos::acme::certificate_names> wanted;
+        wanted.emplace_back("example.com");
+        static_cast<void>(co_await to.manager.add(std::move(wanted)));
+    }(one));
+    here.world.run_for(1h);
+    REQUIRE(one.registry.list_certs().size() == 1);
+    CHECK(one.registry.list_certs().front().from == alos::cert::source::manual);
+    here.ca.behave({});
+    CHECK(here.wait([&] { return one.served("example.com") != nullptr; }, 24h));
+}

@@ -41,6 +41,13 @@ public:
     // waits for the first to be taken away.
     [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns)
     {
+        const auto standing = standing_.find({what.about, what.type});
+        if (standing != standing_.end()) {
+            posting old = standing->second;
+            standing_.erase(standing);
+            if (old.key_authorization != what.key_authorization)
+                static_cast<void>(co_await take_down(std::move(old), dns));
+        }
         switch (what.type) {
         case challenge_type::http_01: http01_.put(what.token, what.key_authorization); break;
         case challenge_type::tls_alpn_01: {
@@ -66,6 +73,17 @@ public:
         if (!stored)
             co_return stored.error();
         co_return outcome<>();
+    }
+
+    // For a CA that has not looked yet when an attempt ends: the answer stays, until the next one for the same name is
+    // posted.
+    void let_stand(const posting& what)
+    {
+        standing_[{what.about, what.type}] = what;
+        if (what.type == challenge_type::tls_alpn_01) {
+            taken_.erase(what.about.value);
+            left_.notify_all();
+        }
     }
 
     // What cannot be taken away is said, and forgotten.
@@ -184,6 +202,7 @@ private:
     std::map<std::string, std::string> own_; // key authorizations by document
     std::map<std::string, posting> others_;  // by document
     std::set<std::string> taken_;            // names shown by tls-alpn-01
+    std::map<std::pair<identifier, challenge_type>, posting> standing_;
     signal left_;
 };
 

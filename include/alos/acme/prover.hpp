@@ -95,7 +95,7 @@ public:
     {
     }
 
-    // Every answer is taken away again, whatever happened.
+    // Every answer is taken away again, whatever happened; but for those that the next attempt needs.
     [[nodiscard]] awaitable<boost::system::result<void, unproven>> prove(order asked)
     {
         std::vector<proof> proofs;
@@ -108,15 +108,19 @@ public:
         }
         const auto undisturbed = boost::asio::disable_cancellation();
         co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
         for (proof& each : proofs) {
-            if (each.is_posted) {
-                const auto gone = co_await board_.take_down(each.answer, settings_->dns);
-                if (!gone)
-                    tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
+            if (!each.is_posted)
+                continue;
+            if (goes_on && each.state.status == authorization_status::pending) {
+                board_.let_stand(each.answer);
+                continue;
             }
+            const auto gone = co_await board_.take_down(each.answer, settings_->dns);
+            if (!gone)
+                tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
         }
-        // One that the next attempt goes on with stays as it is.
-        if (!done && !thrown && done.error().order_is_lost)
+        if (!done && !thrown && !goes_on)
             co_await deactivate(proofs);
         const auto disturbed = boost::asio::enable_terminal_cancellation();
         co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
