@@ -189,7 +189,8 @@ TEST_CASE_FIXTURE(fixture, "add_acme_domain works by itself, with the settings o
     CHECK(app->add_acme_domain("a.test").error().what == "no such CA");
     world.configured = {};
     REQUIRE(app->add_acme_domain("a.test").has_value());
-    CHECK(world.calls() == calls{"configure", "configure", "add a.test", "start"});
+    // The fault was told; what is good of the settings counts.
+    CHECK(world.calls() == calls{"configure", "add a.test", "start"});
 }
 
 TEST_CASE_FIXTURE(fixture, "add_domain_cert stores a certificate from elsewhere")
