@@ -49,14 +49,16 @@ def reached(*names):
 
 def amalgamation():
     listed = headers.layers()
-    # The parts for one translation unit come last: what only the certificate manager needs is one of them.
-    done = {"src.hpp"} | (reached("acme.hpp") - reached("alos.hpp", "http/json.hpp"))
-    late = set(done)
+    # The parts for one translation unit come last: what only the certificate manager needs, and what needs that.
+    for_manager = reached("acme.hpp") - reached("alos.hpp", "http/json.hpp")
+    late = {"src.hpp"} | {header for header in listed if reached(header) & for_manager}
+    done = set(late)
     body = "".join(expand(header, done) for header in listed)
     licence = "".join(f"// {line}".rstrip() + "\n" for line in (headers.root / "LICENSE").read_text().splitlines())
     text = opening + licence + "\n" + body
     done -= late
-    text += "\n#ifdef ALOS_IMPLEMENTATION\n" + expand("src.hpp", done) + expand("acme.hpp", done) + "#endif\n"
+    text += "\n#ifdef ALOS_IMPLEMENTATION\n" + expand("src.hpp", done)
+    text += "".join(expand(header, done) for header in listed if header in late) + "#endif\n"
     return text
 
 

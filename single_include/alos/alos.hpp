@@ -7591,283 +7591,6 @@ private:
 }
 
 #endif
-// ---- alos/os/program.hpp ----
-// Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
-// time. The program does not outlive the coroutine that awaits it; its process group is killed when it does not end by
-// itself.
-#ifndef ALOS_OS_PROGRAM_HPP
-#define ALOS_OS_PROGRAM_HPP
-
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstddef>
-#include <exception>
-#include <string>
-#include <string_view>
-#include <tuple>
-#include <vector>
-
-namespace alos::inline v0::os {
-
-struct program_call {
-    std::vector<std::string> words;         // there is at least one; the first is its path, which is not searched for
-    std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
-    std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
-    std::size_t most_output = 1024;         // bytes; the last ones are kept
-};
-
-struct program_end {
-    bool has_succeeded = false; // exit status 0
-    bool took_too_long = false;
-    std::string how;    // "exit status 3", "signal 9"
-    std::string output; // of stdout and stderr, as it came
-};
-
-namespace detail {
-
-// Lists of C strings, as exec() takes them.
-inline std::vector<char*> pointers_to(std::vector<std::string>& words)
-{
-    std::vector<char*> list;
-    for (std::string& each : words)
-        list.push_back(each.data());
-    list.push_back(nullptr);
-    return list;
-}
-
-// Its stdin is /dev/null, its output goes to `output`, no other descriptor is open in it, signals are as in a new
-// process, and it leads a process group of its own.
-inline result<::pid_t> start_program(program_call& call, int output)
-{
-    ::posix_spawn_file_actions_t files;
-    ::posix_spawnattr_t attributes;
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawnattr_init(&attributes);
-    // Note: stdin comes last, as `output` may be 0 in a process that has closed its own.
-    int failed = ::posix_spawn_file_actions_adddup2(&files, output, 1);
-    failed = failed ? failed : ::posix_spawn_file_actions_adddup2(&files, output, 2);
-    failed = failed ? failed : ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-#ifdef __GLIBC_PREREQ
-#if __GLIBC_PREREQ(2, 34) // elsewhere what is open without O_CLOEXEC stays so
-    failed = failed ? failed : ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
-#endif
-#endif
-    ::sigset_t none, usual;
-    ::sigemptyset(&none);
-    ::sigemptyset(&usual);
-    for (const int each : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD})
-        ::sigaddset(&usual, each);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &usual);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    ::pid_t id = 0;
-    const std::vector<char*> words = pointers_to(call.words);
-    const std::vector<char*> environment = pointers_to(call.environment);
-    if (failed == 0)
-        failed = ::posix_spawn(&id, words.front(), &files, &attributes, words.data(), environment.data());
-    ::posix_spawn_file_actions_destroy(&files);
-    ::posix_spawnattr_destroy(&attributes);
-    if (failed != 0)
-        return error_code(failed, boost::system::system_category());
-    return id;
-}
-
-// A process that was started; leaves neither it nor a zombie behind.
-class started_program {
-public:
-    explicit started_program(::pid_t id) noexcept : id_(id) {}
-    started_program(const started_program&) = delete;
-    started_program& operator=(const started_program&) = delete;
-
-    // Note: it waits for what was just killed only where no coroutine could do so before.
-    ~started_program()
-    {
-        kill();
-        for (int status = 0; id_ > 0 && ::waitpid(id_, &status, 0) < 0 && errno == EINTR;) {}
-    }
-
-    [[nodiscard]] ::pid_t id() const noexcept { return id_; }
-
-    void kill() const noexcept
-    {
-        if (id_ > 0)
-            ::kill(-id_, SIGKILL);
-    }
-
-    // Whether it has ended, and how.
-    bool read_end(program_end& into)
-    {
-        int status = 0;
-        const ::pid_t got = id_ > 0 ? ::waitpid(id_, &status, WNOHANG) : 0;
-        if (got == 0)
-            return id_ == 0;
-        id_ = 0;
-        into.has_succeeded = got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        if (got < 0) // somebody else waits for all children, or SIGCHLD is ignored
-            into.how = "an end that this process cannot see";
-        else if (WIFEXITED(status))
-            into.how = "exit status " + std::to_string(WEXITSTATUS(status));
-        else
-            into.how = "signal " + std::to_string(WTERMSIG(status));
-        return true;
-    }
-
-private:
-    ::pid_t id_;
-};
-
-// Where a program is observed from.
-struct program_watch {
-    boost::asio::posix::stream_descriptor end;    // readable once it has ended (pidfd_open(2))
-    boost::asio::posix::stream_descriptor output; // closed at its end
-    boost::asio::steady_timer timer;
-};
-
-// What there is to do about it; `time_is_up` when the timer of its watch has run out.
-enum class program_news { ended, said_something, time_is_up };
-
-// What happens first. Its output is no news once it is closed.
-[[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
-{
-    using boost::asio::deferred;
-    const auto readable = boost::asio::posix::descriptor_base::wait_read;
-    const boost::asio::experimental::wait_for_one first;
-    std::size_t which = 0;
-    std::array<error_code, 3> ends;
-    if (of.output.is_open()) {
-        auto three = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
-                                                                    of.timer.async_wait(deferred),
-                                                                    of.output.async_wait(readable, deferred));
-        const auto done = co_await three.async_wait(first, boost::asio::use_awaitable);
-        which = std::get<0>(done)[0];
-        ends = {std::get<1>(done), std::get<2>(done), std::get<3>(done)};
-    } else {
-        auto two = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
-                                                                  of.timer.async_wait(deferred));
-        const auto done = co_await two.async_wait(first, boost::asio::use_awaitable);
-        which = std::get<0>(done)[0];
-        ends = {std::get<1>(done), std::get<2>(done), error_code()};
-    }
-    throw_if_aborted(ends[which]);
-    constexpr std::array<program_news, 3> news = {program_news::ended, program_news::time_is_up,
-                                                  program_news::said_something};
-    co_return news[which];
-}
-
-// What is there, but not more than so much at once; the last `most` bytes are kept.
-inline void read_output(program_watch& of, std::string& into, std::size_t most)
-{
-    std::array<char, 4096> some{};
-    for (int rounds = 0; rounds < 16 && of.output.is_open(); ++rounds) {
-        const ::ssize_t got = ::read(of.output.native_handle(), some.data(), some.size());
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
-            return;
-        if (got <= 0) {
-            of.output.close();
-            return;
-        }
-        into.append(some.data(), static_cast<std::size_t>(got));
-        if (into.size() > most)
-            into.erase(0, into.size() - most);
-    }
-}
-
-// Until it has ended. It is killed when the timer of its watch runs out; of its output the last `most` bytes are kept.
-[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
-                                                     std::size_t most)
-{
-    for (;;) {
-        const program_news next = co_await next_news(of);
-        // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
-        const bool is_over = next == program_news::ended && which.read_end(end);
-        read_output(of, end.output, most);
-        if (is_over)
-            co_return;
-        if (next == program_news::time_is_up) {
-            end.took_too_long = true;
-            which.kill();
-            of.timer.expires_at(boost::asio::steady_timer::time_point::max());
-        }
-    }
-}
-
-}
-
-// Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
-// process group goes with it only when it is killed, after `limit` or by cancellation.
-[[nodiscard]] inline boost::asio::awaitable<outcome<program_end>> run_program(program_call call)
-{
-    const std::string path = call.words.front();
-    const auto trouble = [&path](error_code why, std::string_view cure) {
-        return failure{why, path + " cannot be run: " + why.message() + "; " + std::string(cure)};
-    };
-    const auto last_error = [] { return error_code(errno, boost::system::system_category()); };
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
-        co_return trouble(last_error(), "allow this process more open files");
-    unique_fd from(ends[0]), to(ends[1]);
-    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
-    const auto started = detail::start_program(call, to.get());
-    to.close();
-    if (!started)
-        co_return trouble(started.error(), "check the path, that it is executable (chmod +x), and its first line (#!)");
-    detail::started_program program(*started);
-    unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, program.id(), 0)));
-    if (!handle)
-        co_return trouble(last_error(), "Linux 5.3 is needed, and that SIGCHLD is not ignored");
-    const auto executor = co_await boost::asio::this_coro::executor;
-    detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
-                                boost::asio::posix::stream_descriptor(executor, from.release()),
-                                boost::asio::steady_timer(executor, call.limit)};
-    program_end end;
-    std::exception_ptr thrown;
-    try {
-        co_await detail::follow(watch, program, end, call.most_output);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    if (thrown) {
-        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
-        const auto undisturbed = boost::asio::disable_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-        program.kill();
-        watch.timer.expires_after(std::chrono::seconds(1));
-        watch.output.close();
-        for (bool is_over = false; !is_over;) {
-            const detail::program_news next = co_await detail::next_news(watch);
-            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
-        }
-        const auto disturbed = boost::asio::enable_terminal_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
-        std::rethrow_exception(thrown);
-    }
-    co_return end;
-}
-
-}
-
-#endif
 // ---- alos/server/address.hpp ----
 // Where a server listens: "host:port" and "unix:/path" as people write them, and endpoints as people read them.
 #ifndef ALOS_SERVER_ADDRESS_HPP
@@ -13393,285 +13116,6 @@ inline std::atomic<maker> make_service{nullptr};
 }
 
 #endif
-// ---- alos/acme/caa.hpp ----
-// Whether the CAA records of a domain let a CA issue for it: the values of "issue" and "issuewild" (RFC 8659 4.2, 4.3),
-// and what they may say of accounts and validation methods (RFC 8657). Pure; who asks the DNS is in acme/doctor.hpp.
-#ifndef ALOS_ACME_CAA_HPP
-#define ALOS_ACME_CAA_HPP
-
-
-#include <algorithm>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// RFC 8659 4.2. An empty issuer-domain-name: nobody.
-struct issue_value {
-    std::string issuer_domain_name;                                // in lower case
-    std::vector<std::pair<std::string, std::string>> parameters{}; // tags in lower case, in their order
-};
-
-namespace detail {
-
-inline constexpr std::size_t max_caa_value = 2048;    // bytes
-inline constexpr std::size_t max_caa_parameters = 32; // of one value
-
-inline bool is_alpha_or_digit(char c) noexcept
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)), and so is the tag of a parameter; `text` is in
-// lower case.
-inline bool is_caa_label(std::string_view text) noexcept
-{
-    const auto fits = [](char c) { return is_alpha_or_digit(c) || c == '-'; };
-    return !text.empty() && text.front() != '-' && text.back() != '-' && std::ranges::all_of(text, fits);
-}
-
-// RFC 8659 4.2: issuer-domain-name = label *("." label).
-inline bool is_caa_domain(std::string_view text) noexcept
-{
-    if (text.ends_with('.') || text.find_first_of(" \t") != std::string_view::npos)
-        return false;
-    while (!text.empty()) {
-        if (!is_caa_label(http::next_part(text, '.')))
-            return false;
-    }
-    return true;
-}
-
-inline std::string caa_lower_case(std::string_view text)
-{
-    std::string lower(text);
-    std::ranges::transform(lower, lower.begin(), dns::detail::lower_case);
-    return lower;
-}
-
-// RFC 8659 4.2: parameter = tag *WSP "=" *WSP value, with value = *(%x21-3A / %x3C-7E).
-inline std::optional<std::pair<std::string, std::string>> parse_caa_parameter(std::string_view text)
-{
-    const std::size_t equals = text.find('=');
-    if (equals == std::string_view::npos)
-        return std::nullopt;
-    const std::string tag = caa_lower_case(http::trim(text.substr(0, equals)));
-    const std::string_view value = http::trim(text.substr(equals + 1));
-    const auto is_visible = [](char c) { return c >= 0x21 && c <= 0x7e; };
-    if (!is_caa_label(tag) || !std::ranges::all_of(value, is_visible))
-        return std::nullopt;
-    return std::pair(tag, std::string(value));
-}
-
-}
-
-// RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or
-// is longer than 2 KiB, or has more than 32 parameters.
-[[nodiscard]] inline std::optional<issue_value> parse_issue_value(std::string_view value)
-{
-    if (value.size() > detail::max_caa_value)
-        return std::nullopt;
-    const std::size_t semicolon = value.find(';');
-    issue_value read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
-    if (!detail::is_caa_domain(read.issuer_domain_name))
-        return std::nullopt;
-    if (semicolon == std::string_view::npos)
-        return read;
-    std::string_view rest = http::trim(value.substr(semicolon + 1));
-    // RFC 8659 4.2: parameters = (parameter *WSP ";" *WSP parameters) / parameter
-    for (bool more = !rest.empty(); more;) {
-        const std::size_t end = rest.find(';');
-        auto one = detail::parse_caa_parameter(rest.substr(0, end));
-        if (!one || read.parameters.size() == detail::max_caa_parameters)
-            return std::nullopt;
-        read.parameters.push_back(std::move(*one));
-        more = end != std::string_view::npos;
-        rest.remove_prefix(more ? end + 1 : rest.size());
-    }
-    return read;
-}
-
-// What is to be issued, and by whom.
-struct caa_question {
-    bool is_wildcard = false;
-    std::vector<std::string> identities; // of the CA (RFC 8555 7.1.1: caaIdentities)
-    std::string account;                 // its URL; empty: there is none yet
-    std::vector<std::string> methods;    // that would be used: "http-01"
-};
-
-struct caa_answer {
-    bool is_allowed = true;
-    bool is_restricted = false;       // records decided it
-    std::vector<std::string> methods; // of the question's, those that are allowed
-    std::string why;                  // when it is not allowed: what each record that counts says, in one sentence
-};
-
-namespace detail {
-
-// What a zone says, for a line of text.
-inline std::string printable(std::string_view text)
-{
-    constexpr std::size_t most = 200;
-    std::string shown(text.substr(0, most));
-    // What is not ASCII may be no UTF-8.
-    std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
-    return shown;
-}
-
-// Which of the question's methods a property allows; why there are none is added to `why`.
-inline std::vector<std::string> methods_allowed(const std::string& value, const caa_question& asked, std::string& why)
-{
-    const auto refuse = [&](std::string_view reason) {
-        why.append(why.empty() ? "" : ", ").append("\"").append(printable(value)).append("\" ").append(reason);
-        return std::vector<std::string>();
-    };
-    const auto issuer = parse_issue_value(value);
-    // RFC 8659 4.2: a value that does not match the grammar "MUST be treated the same as" one without an issuer.
-    if (!issuer)
-        return refuse("does not follow RFC 8659 and so lets nobody issue");
-    if (issuer->issuer_domain_name.empty())
-        return refuse("lets nobody issue");
-    const auto is_it = [&](const std::string& each) {
-        return http::equal_ignoring_case(each, issuer->issuer_domain_name);
-    };
-    if (std::ranges::none_of(asked.identities, is_it))
-        return refuse("names another CA");
-    const auto count = [&](std::string_view tag) {
-        return std::ranges::count(issuer->parameters, tag, &std::pair<std::string, std::string>::first);
-    };
-    // RFC 8657 3, 4: "A Property with multiple "accounturi" parameters is unsatisfiable."
-    if (count("accounturi") > 1 || count("validationmethods") > 1)
-        return refuse("has a parameter twice, which nothing satisfies");
-    std::vector<std::string> methods = asked.methods;
-    for (const auto& [tag, text] : issuer->parameters) {
-        // RFC 8657 3.
-        if (tag == "accounturi" && text != asked.account)
-            return refuse(asked.account.empty() ? "names an account, and there is none here yet"
-                                                : "names another account than " + asked.account);
-        // RFC 8657 4: "one of the names listed in the comma-separated list".
-        if (tag == "validationmethods") {
-            const std::string_view list = text;
-            std::erase_if(methods, [list](const std::string& method) {
-                std::string_view rest = list;
-                while (!rest.empty()) {
-                    if (http::next_part(rest, ',') == method)
-                        return false;
-                }
-                return true;
-            });
-            if (methods.empty())
-                return refuse("allows other challenges than can be answered");
-        }
-    }
-    return methods;
-}
-
-}
-
-// `records` is the relevant record set (RFC 8659 3), only records of type CAA.
-[[nodiscard]] inline caa_answer decide_caa(const std::vector<dns::record>& records, const caa_question& asked)
-{
-    constexpr std::uint8_t critical = 0x80; // RFC 8659 4.1
-    std::string_view tag = "issue";
-    for (const dns::record& each : records) {
-        // RFC 8659 4.2 to 4.4, RFC 9495; the last two are from the CA/Browser Forum's Baseline Requirements, A.1.
-        const bool is_known = each.caa_tag == "issue" || each.caa_tag == "issuewild" || each.caa_tag == "iodef"
-                              || each.caa_tag == "issuemail" || each.caa_tag == "contactemail"
-                              || each.caa_tag == "contactphone";
-        // RFC 8659 4.1: a CA "MUST NOT issue" for what is critical and not understood.
-        if (!is_known && (each.caa_flags & critical) != 0)
-            return {false, true, {},
-                    "the property \"" + detail::printable(each.caa_tag) + "\" is critical, and CAs may not know it"};
-        // RFC 8659 4.3: for wildcards, "issue" does not count where there is an "issuewild".
-        if (asked.is_wildcard && each.caa_tag == "issuewild")
-            tag = "issuewild";
-    }
-    caa_answer answer{.is_allowed = true, .is_restricted = false, .methods = asked.methods, .why = {}};
-    std::vector<std::string> allowed;
-    for (const dns::record& each : records) {
-        if (each.caa_tag != tag)
-            continue;
-        answer.is_restricted = true;
-        for (std::string& method : detail::methods_allowed(each.text, asked, answer.why)) {
-            if (std::ranges::count(allowed, method) == 0)
-                allowed.push_back(std::move(method));
-        }
-    }
-    if (!answer.is_restricted)
-        return answer;
-    answer.is_allowed = !allowed.empty();
-    answer.methods = std::move(allowed);
-    if (answer.is_allowed)
-        answer.why.clear();
-    return answer;
-}
-
-}
-
-#endif
-// ---- alos/acme/trial.hpp ----
-// Whether the answer to a challenge would be seen, tried without a CA: one that nobody asked for is put where answers
-// stand and fetched by the name, as a CA does. Who answers may be this process, or another on the same storage.
-// RFC 8555 8.3, RFC 8737 3.
-#ifndef ALOS_ACME_TRIAL_HPP
-#define ALOS_ACME_TRIAL_HPP
-
-
-#include <boost/asio/this_coro.hpp>
-
-#include <array>
-#include <exception>
-#include <string>
-
-namespace alos::inline v0::acme {
-
-// One look, by http-01 or tls-alpn-01.
-struct trial {
-    challenge_type type = challenge_type::http_01; // dns_01 may not be given
-    identifier about; // no wildcard
-    std::uint16_t port = 80;
-    std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
-};
-
-// Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
-[[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
-{
-    std::array<std::uint8_t, 24> random{};
-    world.random(random);
-    const std::string token = to_base64url(random);
-    const posting answer{what.type, what.about, token, token + ".trial"};
-    // A name has room for one answer of this kind: that of an order which is under way must stay.
-    if (what.type == challenge_type::tls_alpn_01) {
-        const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
-        if (taken && taken->has_value())
-            co_return "an order is under way for it, look again later";
-    }
-    // What cannot be stored is answered by this process all the same.
-    static_cast<void>(co_await answers.post(answer, nullptr));
-    const time_point end = world.now() + what.patience;
-    std::string seen;
-    std::exception_ptr thrown;
-    try {
-        seen = co_await detail::look_until(world, answer, what.port, end);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    const auto undisturbed = boost::asio::disable_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-    static_cast<void>(co_await answers.take_down(answer, nullptr));
-    const auto disturbed = boost::asio::enable_terminal_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
-    if (thrown)
-        std::rethrow_exception(thrown);
-    co_return seen;
-}
-
-}
-
-#endif
 // ---- alos/acme/finding.hpp ----
 // What a check-up found: one line for people, one object for programs.
 #ifndef ALOS_ACME_FINDING_HPP
@@ -13728,590 +13172,6 @@ using finding_teller = std::function<void(finding)>;
     out["cure"] = one.cure.empty() ? boost::json::value(nullptr) : boost::json::value(one.cure);
     return out;
 }
-
-}
-
-#endif
-// ---- alos/acme/folder_check.hpp ----
-// Whether the folder that certificates are kept in can be written, and whether nobody else can read its keys.
-#ifndef ALOS_ACME_FOLDER_CHECK_HPP
-#define ALOS_ACME_FOLDER_CHECK_HPP
-
-
-#include <string>
-#include <string_view>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-namespace detail {
-
-inline constexpr ::mode_t of_others = 0077;              // of the group, too
-inline constexpr unsigned max_folder_depth = 8;          // what is in deeper folders is not looked at
-inline constexpr std::size_t max_folder_names = 100'000; // of all folders together; the rest is not looked at
-
-// Below one folder.
-struct open_names {
-    std::vector<std::string> keys;  // that others can read or write
-    std::vector<std::string> other; // that others can read or write: certificates, folders
-    std::size_t looked_at = 0;
-    bool is_all = true; // nothing was left out
-};
-
-inline bool holds_key(std::string_view path) noexcept
-{
-    return path.ends_with("/privkey.pem") || path.ends_with(".key.json") || path.ends_with(".next.json");
-}
-
-inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
-{
-    const auto names = files.list(folder);
-    if (!names || depth == max_folder_depth) {
-        const bool has_more = names ? !names->empty() : !is_missing(names.error());
-        into.is_all = into.is_all && !has_more;
-        return;
-    }
-    for (const std::string& name : *names) {
-        if (++into.looked_at > max_folder_names) {
-            into.is_all = false;
-            return;
-        }
-        const std::string path = folder + '/' + name;
-        const auto there = files.stat(path);
-        if (!there && !is_missing(there.error()))
-            into.is_all = false;
-        if (!there || there->type == os::file_type::symlink)
-            continue;
-        if ((there->permissions & of_others) != 0)
-            (holds_key(path) ? into.keys : into.other).push_back(path);
-        if (there->type == os::file_type::directory)
-            find_open_names(files, path, depth + 1, into);
-    }
-}
-
-// The first of them, and how many more there are.
-inline std::string some_of(const std::vector<std::string>& paths)
-{
-    const std::string more = paths.size() == 1 ? std::string() : " and " + std::to_string(paths.size() - 1) + " more";
-    return paths.front() + more;
-}
-
-inline std::string in_octal(::mode_t permissions)
-{
-    std::string digits = "0";
-    for (const int shift : {6, 3, 0})
-        digits += static_cast<char>('0' + (permissions >> shift & 7));
-    return digits;
-}
-
-inline finding try_to_write(os::file_system& files, const std::string& folder)
-{
-    const std::string trial = folder + "/.doctor";
-    (void)files.remove(trial);
-    const error_code failed = files.write_new(trial, {}, 0600);
-    (void)files.remove(trial);
-    // Note: another one may be trying just now.
-    if (!failed || is_taken(failed))
-        return {folder, "writing", health::ok, "files can be made there"};
-    return {folder, "writing", health::problem,
-            storage_failure(folder, "certificates cannot be kept there", failed).what};
-}
-
-}
-
-// `folder` is a cache_dir.
-[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
-{
-    const auto there = files.stat(folder);
-    if (!there && detail::is_missing(there.error()))
-        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
-    if (!there)
-        return {{folder, "permissions", health::problem,
-                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
-    if (there->type == os::file_type::regular || there->type == os::file_type::other)
-        return {{folder, "permissions", health::problem, "it is a file and not a folder",
-                 "move it away, or choose another cache_dir"}};
-    detail::open_names open;
-    // Note: of a link, the permissions say nothing.
-    const bool is_open = there->type == os::file_type::directory && (there->permissions & detail::of_others) != 0;
-    detail::find_open_names(files, folder, 0, open);
-    const std::string closed = "chmod -R u=rwX,go= '" + folder + "'";
-    std::vector<finding> found;
-    if (is_open) {
-        const bool can_write = (there->permissions & 0022) != 0;
-        found.push_back({folder, "permissions", can_write ? health::problem : health::warning,
-                         "its mode is " + detail::in_octal(there->permissions) + ", so that others can "
-                             + (can_write ? "change what is in it" : "look into it"),
-                         "chmod 700 '" + folder + "'"});
-    }
-    if (!open.keys.empty())
-        found.push_back({folder, "permissions", health::problem,
-                         "private keys are open to others: " + detail::some_of(open.keys),
-                         closed + ", and renew these certificates if others use this machine"});
-    if (!open.other.empty())
-        found.push_back({folder, "permissions", health::warning, "open to others: " + detail::some_of(open.other),
-                         closed});
-    if (!open.is_all)
-        found.push_back({folder, "permissions", health::warning, "not all of it was looked at",
-                         "find '" + folder + "' -perm /077 lists all that is open to others"});
-    if (found.empty())
-        found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
-    found.push_back(detail::try_to_write(files, folder));
-    return found;
-}
-
-}
-
-#endif
-// ---- alos/acme/doctor.hpp ----
-// Looks for what would keep a certificate from being issued or renewed, before a CA is asked for it: the folder, the CA
-// and its directory, the clock, the account, and for each name its addresses, its CAA records and the ports that CAs
-// connect to. Nothing is ordered.
-#ifndef ALOS_ACME_DOCTOR_HPP
-#define ALOS_ACME_DOCTOR_HPP
-
-
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <cstdlib>
-#include <iterator>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// What a doctor is asked to look at.
-struct checkup {
-    std::vector<identifier> names;
-    std::string folder; // cache_dir
-    certificate_authority ca;
-    std::string email; // of the account
-    std::vector<challenge_type> challenges;
-    bool has_dns_solver = false;
-    std::uint16_t http01_port = 80;
-    std::uint16_t tls_alpn01_port = 443;
-
-    // Why this process does not listen where the CA connects to; empty: it does.
-    std::string no_http01_listener;
-    std::string no_tls_alpn01_listener;
-};
-
-// One checkup: what it finds is told as it is found.
-class doctor {
-public:
-    // All outlive it. `tell` is called on the thread of `world`.
-    doctor(environment& world, storage& kept, board& answers, checkup asked, finding_teller tell)
-        : world_(world), storage_(kept), board_(answers), asked_(std::move(asked)), tell_(std::move(tell)),
-          ca_(world, asked_.ca)
-    {
-    }
-
-    // Once. Leaves nothing behind, also when cancelled.
-    [[nodiscard]] awaitable<> examine()
-    {
-        for (finding& each : check_folder(world_.files(), asked_.folder))
-            tell_(std::move(each));
-        co_await look_at_ca();
-        for (const identifier& each : asked_.names)
-            co_await look_at_name(each);
-    }
-
-private:
-    // Note: a Date field is older than now by the time that its answer was under way, 30 s at most. With 5 minutes
-    // between the clocks, what the CA dates (orders, renewal windows, certificates) begins or ends at a wrong time.
-    static constexpr std::chrono::minutes wrong_clock{5};
-    static constexpr std::chrono::seconds inexact_clock{30};
-
-    using texts = std::vector<std::string>;
-
-    void say(std::string about, std::string check, health how, std::string seen, std::string cure = {})
-    {
-        tell_({std::move(about), std::move(check), how, std::move(seen), std::move(cure)});
-    }
-
-    static std::string join(const texts& all)
-    {
-        std::string text;
-        for (const std::string& each : all)
-            text.append(text.empty() ? "" : ", ").append(each);
-        return text;
-    }
-
-    // RFC 8555 7.1.1.
-    [[nodiscard]] awaitable<> look_at_ca()
-    {
-        const std::string& url = asked_.ca.directory;
-        if (const auto ready = ca_.prepare(); !ready) {
-            say(url, "directory", health::problem, ready.error().what);
-            co_return;
-        }
-        const auto answer = co_await ca_.get(url, "directory");
-        if (!answer) {
-            say(url, "directory", health::problem, answer.error().what,
-                "check the URL, the network and the clock; a CA of your own needs its authorities in roots_file");
-            co_return;
-        }
-        look_at_clock(*answer);
-        auto read = parse_directory(answer->body);
-        if (!read) {
-            say(url, "directory", health::problem, read.error().what,
-                "check that the URL is that of an ACME directory");
-            co_return;
-        }
-        directory_ = std::move(*read);
-        say_directory();
-        co_await look_at_account();
-        if (!directory_.profiles.empty() || !asked_.ca.profile.empty())
-            look_at_profile();
-    }
-
-    // RFC 9110 6.6.1: the CA says what time it has. Certificates and orders depend on it.
-    void look_at_clock(const http::outbound_response& answer)
-    {
-        const auto now = std::chrono::system_clock::to_time_t(world_.now());
-        const auto date = http::parse_date(answer.field("Date"), now);
-        if (!date) {
-            say("this machine", "clock", health::warning, "the CA does not say what time it has",
-                "compare the clock with another one");
-            return;
-        }
-        const std::chrono::seconds ahead{now - *date};
-        const std::string difference = std::to_string(std::abs(ahead.count())) + " s "
-                                       + (ahead.count() < 0 ? "behind" : "ahead of") + " that of the CA";
-        const std::string cure = "let it be set over the network (NTP)";
-        if (std::chrono::abs(ahead) > wrong_clock)
-            say("this machine", "clock", health::problem, "it is " + difference, cure);
-        else if (std::chrono::abs(ahead) > inexact_clock)
-            say("this machine", "clock", health::warning, "it is " + difference, cure);
-        else
-            say("this machine", "clock", health::ok, "as that of the CA");
-    }
-
-    // RFC 8555 7.1.1, RFC 9773 3.
-    void say_directory()
-    {
-        texts missing;
-        if (directory_.revoke_cert.empty())
-            missing.push_back("revokeCert");
-        if (directory_.key_change.empty())
-            missing.push_back("keyChange");
-        std::string seen = missing.empty() ? "it is complete" : "it lacks " + join(missing);
-        if (!directory_.renewal_info.empty())
-            seen += "; it says when to renew (ARI)";
-        if (!directory_.terms_of_service.empty())
-            seen += "; its terms, which an account agrees to: " + directory_.terms_of_service;
-        say(asked_.ca.directory, "directory", missing.empty() ? health::ok : health::warning, seen,
-            missing.empty() ? "" : "certificates can be had; for the rest, ask those who run the CA");
-    }
-
-    // RFC 8555 7.3, 7.3.4.
-    [[nodiscard]] awaitable<> look_at_account()
-    {
-        const auto kept = co_await storage_.load("account/" + storage_id(asked_.ca.directory, asked_.email));
-        const auto in = kept && kept->has_value() ? detail::read_object_text(as_text((*kept)->text)) : std::nullopt;
-        if (in)
-            account_ = detail::text_of(*in, "url");
-        const bool has_binding = !asked_.ca.eab_kid.empty() && !asked_.ca.eab_hmac_key.empty();
-        if (!account_.empty())
-            say(asked_.ca.directory, "account", health::ok, account_);
-        else if (directory_.external_account_required && !has_binding)
-            say(asked_.ca.directory, "account", health::problem, "it wants an external account (EAB)",
-                "give the eab_kid and eab_hmac_key that the CA's page shows");
-        else
-            say(asked_.ca.directory, "account", health::ok, "there is none here yet; the first certificate opens it");
-    }
-
-    // draft-ietf-acme-profiles 4.
-    void look_at_profile()
-    {
-        texts offered;
-        for (const auto& [name, what] : directory_.profiles)
-            offered.push_back(name);
-        const std::string& wanted = asked_.ca.profile;
-        const std::string all = offered.empty() ? "none are offered" : "offered are " + join(offered);
-        if (!wanted.empty() && !directory_.profiles.contains(wanted))
-            say(asked_.ca.directory, "profile", health::problem, "there is no " + wanted + "; " + all,
-                "choose one of them, or none");
-        else
-            say(asked_.ca.directory, "profile", health::ok, all);
-    }
-
-    [[nodiscard]] awaitable<> look_at_name(identifier about)
-    {
-        const bool is_wildcard = about.value.starts_with("*.");
-        texts methods;
-        for (const challenge_type each : asked_.challenges) {
-            const bool fits = each == challenge_type::dns_01
-                                  ? asked_.has_dns_solver && about.type == identifier_type::dns
-                                  : !is_wildcard;
-            if (fits)
-                methods.emplace_back(name_of(each));
-        }
-        if (methods.empty())
-            say(about.value, "challenges", health::problem, "none of those that are allowed can prove it",
-                is_wildcard ? "a wildcard needs dns-01 and a program that sets TXT records" : "allow another one");
-        const bool is_connected_to = std::ranges::any_of(methods, [](const auto& each) { return each != "dns-01"; });
-        bool leads_here = true;
-        if (about.type == identifier_type::dns) {
-            if (is_connected_to)
-                leads_here = co_await look_at_addresses(about);
-            co_await look_at_caa(about, methods);
-        }
-        for (const challenge_type each : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
-            if (std::ranges::count(methods, name_of(each)) != 0)
-                co_await look_at_port(each, about, leads_here);
-        }
-    }
-
-    // Both families, as CAs take either. Whether all of them are known to be this machine's, or none are known.
-    [[nodiscard]] awaitable<bool> look_at_addresses(identifier about)
-    {
-        texts found;
-        bool is_answered = true;
-        for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
-            const auto answer = co_await world_.resolve(about.value, type);
-            const std::string failed = failure_of(answer);
-            if (!failed.empty()) {
-                is_answered = false;
-                say(about.value, "addresses", health::problem, std::string(dns::to_text(type)) + ": " + failed,
-                    "check that all name servers of the domain answer, and DNSSEC");
-                continue;
-            }
-            for (const dns::record& each : answer->records) {
-                if (each.type == type)
-                    found.push_back(each.text);
-            }
-        }
-        if (found.empty()) {
-            if (is_answered)
-                say(about.value, "addresses", health::problem, "it has none",
-                    "add an A or AAAA record that leads to this machine, or check the spelling");
-            co_return true;
-        }
-        const texts here = world_.local_addresses();
-        texts elsewhere;
-        std::ranges::copy_if(found, std::back_inserter(elsewhere),
-                             [&](const auto& each) { return std::ranges::count(here, each) == 0; });
-        if (elsewhere.empty() || here.empty()) {
-            say(about.value, "addresses", health::ok, join(found));
-            co_return true;
-        }
-        say(about.value, "addresses", health::warning,
-            join(elsewhere) + ": not of this machine, which has " + join(here),
-            "that is as it should be behind a router, a proxy or a balancer; else correct the record");
-        co_return false;
-    }
-
-    // Empty when the answer counts, also that there is no such name.
-    static std::string failure_of(const outcome<dns::answer>& answer)
-    {
-        if (!answer)
-            return answer.error().what;
-        const bool counts = answer->code == dns::response_code::no_error
-                            || answer->code == dns::response_code::name_error;
-        return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
-    }
-
-    // RFC 8659 3: the records of the name, else of the next one above that has any.
-    [[nodiscard]] awaitable<> look_at_caa(identifier about, texts methods)
-    {
-        const bool is_wildcard = about.value.starts_with("*.");
-        std::string domain = about.value.substr(is_wildcard ? 2 : 0);
-        std::vector<dns::record> records;
-        for (;;) {
-            const auto answer = co_await world_.resolve(domain, dns::record_type::caa);
-            if (const std::string failed = failure_of(answer); !failed.empty()) {
-                say(about.value, "CAA", health::problem, "of " + domain + ": " + failed,
-                    "a CA does not issue then; check that all name servers of the domain answer, and DNSSEC");
-                co_return;
-            }
-            std::ranges::copy_if(answer->records, std::back_inserter(records),
-                                 [](const auto& each) { return each.type == dns::record_type::caa; });
-            const std::string above(cert::parent_of(domain));
-            if (!records.empty() || above.empty())
-                break;
-            domain = above;
-        }
-        if (records.empty()) {
-            say(about.value, "CAA", health::ok, "no records: any CA may issue");
-            co_return;
-        }
-        if (directory_.caa_identities.empty()) {
-            say(about.value, "CAA", health::warning,
-                domain + " has records, and the CA does not say by which names it goes in them",
-                "see what the CA's documentation says");
-            co_return;
-        }
-        const caa_answer answer = decide_caa(records, {is_wildcard, directory_.caa_identities, account_, methods});
-        say_caa(about, domain, methods, answer);
-    }
-
-    void say_caa(const identifier& about, const std::string& domain, const texts& methods, const caa_answer& answer)
-    {
-        const std::string& own = directory_.caa_identities.front();
-        if (!answer.is_allowed)
-            say(about.value, "CAA", health::problem,
-                "records of " + domain + " keep this CA from issuing: " + answer.why,
-                "add a CAA record to " + domain + ": 0 issue \"" + own + "\", or use a CA that its records name");
-        else if (answer.methods.size() < methods.size())
-            say(about.value, "CAA", health::warning,
-                "records of " + domain + " let this CA issue, but only by " + join(answer.methods),
-                "allow only these challenges here, or add to validationmethods in the record");
-        else
-            say(about.value, "CAA", health::ok,
-                answer.is_restricted ? "records of " + domain + " let this CA issue"
-                                     : "records of " + domain + " restrict nobody");
-    }
-
-    // RFC 8555 8.3, RFC 8737 3.
-    [[nodiscard]] awaitable<> look_at_port(challenge_type type, identifier about, bool leads_here)
-    {
-        const bool is_http = type == challenge_type::http_01;
-        const std::uint16_t port = is_http ? asked_.http01_port : asked_.tls_alpn01_port;
-        const std::string check = std::string(name_of(type)) + " on port " + std::to_string(port);
-        const std::string& not_ours = is_http ? asked_.no_http01_listener : asked_.no_tls_alpn01_listener;
-        const trial look{.type = type, .about = about, .port = port};
-        const std::string seen = co_await try_answer(world_, storage_, board_, look);
-        if (seen.empty()) {
-            say(about.value, check, health::ok,
-                not_ours.empty() ? "an answer from here is seen by the name"
-                                 : "another process on the same folder answers by the name");
-            co_return;
-        }
-        std::string there;
-        if (is_http)
-            there = co_await who_is_there(about, port);
-        if (not_ours.empty())
-            say(about.value, check, leads_here ? health::problem : health::warning, seen + there,
-                "let this port of every address of the name lead to this machine; check firewalls and routers"
-                    + std::string(leads_here ? "" : ", some of which do not lead from the inside to themselves"));
-        else
-            say(about.value, check, health::problem, seen + there + "; nothing could be put there: " + not_ours,
-                is_http ? "let what listens there be an alos server on the same cache_dir, or one whose acme_node is "
-                          "this process, or let it pass /.well-known/acme-challenge/ on"
-                        : "let what listens there be an alos server on the same cache_dir, or use http-01 or dns-01");
-    }
-
-    // What answers by plain HTTP, with a comma before it.
-    [[nodiscard]] awaitable<std::string> who_is_there(identifier about, std::uint16_t port)
-    {
-        http::outbound_request request;
-        request.url = detail::http_url(about, port, "/");
-        request.timeout = std::chrono::seconds(5);
-        const auto got = co_await world_.fetch(std::move(request));
-        if (!got)
-            co_return "";
-        const std::string server(got->field("Server").substr(0, 100));
-        co_return ", and what listens there " + (server.empty() ? "does not say what it is" : "calls itself " + server);
-    }
-
-    environment& world_;
-    storage& storage_;
-    board& board_;
-    const checkup asked_;
-    const finding_teller tell_;
-    client ca_;
-    directory directory_;
-    std::string account_; // URL; empty: none yet
-};
-
-}
-
-#endif
-// ---- alos/dns/exec.hpp ----
-// dns-01 (RFC 8555 8.4) by a program of the operator's, called as lego's "exec" provider calls one:
-//   program present _acme-challenge.example.com. <value>
-//   program cleanup _acme-challenge.example.com. <value>
-// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is not told of the last two.
-#ifndef ALOS_DNS_EXEC_HPP
-#define ALOS_DNS_EXEC_HPP
-
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <algorithm>
-#include <chrono>
-#include <cstdlib>
-#include <string>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::dns {
-
-// The program succeeds with exit status 0. It is started without a shell, with nothing on stdin, and once at a time.
-struct exec_options {
-    std::string program{}; // its path
-    std::chrono::milliseconds limit = std::chrono::minutes(2); // of one call; then it is killed
-    std::chrono::milliseconds wait{0}; // after `present`, until all name servers of the zone have the value
-
-    // Of this process's variables those are passed on, and nothing else: credentials are to be named.
-    std::vector<std::string> passed_on = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
-    std::vector<std::string> environment{}; // more of them, as "NAME=value"
-};
-
-class exec final : public acme::dns_solver {
-public:
-    // Reads the environment, so before there are threads that change it.
-    explicit exec(exec_options options) : options_(std::move(options))
-    {
-        for (const std::string& name : options_.passed_on) {
-            if (const char* const value = std::getenv(name.c_str()))
-                options_.environment.push_back(name + "=" + value);
-        }
-    }
-
-    // Returns when the program has ended, and `wait` is over.
-    [[nodiscard]] boost::asio::awaitable<outcome<>> present(std::string name, std::string value) override
-    {
-        auto done = co_await call("present", std::move(name), std::move(value));
-        if (!done || options_.wait <= options_.wait.zero())
-            co_return done;
-        const auto executor = co_await boost::asio::this_coro::executor;
-        boost::asio::steady_timer timer(executor, options_.wait);
-        co_await timer.async_wait(boost::asio::use_awaitable);
-        co_return done;
-    }
-
-    [[nodiscard]] boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) override
-    {
-        auto done = co_await call("cleanup", std::move(name), std::move(value));
-        co_return done;
-    }
-
-private:
-    [[nodiscard]] boost::asio::awaitable<outcome<>> call(std::string what, std::string name, std::string value)
-    {
-        const auto turn = co_await gate_.enter();
-        os::program_call program;
-        program.words = {options_.program, what, name + ".", std::move(value)};
-        program.environment = options_.environment;
-        program.limit = options_.limit;
-        const auto end = co_await os::run_program(std::move(program));
-        if (!end)
-            co_return end.error();
-        if (end->has_succeeded)
-            co_return outcome<>();
-        std::string text = options_.program + " " + what + " " + name + ".: ";
-        if (end->took_too_long)
-            text += "killed, as it took longer than " + std::to_string(options_.limit.count()) + " ms";
-        else
-            text += "it ended with " + end->how;
-        std::string said = end->output.substr(0, end->output.find_last_not_of(" \r\n\t") + 1);
-        std::ranges::replace_if(said, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-        text += said.empty() ? ", and said nothing" : ", and said: " + said;
-        text += "; run it by hand with these words, it has to end with 0";
-        co_return failure{end->took_too_long ? alos::errc::timed_out : alos::errc::program_failed, std::move(text)};
-    }
-
-    exec_options options_;
-    acme::admission_gate gate_{1};
-};
 
 }
 
@@ -16355,49 +15215,192 @@ template class basic_server<default_policy>;
 #endif
 
 #endif
-// ---- alos/acme.hpp ----
-// Certificates by ACME for the servers of a program: include this in one of its .cpp files, and have <alos/src.hpp> in
-// one, for Boost.JSON. See basic_server::enable_acme() and server_config::acme.
-#ifndef ALOS_ACME_HPP
-#define ALOS_ACME_HPP
+// ---- alos/crypto/botan_csr.hpp ----
+// Certificate requests (RFC 2986) as CAs want them by ACME: no subject, the names in subjectAltName, nothing else.
+#ifndef ALOS_CRYPTO_BOTAN_CSR_HPP
+#define ALOS_CRYPTO_BOTAN_CSR_HPP
 
-// ---- alos/server/acme_service.hpp ----
-// The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
-// no handshake ever does.
-#ifndef ALOS_SERVER_ACME_SERVICE_HPP
-#define ALOS_SERVER_ACME_SERVICE_HPP
 
-// ---- alos/acme/file_storage.hpp ----
-// Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
-//   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
-//   <key>.json, locks/<name>.lock, locks/<name>.fence.json
-// Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
-#ifndef ALOS_ACME_FILE_STORAGE_HPP
-#define ALOS_ACME_FILE_STORAGE_HPP
+#include <algorithm>
+#include <span>
+#include <string>
 
-// ---- alos/acme/detail/certificate_folder.hpp ----
-// Certificates in a folder, <id>/000001/{fullchain.pem,privkey.pem,meta.json} and <id>/current -> 000001: a new one
-// is written beside the others, and is the current one at once or not at all.
-#ifndef ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
-#define ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+namespace alos::inline v0 {
 
-// ---- alos/acme/detail/durable_files.hpp ----
-// Files that are there as a whole or not at all, after a crash, too; and which names they may have.
-#ifndef ALOS_ACME_DETAIL_DURABLE_FILES_HPP
-#define ALOS_ACME_DETAIL_DURABLE_FILES_HPP
+namespace detail {
 
-// ---- alos/acme/storage.hpp ----
-// What outlives the process: certificates by generation, accounts, orders under way, answers to challenges. A back end
-// has these operations; acme/file_storage.hpp is the one that comes with alos.
-#ifndef ALOS_ACME_STORAGE_HPP
-#define ALOS_ACME_STORAGE_HPP
+inline constexpr auto oid_extension_request = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e);
+inline constexpr auto oid_rsa_sha256 = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b);
 
-// ---- alos/acme/environment.hpp ----
-// The world as acme/ sees it. Nothing else there knows a clock, a timer, a network, a file or a source of randomness,
-// so that years of a certificate's life can be lived through in a test.
-#ifndef ALOS_ACME_ENVIRONMENT_HPP
-#define ALOS_ACME_ENVIRONMENT_HPP
+// RFC 5280 4.2.1.6: a dNSName is an IA5String; as a CA reads it, it has no blanks either.
+inline bool is_requestable(std::string_view name) noexcept
+{
+    const auto is_printable = [](char c) { return c > 0x20 && c < 0x7f; };
+    return !name.empty() && name.size() <= 253 && std::ranges::all_of(name, is_printable);
+}
 
+// RFC 2986 4.1: the extensions asked for, as an attribute (RFC 2985 5.4.2).
+inline void write_requested_names(byte_writer& out, std::span<const std::string> dns_names,
+                                  std::span<const byte_vector> addresses)
+{
+    byte_vector names;
+    byte_writer inner(names);
+    inner.nested(der::sequence, [&] {
+        for (const std::string& name : dns_names)
+            inner.value(der::context(2), as_bytes(name));
+        for (const byte_vector& address : addresses)
+            inner.value(der::context(7), address);
+    });
+    out.nested(der::sequence, [&] {
+        out.value(der::object_identifier, oid_extension_request);
+        out.nested(der::set, [&] {
+            out.nested(der::sequence, [&] { write_extension(out, oid_subject_alt_name, false, names); });
+        });
+    });
+}
+
+inline void write_request_algorithm(byte_writer& out, signature_scheme scheme)
+{
+    if (scheme != signature_scheme::rsa_pkcs1_sha256)
+        return write_algorithm(out, scheme);
+    out.nested(der::sequence, [&] {
+        out.value(der::object_identifier, oid_rsa_sha256);
+        out.value(der::null, {});
+    });
+}
+
+}
+
+// RFC 2986 4: a request in DER for these names, which `key` signs. `dns_names` as A-labels, `addresses` of 4 or 16
+// bytes each.
+[[nodiscard]] inline outcome<byte_vector> make_csr(const private_key& key, std::span<const std::string> dns_names,
+                                                   std::span<const byte_vector> addresses = {})
+{
+    if (dns_names.empty() && addresses.empty())
+        return failure{errc::bad_name, "a certificate request needs a name; give one"};
+    for (const std::string& name : dns_names)
+        if (!detail::is_requestable(name))
+            return failure{errc::bad_name, "a name of the certificate request is empty, too long, or not in ASCII; "
+                                           "write it like www.example.com, and other alphabets as xn-- labels"};
+    for (const byte_vector& address : addresses)
+        if (address.size() != 4 && address.size() != 16)
+            return failure{errc::bad_name, "an address of the certificate request has neither 4 nor 16 bytes"};
+    try {
+        const byte_vector public_key = key.public_key_info();
+        const auto scheme = document_scheme_of(read_public_key(public_key));
+        if (!scheme)
+            return failure{errc::unsupported_key, "no CA takes a certificate request by a key of this type; use "
+                                                  "ECDSA P-256 or P-384, or RSA"};
+        byte_vector body;
+        detail::byte_writer out(body);
+        out.nested(der::sequence, [&] {
+            out.small_integer(0); // v1
+            out.value(der::sequence, {});
+            out.raw(public_key);
+            out.nested(der::context_constructed(0),
+                       [&] { detail::write_requested_names(out, dns_names, addresses); });
+        });
+        const auto signature = key.sign_document(*scheme, body, ecdsa_form::der);
+        if (!signature)
+            return failure{signature.error(), "the certificate request cannot be signed with this key; it is damaged, "
+                                              "make a new one"};
+        byte_vector der;
+        detail::byte_writer whole(der);
+        whole.nested(der::sequence, [&] {
+            whole.raw(body);
+            detail::write_request_algorithm(whole, *scheme);
+            whole.bits(*signature);
+        });
+        return der;
+    } catch (const std::exception& error) {
+        return failure{errc::bad_private_key, std::string("a certificate request cannot be made: ") + error.what()};
+    }
+}
+
+}
+
+#endif
+// ---- alos/os/file_system.hpp ----
+// The files that certificates are kept in, as the few operations whose order decides what a crash leaves behind.
+// os/posix_files.hpp is the real one; tests have one that loses power.
+#ifndef ALOS_OS_FILE_SYSTEM_HPP
+#define ALOS_OS_FILE_SYSTEM_HPP
+
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace alos::inline v0::os {
+
+enum class file_type { regular, directory, symlink, other };
+
+// What replaces what when a name is taken.
+enum class if_exists { replace, fail };
+
+// Errors are those of the operating system (boost::system::system_category): ENOENT, EEXIST, ENOSPC, ... Nothing is on
+// disk for sure before it was synced: the bytes by sync_file(), the name by sync_directory() of its directory.
+class file_system {
+public:
+    virtual ~file_system() = default;
+
+    // The bytes of a regular file; EFBIG when they are more than `most`. Symbolic links are followed.
+    [[nodiscard]] virtual result<secret_text> read(const std::string& path, std::size_t most) = 0;
+
+    // Makes a new file of these bytes; EEXIST when the name is taken. What it wrote before it failed is removed.
+    [[nodiscard]] virtual error_code write_new(const std::string& path, byte_view bytes, ::mode_t mode) = 0;
+
+    [[nodiscard]] virtual error_code sync_file(const std::string& path) = 0;
+    [[nodiscard]] virtual error_code sync_directory(const std::string& path) = 0;
+
+    // One directory; its parent is there. EEXIST when the name is taken.
+    [[nodiscard]] virtual error_code make_directory(const std::string& path, ::mode_t mode) = 0;
+
+    // Atomic, within one file system.
+    [[nodiscard]] virtual error_code rename(const std::string& from, const std::string& to, if_exists taken) = 0;
+
+    [[nodiscard]] virtual error_code make_symlink(const std::string& target, const std::string& path) = 0;
+    [[nodiscard]] virtual result<std::string> read_symlink(const std::string& path) = 0;
+
+    // A file, a link, or an empty directory.
+    [[nodiscard]] virtual error_code remove(const std::string& path) = 0;
+
+    // The names in a directory, sorted, without "." and "..".
+    [[nodiscard]] virtual result<std::vector<std::string>> list(const std::string& path) = 0;
+
+    struct status {
+        file_type type = file_type::other;
+        ::mode_t permissions = 0; // the lower 12 bits
+    };
+    // Of the name itself: links are not followed.
+    [[nodiscard]] virtual result<status> stat(const std::string& path) = 0;
+
+    // Held until it is destroyed or its process ends.
+    class lock {
+    public:
+        virtual ~lock() = default;
+    };
+    // An exclusive lock on that file, which is made if need be (0600), or null when somebody else has it: another
+    // process, or another lock of this one. Never waits.
+    [[nodiscard]] virtual result<std::unique_ptr<lock>> try_lock(const std::string& path) = 0;
+
+    // Calls `changed` with the directory's path when a name in it may have changed, as long as the result lives.
+    // Where that cannot be told, the result is null and nothing is called.
+    class watch {
+    public:
+        virtual ~watch() = default;
+    };
+    [[nodiscard]] virtual std::unique_ptr<watch> watch_directory(const std::string& path,
+                                                                 std::function<void(const std::string&)> changed) = 0;
+};
+
+}
+
+#endif
 // ---- alos/dns/message.hpp ----
 // DNS messages as a stub resolver sends and reads them (RFC 1035 4): one question, its answer, and the few types of
 // records that certificates need: addresses (RFC 3596), CNAME, NS, SOA, TXT and CAA (RFC 8659 4). EDNS(0) as far as it
@@ -16815,87 +15818,2596 @@ inline std::vector<record> read_section(byte_view message, reader& in, std::size
 }
 
 #endif
-// ---- alos/os/file_system.hpp ----
-// The files that certificates are kept in, as the few operations whose order decides what a crash leaves behind.
-// os/posix_files.hpp is the real one; tests have one that loses power.
-#ifndef ALOS_OS_FILE_SYSTEM_HPP
-#define ALOS_OS_FILE_SYSTEM_HPP
+// ---- alos/tls_client/botan.hpp ----
+// The TLS client that asks other servers: Botan's, TLS 1.2 and 1.3, behind the interface of an engine, and whom it
+// believes: trust anchors (RFC 5280 6.1) and the server's name in its certificate (RFC 9525).
+#ifndef ALOS_TLS_CLIENT_BOTAN_HPP
+#define ALOS_TLS_CLIENT_BOTAN_HPP
 
 
-#include <cstddef>
-#include <functional>
+#include <botan/certstor.h>
+#include <botan/certstor_flatfile.h>
+#include <botan/certstor_system.h>
+#include <botan/credentials_manager.h>
+#include <botan/data_src.h>
+#include <botan/system_rng.h>
+#include <botan/tls_alert.h>
+#include <botan/tls_callbacks.h>
+#include <botan/tls_client.h>
+#include <botan/tls_exceptn.h>
+#include <botan/tls_policy.h>
+#include <botan/tls_server_info.h>
+#include <botan/tls_session_manager_noop.h>
+#include <botan/x509cert.h>
+#include <botan/x509path.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
 #include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
-#include <sys/types.h>
+namespace alos::inline v0::tls_client {
+
+enum class errc {
+    untrusted = 1, // no trust anchor stands behind the server's certificate
+    expired,
+    not_yet_valid,
+    wrong_name,      // the certificate is for other names
+    bad_certificate, // it breaks another rule of RFC 5280
+    protocol,        // the server broke the protocol, or the two sides have nothing in common
+};
+
+class error_category final : public boost::system::error_category {
+public:
+    constexpr error_category() noexcept : boost::system::error_category(0x2f96d3c8b14ae075u) {}
+    const char* name() const noexcept override { return "alos.tls_client"; }
+    std::string message(int code) const override
+    {
+        switch (static_cast<errc>(code)) {
+        case errc::untrusted: return "no trusted authority issued the server's certificate";
+        case errc::expired: return "the server's certificate has expired";
+        case errc::not_yet_valid: return "the server's certificate is not valid yet";
+        case errc::wrong_name: return "the server's certificate is for another name";
+        case errc::bad_certificate: return "the server's certificate is not acceptable";
+        case errc::protocol: return "the TLS handshake failed";
+        }
+        return "unknown error";
+    }
+};
+
+inline const error_category& tls_client_category() noexcept
+{
+    static constexpr error_category category;
+    return category;
+}
+
+inline error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), tls_client_category()}; }
+
+}
+
+namespace boost::system {
+template <>
+struct is_error_code_enum<alos::tls_client::errc> : std::true_type {};
+}
+
+namespace alos::inline v0::tls_client {
+
+// Certificates of authorities that are believed. Immutable, and shared by engines of all threads.
+class trust_anchors {
+public:
+    explicit trust_anchors(std::vector<std::shared_ptr<Botan::Certificate_Store>> stores) : stores_(std::move(stores))
+    {
+    }
+
+    [[nodiscard]] std::vector<Botan::Certificate_Store*> stores() const
+    {
+        std::vector<Botan::Certificate_Store*> pointers;
+        for (const auto& each : stores_)
+            pointers.push_back(each.get());
+        return pointers;
+    }
+
+private:
+    std::vector<std::shared_ptr<Botan::Certificate_Store>> stores_;
+};
+
+using trust_anchors_ptr = std::shared_ptr<const trust_anchors>;
+
+namespace detail {
+
+inline outcome<std::shared_ptr<Botan::Certificate_Store>> read_system_store()
+{
+    std::string why;
+    // Debian, Fedora, SUSE, Alpine.
+    for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                             "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+        try {
+            if (::access(path, R_OK) == 0)
+                return std::make_shared<Botan::Flatfile_Certificate_Store>(path, true);
+        } catch (const std::exception& thrown) {
+            why = std::string(path) + ": " + thrown.what();
+        }
+    }
+    try {
+        return std::make_shared<Botan::System_Certificate_Store>();
+    } catch (const std::exception& thrown) {
+        if (why.empty())
+            why = thrown.what();
+    }
+    return failure{alos::errc::bad_configuration,
+                   "the system's certificates of authorities cannot be read (" + why
+                       + "); install the package ca-certificates, or name the authorities yourself"};
+}
+
+// Read once, when first needed.
+inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
+{
+    static const outcome<std::shared_ptr<Botan::Certificate_Store>> store = read_system_store();
+    return store;
+}
+
+}
+
+// The certificates in `roots_pem`, at most max_pem_blocks, and, if `system_roots`, those of the operating system. Reads
+// files, once per process; call it where that may take a moment.
+[[nodiscard]] inline outcome<trust_anchors_ptr> load_trust_anchors(std::string_view roots_pem, bool system_roots)
+{
+    std::vector<std::shared_ptr<Botan::Certificate_Store>> stores;
+    if (!roots_pem.empty()) {
+        const auto blocks = parse_pem(roots_pem);
+        if (!blocks)
+            return failure{blocks.error().code, "the authorities to trust: " + blocks.error().what};
+        auto store = std::make_shared<Botan::Certificate_Store_In_Memory>();
+        for (const pem_block& block : *blocks) {
+            const auto der = decode_pem(block);
+            try {
+                if (block.label != "CERTIFICATE" || !der)
+                    throw std::invalid_argument("block of another kind");
+                store->add_certificate(Botan::X509_Certificate(der->data(), der->size()));
+            } catch (const std::exception&) {
+                return failure{alos::errc::bad_certificate,
+                               "the authorities to trust: a block in their PEM text is no certificate; give "
+                               "certificates only"};
+            }
+        }
+        stores.push_back(std::move(store));
+    }
+    if (system_roots) {
+        const auto& store = detail::system_store();
+        if (!store)
+            return store.error();
+        stores.push_back(*store);
+    }
+    return std::make_shared<const trust_anchors>(std::move(stores));
+}
+
+// RFC 9525 6: whether the certificate is for this host name or IP address, by its subjectAltName alone. A wildcard is
+// the whole first label.
+[[nodiscard]] inline bool is_for(const certificate& leaf, std::string_view server_name)
+{
+    if (const cert::ip_address address(server_name); !address.empty()) {
+        return std::ranges::any_of(leaf.addresses, [&](byte_view each) {
+            return equal(cert::ip_address(each).bytes(), address.bytes());
+        });
+    }
+    const cert::host_name wanted(server_name);
+    return !wanted.empty() && std::ranges::any_of(leaf.dns_names, [&](std::string_view each) {
+        if (!each.starts_with("*."))
+            return cert::host_name(each).text() == wanted.text();
+        const cert::host_name parent(each.substr(2));
+        return !parent.empty() && parent.text() == cert::parent_of(wanted.text());
+    });
+}
+
+struct options {
+    std::string server_name{};             // a host name, which is sent (RFC 6066 3), or an IP address, which is not
+    std::vector<std::string> alpn{};       // offered, best first (RFC 7301)
+    trust_anchors_ptr authorities{};       // null: nobody
+    system_time now{};                     // certificates are judged by it
+    bool verify = true;                    // false: any certificate will do; only to look at it
+};
+
+namespace detail {
+
+class policy final : public Botan::TLS::Policy {
+public:
+    bool allow_tls12() const override { return true; }
+    bool allow_tls13() const override { return true; }
+    bool allow_dtls12() const override { return false; }
+    std::vector<std::string> allowed_ciphers() const override
+    {
+        return {"AES-256/GCM", "AES-128/GCM", "ChaCha20Poly1305"};
+    }
+    std::vector<std::string> allowed_key_exchange_methods() const override { return {"ECDH"}; }
+    bool allow_server_initiated_renegotiation() const override { return false; }
+    bool require_cert_revocation_info() const override { return false; }
+    bool support_cert_status_message() const override { return false; }
+    std::size_t maximum_certificate_chain_size() const override { return 64 * 1024; }
+};
+
+// What Botan calls, and what it left there.
+class callbacks final : public Botan::TLS::Callbacks {
+public:
+    explicit callbacks(options given) : settings(std::move(given)) {}
+
+    void tls_emit_data(std::span<const std::uint8_t> data) override { queued.append(data); }
+    void tls_record_received(std::uint64_t, std::span<const std::uint8_t> data) override { received.append(data); }
+    void tls_session_activated() override { connected = true; }
+
+    void tls_alert(Botan::TLS::Alert alert) override
+    {
+        const auto description = static_cast<tls13::alert>(alert.type());
+        if (!error && (alert.is_fatal() || description == tls13::alert::close_notify))
+            error = description;
+    }
+
+    bool tls_peer_closed_connection() override
+    {
+        if (!error)
+            error = tls13::alert::close_notify;
+        return false;
+    }
+
+    void tls_verify_cert_chain(const std::vector<Botan::X509_Certificate>& chain,
+                               const std::vector<std::optional<Botan::OCSP::Response>>&,
+                               const std::vector<Botan::Certificate_Store*>&, Botan::Usage_Type usage, std::string_view,
+                               const Botan::TLS::Policy& policy) override
+    {
+        if (chain.empty())
+            refuse(errc::bad_certificate, "it showed none", Botan::TLS::AlertType::BadCertificate);
+        leaf = chain.front().BER_encode();
+        if (!settings.verify)
+            return;
+        if (!settings.authorities)
+            refuse(errc::untrusted, "no authority is trusted", Botan::TLS::AlertType::UnknownCA);
+        const Botan::Path_Validation_Restrictions restrictions(false, policy.minimum_signature_strength());
+        const auto path = Botan::x509_path_validate(chain, restrictions, settings.authorities->stores(), "", usage,
+                                                    settings.now);
+        if (!path.successful_validation())
+            refuse(path.result(), path.result_string(), chain.front());
+        const auto parsed = parse_certificate(leaf);
+        if (!parsed)
+            refuse(errc::bad_certificate, parsed.error().message(), Botan::TLS::AlertType::BadCertificate);
+        if (!is_for(*parsed, settings.server_name))
+            refuse(errc::wrong_name, names_in(*parsed), Botan::TLS::AlertType::BadCertificate);
+    }
+
+    const options settings;
+    buffer received; // plaintext
+    buffer queued;   // to be sent
+    byte_vector leaf;
+    error_code error;
+    std::string detail; // more about the error
+    bool connected = false;
+
+private:
+    [[noreturn]] void refuse(errc code, std::string text, Botan::TLS::AlertType alert)
+    {
+        error = code;
+        detail = std::move(text);
+        throw Botan::TLS::TLS_Exception(alert, detail);
+    }
+
+    [[noreturn]] void refuse(Botan::Certificate_Status_Code status, std::string text,
+                             const Botan::X509_Certificate& first)
+    {
+        using Botan::TLS::AlertType;
+        using code = Botan::Certificate_Status_Code;
+        if (status == code::CERT_HAS_EXPIRED)
+            refuse(errc::expired, text + ": on " + first.not_after().readable_string(), AlertType::CertificateExpired);
+        if (status == code::CERT_NOT_YET_VALID)
+            refuse(errc::not_yet_valid, text + ": before " + first.not_before().readable_string(),
+                   AlertType::CertificateExpired);
+        if (status >= code::CERT_ISSUER_NOT_FOUND && status < code::POLICY_ERROR)
+            refuse(errc::untrusted, text + ": issued by " + first.issuer_dn().to_string(), AlertType::UnknownCA);
+        refuse(errc::bad_certificate, text, AlertType::BadCertificate);
+    }
+
+    static std::string names_in(const certificate& leaf)
+    {
+        std::string names;
+        for (const std::string_view each : leaf.dns_names)
+            names += (names.empty() ? "" : ", ") + std::string(each.substr(0, cert::max_name_size));
+        for (const byte_view each : leaf.addresses)
+            names += (names.empty() ? "" : ", ") + cert::ip_address(each).text();
+        constexpr std::size_t most = 300;
+        if (names.size() > most)
+            names = names.substr(0, most) + "...";
+        return "it is for " + (names.empty() ? "no name at all" : names);
+    }
+};
+
+}
+
+// A tls13::engine that starts by itself: its ClientHello is in the output from the beginning.
+class engine {
+public:
+    explicit engine(options settings) : calls_(std::make_shared<detail::callbacks>(std::move(settings)))
+    {
+        guard([this] {
+            const std::string& name = calls_->settings.server_name;
+            const bool is_name = cert::ip_address(name).empty();
+            client_ = std::make_unique<Botan::TLS::Client>(
+                calls_, std::make_shared<Botan::TLS::Session_Manager_Noop>(),
+                std::make_shared<Botan::Credentials_Manager>(), std::make_shared<detail::policy>(),
+                std::make_shared<Botan::System_RNG>(), Botan::TLS::Server_Information(is_name ? name : std::string()),
+                Botan::TLS::Protocol_Version::TLS_V13, calls_->settings.alpn);
+        });
+    }
+
+    [[nodiscard]] byte_span prepare(std::size_t wanted) { return input_.prepare(wanted); }
+    void commit(std::size_t size) noexcept { input_.commit(size); }
+    void end_of_input() noexcept { ended_ = true; }
+
+    [[nodiscard]] byte_view plaintext()
+    {
+        if (calls_->received.empty() && wants() == tls13::want::input) {
+            if (!input_.empty()) {
+                guard([this] { client_->from_peer(std::as_const(input_).data()); });
+                input_.consume(input_.size());
+            }
+            if (ended_ && calls_->received.empty() && !calls_->error)
+                calls_->error = alos::errc::truncated;
+        }
+        return std::as_const(calls_->received).data();
+    }
+
+    void consume(std::size_t size) noexcept { calls_->received.consume(size); }
+
+    [[nodiscard]] std::size_t write(byte_view data)
+    {
+        const std::size_t waiting = output_size();
+        if (!is_connected() || closed_ || is_failed() || waiting >= most_waiting)
+            return 0;
+        const byte_view taken = data.first(std::min(data.size(), most_waiting - waiting));
+        guard([&] { client_->to_peer(taken); });
+        return is_failed() ? 0 : taken.size();
+    }
+
+    [[nodiscard]] bool has_output() const noexcept { return output_size() > 0; }
+    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + calls_->queued.size(); }
+
+    // Two buffers: what is being sent does not move while more is written.
+    [[nodiscard]] byte_view output() noexcept
+    {
+        if (sending_.empty())
+            sending_.swap(calls_->queued);
+        return std::as_const(sending_).data();
+    }
+
+    void consume_output(std::size_t size) noexcept { sending_.consume(size); }
+
+    // What was decrypted before the end is read first.
+    [[nodiscard]] tls13::want wants() const noexcept
+    {
+        return calls_->error ? tls13::want::nothing : tls13::want::input;
+    }
+
+    // Why reading is over: the alert that came, what this side found (tls_client::errc, explained by explanation()), or
+    // alos::errc::truncated.
+    [[nodiscard]] error_code error() const noexcept { return calls_->error; }
+
+    // What is known about the error beyond its message; may be empty.
+    [[nodiscard]] const std::string& explanation() const noexcept { return calls_->detail; }
+
+    [[nodiscard]] bool is_connected() const noexcept { return calls_->connected; }
+    [[nodiscard]] bool is_failed() const noexcept
+    {
+        const error_code& ec = calls_->error;
+        return ec && ec != tls13::alert::close_notify && ec != alos::errc::truncated;
+    }
+
+    // The server's own certificate in DER, as soon as it was seen; empty before.
+    [[nodiscard]] byte_view leaf() const noexcept { return calls_->leaf; }
+
+    // The protocol that the server chose (RFC 7301); empty if none.
+    [[nodiscard]] std::string application_protocol() const
+    {
+        return is_connected() ? client_->application_protocol() : std::string();
+    }
+
+    void close()
+    {
+        if (std::exchange(closed_, true) || is_failed())
+            return;
+        guard([this] {
+            if (!client_->is_closed_for_writing())
+                client_->close();
+        });
+    }
+
+    std::size_t discard_input() noexcept
+    {
+        const std::size_t size = input_.size();
+        input_.consume(size);
+        return size;
+    }
+
+    void release() noexcept
+    {
+        for (buffer* each : {&input_, &sending_, &calls_->queued, &calls_->received}) {
+            if (each->empty())
+                each->release();
+        }
+    }
+
+    void pause() const noexcept {}
+
+private:
+    static constexpr std::size_t most_waiting = 256 * 1024;
+
+    // Botan has queued the alert when it throws.
+    template <class Work>
+    void guard(Work work)
+    {
+        try {
+            work();
+            return;
+        } catch (const std::bad_alloc&) {
+            throw;
+        } catch (const std::exception& thrown) {
+            if (!calls_->error)
+                calls_->detail = thrown.what();
+        }
+        if (!calls_->error)
+            calls_->error = errc::protocol;
+    }
+
+    std::shared_ptr<detail::callbacks> calls_;
+    std::unique_ptr<Botan::TLS::Client> client_; // null when Botan refused the options
+    buffer input_;
+    buffer sending_;
+    bool ended_ = false;
+    bool closed_ = false;
+};
+
+static_assert(tls13::engine<engine>);
+
+}
+
+#endif
+// ---- alos/os/posix_files.hpp ----
+// The file system of POSIX, with what only Linux has: renameat2(), and inotify to be told of changes.
+#ifndef ALOS_OS_POSIX_FILES_HPP
+#define ALOS_OS_POSIX_FILES_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
 
 namespace alos::inline v0::os {
 
-enum class file_type { regular, directory, symlink, other };
+namespace detail {
 
-// What replaces what when a name is taken.
-enum class if_exists { replace, fail };
+inline error_code last_error() { return cert::detail::system_error_code(errno); }
 
-// Errors are those of the operating system (boost::system::system_category): ENOENT, EEXIST, ENOSPC, ... Nothing is on
-// disk for sure before it was synced: the bytes by sync_file(), the name by sync_directory() of its directory.
-class file_system {
+// For file systems without RENAME_NOREPLACE: the new name is taken before the old one goes. A crash between the two
+// leaves both names of a file, or an empty directory under the new name.
+inline error_code rename_to_free_name(const std::string& from, const std::string& to)
+{
+    struct ::stat about{};
+    if (::lstat(from.c_str(), &about) != 0)
+        return last_error();
+    if (!S_ISDIR(about.st_mode)) {
+        if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0) != 0 || ::unlink(from.c_str()) != 0)
+            return last_error();
+        return {};
+    }
+    if (::mkdir(to.c_str(), 0700) != 0)
+        return last_error();
+    if (::rename(from.c_str(), to.c_str()) == 0)
+        return {};
+    const error_code why = last_error();
+    ::rmdir(to.c_str());
+    return why;
+}
+
+// One inotify instance for all watches of one posix_files: a user may have few of them, and many directories in each.
+class directory_watcher : public std::enable_shared_from_this<directory_watcher> {
 public:
-    virtual ~file_system() = default;
-
-    // The bytes of a regular file; EFBIG when they are more than `most`. Symbolic links are followed.
-    [[nodiscard]] virtual result<secret_text> read(const std::string& path, std::size_t most) = 0;
-
-    // Makes a new file of these bytes; EEXIST when the name is taken. What it wrote before it failed is removed.
-    [[nodiscard]] virtual error_code write_new(const std::string& path, byte_view bytes, ::mode_t mode) = 0;
-
-    [[nodiscard]] virtual error_code sync_file(const std::string& path) = 0;
-    [[nodiscard]] virtual error_code sync_directory(const std::string& path) = 0;
-
-    // One directory; its parent is there. EEXIST when the name is taken.
-    [[nodiscard]] virtual error_code make_directory(const std::string& path, ::mode_t mode) = 0;
-
-    // Atomic, within one file system.
-    [[nodiscard]] virtual error_code rename(const std::string& from, const std::string& to, if_exists taken) = 0;
-
-    [[nodiscard]] virtual error_code make_symlink(const std::string& target, const std::string& path) = 0;
-    [[nodiscard]] virtual result<std::string> read_symlink(const std::string& path) = 0;
-
-    // A file, a link, or an empty directory.
-    [[nodiscard]] virtual error_code remove(const std::string& path) = 0;
-
-    // The names in a directory, sorted, without "." and "..".
-    [[nodiscard]] virtual result<std::vector<std::string>> list(const std::string& path) = 0;
-
-    struct status {
-        file_type type = file_type::other;
-        ::mode_t permissions = 0; // the lower 12 bits
+    struct watched {
+        std::string path;
+        std::function<void(const std::string&)> changed;
+        int number = -1; // what inotify calls the directory; -1 while it is not there
     };
-    // Of the name itself: links are not followed.
-    [[nodiscard]] virtual result<status> stat(const std::string& path) = 0;
+    using watched_ptr = std::shared_ptr<watched>;
 
-    // Held until it is destroyed or its process ends.
-    class lock {
+    explicit directory_watcher(const boost::asio::any_io_executor& executor) : inotify_(executor) {}
+
+    // Null when the directory cannot be watched.
+    [[nodiscard]] watched_ptr add(const std::string& path, std::function<void(const std::string&)> changed)
+    {
+        if (!inotify_.is_open()) {
+            unique_fd made(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+            error_code ignored;
+            if (!made || inotify_.assign(made.get(), ignored))
+                return nullptr;
+            (void)made.release();
+        }
+        auto one = std::make_shared<watched>(watched{path, std::move(changed)});
+        if (follow(*one)) {
+            all_.insert(one);
+            wait();
+            return one;
+        }
+        close_if_idle();
+        return nullptr;
+    }
+
+    void remove(const watched_ptr& one)
+    {
+        all_.erase(one);
+        const auto is_same = [&](const watched_ptr& other) { return other->number == one->number; };
+        if (one->number >= 0 && std::ranges::none_of(all_, is_same))
+            ::inotify_rm_watch(inotify_.native_handle(), one->number);
+        close_if_idle();
+    }
+
+    void close() noexcept
+    {
+        all_.clear();
+        error_code ignored;
+        inotify_.close(ignored);
+    }
+
+private:
+    static constexpr std::uint32_t interest = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE
+                                              | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+
+    bool follow(watched& one)
+    {
+        one.number = ::inotify_add_watch(inotify_.native_handle(), one.path.c_str(), interest);
+        return one.number >= 0;
+    }
+
+    void close_if_idle() noexcept
+    {
+        if (all_.empty())
+            close();
+    }
+
+    void wait()
+    {
+        if (std::exchange(is_waiting_, true))
+            return;
+        inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                            [self = shared_from_this()](error_code failed) {
+                                self->is_waiting_ = false;
+                                if (!failed)
+                                    self->take_events();
+                                if (!self->all_.empty())
+                                    self->wait();
+                            });
+    }
+
+    void take_events()
+    {
+        std::set<int> changed;
+        bool all_changed = false;
+        alignas(inotify_event) std::array<char, 16384> buffer;
+        for (ssize_t size = 0; (size = ::read(inotify_.native_handle(), buffer.data(), buffer.size())) > 0;) {
+            const char* const end = buffer.data() + size;
+            for (const char* at = buffer.data(); at < end;) {
+                inotify_event each{};
+                std::memcpy(&each, at, sizeof each);
+                at += sizeof each + each.len;
+                all_changed = all_changed || (each.mask & IN_Q_OVERFLOW) != 0; // events were lost
+                changed.insert(each.wd);
+                if ((each.mask & (IN_MOVE_SELF | IN_IGNORED)) != 0)
+                    let_go(each.wd, (each.mask & IN_MOVE_SELF) != 0);
+            }
+        }
+        std::set<watched_ptr> told;
+        for (const watched_ptr& one : all_) {
+            const bool is_new = one->number < 0 && follow(*one);
+            if (all_changed || is_new || changed.contains(one->number) || gone_.contains(one))
+                told.insert(one);
+        }
+        gone_.clear();
+        // A callback may add watches, and remove any.
+        for (const watched_ptr& one : told)
+            if (all_.contains(one))
+                one->changed(one->path);
+    }
+
+    // The directory went away. Another may come to its path, which an event in the one above tells of.
+    void let_go(int number, bool is_still_there)
+    {
+        for (const watched_ptr& one : all_) {
+            if (one->number != number)
+                continue;
+            one->number = -1;
+            gone_.insert(one);
+        }
+        if (is_still_there)
+            ::inotify_rm_watch(inotify_.native_handle(), number);
+    }
+
+    boost::asio::posix::stream_descriptor inotify_;
+    std::set<watched_ptr> all_;
+    std::set<watched_ptr> gone_; // whose directory went away, in the events being read
+    bool is_waiting_ = false;
+};
+
+}
+
+// Used by one thread at a time. Modes are exact, whatever the umask.
+class posix_files final : public file_system {
+public:
+    // Directories cannot be watched.
+    posix_files() = default;
+
+    // Watches call back on `executor`, which has work to do as long as there is one; it runs on the thread that uses
+    // this.
+    explicit posix_files(const boost::asio::any_io_executor& executor)
+        : watcher_(std::make_shared<detail::directory_watcher>(executor))
+    {
+    }
+
+    posix_files(const posix_files&) = delete;
+    posix_files& operator=(const posix_files&) = delete;
+    ~posix_files() override
+    {
+        if (watcher_)
+            watcher_->close();
+    }
+
+    [[nodiscard]] result<secret_text> read(const std::string& path, std::size_t most) override
+    {
+        // Note: O_NONBLOCK, or a FIFO in the file's place would never open.
+        const unique_fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+        struct ::stat about{};
+        if (!file || ::fstat(file.get(), &about) != 0)
+            return detail::last_error();
+        if (!S_ISREG(about.st_mode))
+            return cert::detail::system_error_code(S_ISDIR(about.st_mode) ? EISDIR : EINVAL);
+        secret_text text;
+        std::size_t size = 0;
+        while (size <= most) {
+            if (size == text.size())
+                text.resize(std::min(std::max(static_cast<std::size_t>(about.st_size), 2 * size) + 1, most + 1));
+            const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                return detail::last_error();
+            if (got == 0)
+                break;
+            size += static_cast<std::size_t>(got);
+        }
+        if (size > most)
+            return cert::detail::system_error_code(EFBIG);
+        text.resize(size);
+        return text;
+    }
+
+    [[nodiscard]] error_code write_new(const std::string& path, byte_view bytes, ::mode_t mode) override
+    {
+        unique_fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+        if (!file)
+            return detail::last_error();
+        if (cert::detail::write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0 && file.close())
+            return {};
+        const error_code why = detail::last_error();
+        ::unlink(path.c_str());
+        return why;
+    }
+
+    [[nodiscard]] error_code sync_file(const std::string& path) override
+    {
+        const unique_fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        return !file || ::fsync(file.get()) != 0 ? detail::last_error() : error_code();
+    }
+
+    [[nodiscard]] error_code sync_directory(const std::string& path) override
+    {
+        const unique_fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        // Note: EINVAL comes from file systems that need not, or cannot, be asked to.
+        return !directory || (::fsync(directory.get()) != 0 && errno != EINVAL) ? detail::last_error() : error_code();
+    }
+
+    [[nodiscard]] error_code make_directory(const std::string& path, ::mode_t mode) override
+    {
+        if (::mkdir(path.c_str(), mode) != 0)
+            return detail::last_error();
+        const unique_fd made(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        struct ::stat about{};
+        if (bool(made) && ::fstat(made.get(), &about) == 0
+            && ((about.st_mode & 07777) == mode || ::fchmod(made.get(), mode) == 0))
+            return {};
+        const error_code why = detail::last_error();
+        ::rmdir(path.c_str());
+        return why;
+    }
+
+    [[nodiscard]] error_code rename(const std::string& from, const std::string& to, if_exists taken) override
+    {
+        if (taken == if_exists::replace)
+            return ::rename(from.c_str(), to.c_str()) == 0 ? error_code() : detail::last_error();
+        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0)
+            return {};
+        if (errno == EINVAL || errno == ENOSYS)
+            return detail::rename_to_free_name(from, to);
+        return detail::last_error();
+    }
+
+    [[nodiscard]] error_code make_symlink(const std::string& target, const std::string& path) override
+    {
+        return ::symlink(target.c_str(), path.c_str()) == 0 ? error_code() : detail::last_error();
+    }
+
+    [[nodiscard]] result<std::string> read_symlink(const std::string& path) override
+    {
+        std::string target(PATH_MAX, '\0');
+        const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+        if (size < 0)
+            return detail::last_error();
+        target.resize(static_cast<std::size_t>(size));
+        return target;
+    }
+
+    [[nodiscard]] error_code remove(const std::string& path) override
+    {
+        return std::remove(path.c_str()) == 0 ? error_code() : detail::last_error();
+    }
+
+    [[nodiscard]] result<std::vector<std::string>> list(const std::string& path) override
+    {
+        const auto close = [](DIR* open) { ::closedir(open); };
+        const std::unique_ptr<DIR, decltype(close)> directory(::opendir(path.c_str()), close);
+        if (!directory)
+            return detail::last_error();
+        std::vector<std::string> names;
+        for (errno = 0; const dirent* each = ::readdir(directory.get()); errno = 0) {
+            const std::string_view name = each->d_name;
+            if (name != "." && name != "..")
+                names.emplace_back(name);
+        }
+        if (errno != 0)
+            return detail::last_error();
+        std::ranges::sort(names);
+        return names;
+    }
+
+    [[nodiscard]] result<status> stat(const std::string& path) override
+    {
+        struct ::stat about{};
+        if (::lstat(path.c_str(), &about) != 0)
+            return detail::last_error();
+        status found;
+        found.permissions = about.st_mode & 07777;
+        if (S_ISREG(about.st_mode))
+            found.type = file_type::regular;
+        else if (S_ISDIR(about.st_mode))
+            found.type = file_type::directory;
+        else if (S_ISLNK(about.st_mode))
+            found.type = file_type::symlink;
+        return found;
+    }
+
+    [[nodiscard]] result<std::unique_ptr<lock>> try_lock(const std::string& path) override
+    {
+        while (true) {
+            unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+            if (!file)
+                return detail::last_error();
+            while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+                if (errno == EWOULDBLOCK)
+                    return std::unique_ptr<lock>();
+                if (errno != EINTR)
+                    return detail::last_error();
+            }
+            // A lock on a file that was removed meanwhile keeps nobody out.
+            struct ::stat locked{};
+            struct ::stat present{};
+            if (::fstat(file.get(), &locked) != 0)
+                return detail::last_error();
+            if (::lstat(path.c_str(), &present) == 0 && locked.st_ino == present.st_ino
+                && locked.st_dev == present.st_dev)
+                return std::unique_ptr<lock>(std::make_unique<held_lock>(std::move(file)));
+        }
+    }
+
+    [[nodiscard]] std::unique_ptr<watch> watch_directory(const std::string& path,
+                                                         std::function<void(const std::string&)> changed) override
+    {
+        if (!watcher_)
+            return nullptr;
+        auto one = watcher_->add(path, std::move(changed));
+        if (!one)
+            return nullptr;
+        return std::make_unique<held_watch>(watcher_, std::move(one));
+    }
+
+private:
+    class held_lock final : public lock {
     public:
-        virtual ~lock() = default;
-    };
-    // An exclusive lock on that file, which is made if need be (0600), or null when somebody else has it: another
-    // process, or another lock of this one. Never waits.
-    [[nodiscard]] virtual result<std::unique_ptr<lock>> try_lock(const std::string& path) = 0;
+        explicit held_lock(unique_fd file) noexcept : file_(std::move(file)) {}
 
-    // Calls `changed` with the directory's path when a name in it may have changed, as long as the result lives.
-    // Where that cannot be told, the result is null and nothing is called.
-    class watch {
-    public:
-        virtual ~watch() = default;
+        // Note: closing is not enough when a child process has inherited the descriptor.
+        ~held_lock() override { ::flock(file_.get(), LOCK_UN); }
+
+    private:
+        unique_fd file_;
     };
-    [[nodiscard]] virtual std::unique_ptr<watch> watch_directory(const std::string& path,
-                                                                 std::function<void(const std::string&)> changed) = 0;
+
+    class held_watch final : public watch {
+    public:
+        held_watch(std::shared_ptr<detail::directory_watcher> by, detail::directory_watcher::watched_ptr one) noexcept
+            : by_(std::move(by)), one_(std::move(one))
+        {
+        }
+        ~held_watch() override { by_->remove(one_); }
+
+    private:
+        std::shared_ptr<detail::directory_watcher> by_;
+        detail::directory_watcher::watched_ptr one_;
+    };
+
+    std::shared_ptr<detail::directory_watcher> watcher_;
 };
 
 }
 
 #endif
+// ---- alos/os/program.hpp ----
+// Runs a program to its end, and keeps what it says: without a shell, with an environment that is given, for a limited
+// time. The program does not outlive the coroutine that awaits it; its process group is killed when it does not end by
+// itself.
+#ifndef ALOS_OS_PROGRAM_HPP
+#define ALOS_OS_PROGRAM_HPP
+
+// ---- alos/http/deadline.hpp ----
+// Waits that end: a coroutine that is given so much time and no more.
+#ifndef ALOS_HTTP_DEADLINE_HPP
+#define ALOS_HTTP_DEADLINE_HPP
+
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancel_after.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace alos::inline v0 {
+
+// What operations inside coroutines that are cancelled complete with: error_code first, nothing thrown.
+inline constexpr auto as_results = boost::asio::as_tuple(boost::asio::use_awaitable);
+
+// An operation that was cancelled ends its coroutine: there is nobody left to hand an error to.
+inline void throw_if_aborted(const error_code& ec)
+{
+    if (ec == boost::asio::error::operation_aborted)
+        throw boost::system::system_error(ec);
+}
+
+// What `work` returns; nothing when it took longer than `limit` and was cancelled. `work` has to end by
+// throw_if_aborted() or the like. Its other exceptions pass, and so does being cancelled from outside.
+template <class T>
+[[nodiscard]] boost::asio::awaitable<std::optional<T>> within(std::chrono::milliseconds limit,
+                                                              boost::asio::awaitable<T> work)
+{
+    const auto executor = co_await boost::asio::this_coro::executor;
+    auto token = boost::asio::cancel_after(limit, boost::asio::as_tuple(boost::asio::use_awaitable));
+    std::tuple<std::exception_ptr, T> end = co_await boost::asio::co_spawn(executor, std::move(work), std::move(token));
+    if (!std::get<0>(end))
+        co_return std::move(std::get<1>(end));
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    try {
+        std::rethrow_exception(std::get<0>(end));
+    } catch (const boost::system::system_error& thrown) {
+        if (thrown.code() != boost::asio::error::operation_aborted
+            || state.cancelled() != boost::asio::cancellation_type::none)
+            throw;
+    }
+    co_return std::nullopt;
+}
+
+}
+
+#endif
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace alos::inline v0::os {
+
+struct program_call {
+    std::vector<std::string> words;         // there is at least one; the first is its path, which is not searched for
+    std::vector<std::string> environment{}; // "NAME=value"; there is nothing else in it
+    std::chrono::milliseconds limit = std::chrono::minutes(2); // then it is killed
+    std::size_t most_output = 1024;         // bytes; the last ones are kept
+};
+
+struct program_end {
+    bool has_succeeded = false; // exit status 0
+    bool took_too_long = false;
+    std::string how;    // "exit status 3", "signal 9"
+    std::string output; // of stdout and stderr, as it came
+};
+
+namespace detail {
+
+// Lists of C strings, as exec() takes them.
+inline std::vector<char*> pointers_to(std::vector<std::string>& words)
+{
+    std::vector<char*> list;
+    for (std::string& each : words)
+        list.push_back(each.data());
+    list.push_back(nullptr);
+    return list;
+}
+
+// Its stdin is /dev/null, its output goes to `output`, no other descriptor is open in it, signals are as in a new
+// process, and it leads a process group of its own.
+inline result<::pid_t> start_program(program_call& call, int output)
+{
+    ::posix_spawn_file_actions_t files;
+    ::posix_spawnattr_t attributes;
+    ::posix_spawn_file_actions_init(&files);
+    ::posix_spawnattr_init(&attributes);
+    // Note: stdin comes last, as `output` may be 0 in a process that has closed its own.
+    int failed = ::posix_spawn_file_actions_adddup2(&files, output, 1);
+    failed = failed ? failed : ::posix_spawn_file_actions_adddup2(&files, output, 2);
+    failed = failed ? failed : ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+#ifdef __GLIBC_PREREQ
+#if __GLIBC_PREREQ(2, 34) // elsewhere what is open without O_CLOEXEC stays so
+    failed = failed ? failed : ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
+#endif
+#endif
+    ::sigset_t none, usual;
+    ::sigemptyset(&none);
+    ::sigemptyset(&usual);
+    for (const int each : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD})
+        ::sigaddset(&usual, each);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &usual);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::pid_t id = 0;
+    const std::vector<char*> words = pointers_to(call.words);
+    const std::vector<char*> environment = pointers_to(call.environment);
+    if (failed == 0)
+        failed = ::posix_spawn(&id, words.front(), &files, &attributes, words.data(), environment.data());
+    ::posix_spawn_file_actions_destroy(&files);
+    ::posix_spawnattr_destroy(&attributes);
+    if (failed != 0)
+        return error_code(failed, boost::system::system_category());
+    return id;
+}
+
+// A process that was started; leaves neither it nor a zombie behind.
+class started_program {
+public:
+    explicit started_program(::pid_t id) noexcept : id_(id) {}
+    started_program(const started_program&) = delete;
+    started_program& operator=(const started_program&) = delete;
+
+    // Note: it waits for what was just killed only where no coroutine could do so before.
+    ~started_program()
+    {
+        kill();
+        for (int status = 0; id_ > 0 && ::waitpid(id_, &status, 0) < 0 && errno == EINTR;) {}
+    }
+
+    [[nodiscard]] ::pid_t id() const noexcept { return id_; }
+
+    void kill() const noexcept
+    {
+        if (id_ > 0)
+            ::kill(-id_, SIGKILL);
+    }
+
+    // Whether it has ended, and how.
+    bool read_end(program_end& into)
+    {
+        int status = 0;
+        const ::pid_t got = id_ > 0 ? ::waitpid(id_, &status, WNOHANG) : 0;
+        if (got == 0)
+            return id_ == 0;
+        id_ = 0;
+        into.has_succeeded = got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (got < 0) // somebody else waits for all children, or SIGCHLD is ignored
+            into.how = "an end that this process cannot see";
+        else if (WIFEXITED(status))
+            into.how = "exit status " + std::to_string(WEXITSTATUS(status));
+        else
+            into.how = "signal " + std::to_string(WTERMSIG(status));
+        return true;
+    }
+
+private:
+    ::pid_t id_;
+};
+
+// Where a program is observed from.
+struct program_watch {
+    boost::asio::posix::stream_descriptor end;    // readable once it has ended (pidfd_open(2))
+    boost::asio::posix::stream_descriptor output; // closed at its end
+    boost::asio::steady_timer timer;
+};
+
+// What there is to do about it; `time_is_up` when the timer of its watch has run out.
+enum class program_news { ended, said_something, time_is_up };
+
+// What happens first. Its output is no news once it is closed.
+[[nodiscard]] inline boost::asio::awaitable<program_news> next_news(program_watch& of)
+{
+    using boost::asio::deferred;
+    const auto readable = boost::asio::posix::descriptor_base::wait_read;
+    const boost::asio::experimental::wait_for_one first;
+    std::size_t which = 0;
+    std::array<error_code, 3> ends;
+    if (of.output.is_open()) {
+        auto three = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
+                                                                    of.timer.async_wait(deferred),
+                                                                    of.output.async_wait(readable, deferred));
+        const auto done = co_await three.async_wait(first, boost::asio::use_awaitable);
+        which = std::get<0>(done)[0];
+        ends = {std::get<1>(done), std::get<2>(done), std::get<3>(done)};
+    } else {
+        auto two = boost::asio::experimental::make_parallel_group(of.end.async_wait(readable, deferred),
+                                                                  of.timer.async_wait(deferred));
+        const auto done = co_await two.async_wait(first, boost::asio::use_awaitable);
+        which = std::get<0>(done)[0];
+        ends = {std::get<1>(done), std::get<2>(done), error_code()};
+    }
+    throw_if_aborted(ends[which]);
+    constexpr std::array<program_news, 3> news = {program_news::ended, program_news::time_is_up,
+                                                  program_news::said_something};
+    co_return news[which];
+}
+
+// What is there, but not more than so much at once; the last `most` bytes are kept.
+inline void read_output(program_watch& of, std::string& into, std::size_t most)
+{
+    std::array<char, 4096> some{};
+    for (int rounds = 0; rounds < 16 && of.output.is_open(); ++rounds) {
+        const ::ssize_t got = ::read(of.output.native_handle(), some.data(), some.size());
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            of.output.close();
+            return;
+        }
+        into.append(some.data(), static_cast<std::size_t>(got));
+        if (into.size() > most)
+            into.erase(0, into.size() - most);
+    }
+}
+
+// Until it has ended. It is killed when the timer of its watch runs out; of its output the last `most` bytes are kept.
+[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
+                                                     std::size_t most)
+{
+    for (;;) {
+        const program_news next = co_await next_news(of);
+        // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
+        const bool is_over = next == program_news::ended && which.read_end(end);
+        read_output(of, end.output, most);
+        if (is_over)
+            co_return;
+        if (next == program_news::time_is_up) {
+            end.took_too_long = true;
+            which.kill();
+            of.timer.expires_at(boost::asio::steady_timer::time_point::max());
+        }
+    }
+}
+
+}
+
+// Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
+// process group goes with it only when it is killed, after `limit` or by cancellation.
+[[nodiscard]] inline boost::asio::awaitable<outcome<program_end>> run_program(program_call call)
+{
+    const std::string path = call.words.front();
+    const auto trouble = [&path](error_code why, std::string_view cure) {
+        return failure{why, path + " cannot be run: " + why.message() + "; " + std::string(cure)};
+    };
+    const auto last_error = [] { return error_code(errno, boost::system::system_category()); };
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+        co_return trouble(last_error(), "allow this process more open files");
+    unique_fd from(ends[0]), to(ends[1]);
+    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
+    const auto started = detail::start_program(call, to.get());
+    to.close();
+    if (!started)
+        co_return trouble(started.error(), "check the path, that it is executable (chmod +x), and its first line (#!)");
+    detail::started_program program(*started);
+    unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, program.id(), 0)));
+    if (!handle)
+        co_return trouble(last_error(), "Linux 5.3 is needed, and that SIGCHLD is not ignored");
+    const auto executor = co_await boost::asio::this_coro::executor;
+    detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
+                                boost::asio::posix::stream_descriptor(executor, from.release()),
+                                boost::asio::steady_timer(executor, call.limit)};
+    program_end end;
+    std::exception_ptr thrown;
+    try {
+        co_await detail::follow(watch, program, end, call.most_output);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    if (thrown) {
+        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
+        const auto undisturbed = boost::asio::disable_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+        program.kill();
+        watch.timer.expires_after(std::chrono::seconds(1));
+        watch.output.close();
+        for (bool is_over = false; !is_over;) {
+            const detail::program_news next = co_await detail::next_news(watch);
+            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
+        }
+        const auto disturbed = boost::asio::enable_terminal_cancellation();
+        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        std::rethrow_exception(thrown);
+    }
+    co_return end;
+}
+
+}
+
+#endif
+// ---- alos/http/url.hpp ----
+// URLs of http and https as a client uses them (RFC 3986, RFC 9110 4.2), and references that are resolved against one
+// (RFC 3986 5.2), as they stand in Location and Link. Pure.
+#ifndef ALOS_HTTP_URL_HPP
+#define ALOS_HTTP_URL_HPP
+
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::http {
+
+inline constexpr std::size_t max_url_size = 8192;
+
+struct url {
+    std::string scheme{};       // "http" or "https"
+    std::string host{};         // in lower case, without a final dot; an IPv6 address without brackets
+    std::uint16_t port = 0;
+    std::string target = "/";   // path and query as they are sent; no fragment
+
+    [[nodiscard]] bool is_secure() const noexcept { return scheme == "https"; }
+    [[nodiscard]] std::uint16_t default_port() const noexcept { return is_secure() ? 443 : 80; }
+
+    // What Host carries (RFC 9110 7.2): the port only if it is not the scheme's own.
+    [[nodiscard]] std::string authority() const
+    {
+        return port == default_port() ? bracketed_host() : host_and_port();
+    }
+
+    // What CONNECT asks for (RFC 9112 3.2.3).
+    [[nodiscard]] std::string host_and_port() const { return bracketed_host() + ":" + std::to_string(port); }
+
+    // Without the target, in which there may be secrets.
+    [[nodiscard]] std::string origin() const { return scheme + "://" + authority(); }
+
+    [[nodiscard]] std::string text() const { return origin() + target; }
+
+    friend bool operator==(const url&, const url&) = default;
+
+private:
+    [[nodiscard]] std::string bracketed_host() const
+    {
+        return host.find(':') == std::string::npos ? host : "[" + host + "]";
+    }
+};
+
+namespace detail {
+
+inline failure bad_url(std::string what)
+{
+    return {make_error_code(boost::system::errc::invalid_argument), std::move(what)};
+}
+
+// The scheme in lower case (RFC 3986 3.1); empty if there is none.
+inline std::string scheme_of(std::string_view text)
+{
+    const std::size_t end = text.find_first_of(":/?#");
+    if (end == std::string_view::npos || end == 0 || text[end] != ':')
+        return {};
+    std::string scheme;
+    for (const char c : text.substr(0, end)) {
+        const char lower = to_lower(c);
+        const bool letter = lower >= 'a' && lower <= 'z';
+        if (!letter && (scheme.empty() || (!is_digit(c) && c != '+' && c != '-' && c != '.')))
+            return {};
+        scheme.push_back(lower);
+    }
+    return scheme;
+}
+
+// RFC 3986 3.2: host and port into `into`, whose scheme is set. Names with percent-escapes or other alphabets are
+// refused: no two parts of a program shall disagree about whom they mean.
+inline outcome<> read_authority(std::string_view text, url& into)
+{
+    if (text.find('@') != std::string_view::npos)
+        return bad_url("a URL with a user name or password in it; leave them out");
+    into.port = into.default_port();
+    std::string_view host = text;
+    const std::size_t colon = text.find(':', text.starts_with('[') ? text.find(']') : 0);
+    if (colon != std::string_view::npos) {
+        const std::string_view digits = text.substr(colon + 1);
+        host = text.substr(0, colon);
+        if (!digits.empty()) { // RFC 3986 3.2.3
+            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), into.port);
+            if (error != std::errc{} || end != digits.data() + digits.size() || into.port == 0)
+                return bad_url("a URL's port is a number from 1 to 65535");
+        }
+    }
+    const bool brackets = host.starts_with('[') && host.ends_with(']');
+    if (brackets)
+        host = host.substr(1, host.size() - 2);
+    const cert::ip_address address(host);
+    if (brackets != (host.find(':') != std::string_view::npos))
+        return bad_url("a URL has an IPv6 address, and nothing else, in brackets");
+    if (!address.empty()) {
+        into.host = address.text();
+        return {};
+    }
+    const cert::host_name name(host);
+    if (name.empty())
+        return bad_url("a URL's host is a name or an IP address; write other alphabets as xn-- labels");
+    into.host = name.text();
+    return {};
+}
+
+// RFC 3986 5.2.3 and 5.2.4: the path of a relative reference, with the query behind it.
+inline std::string target_of(std::string_view path, std::string_view query)
+{
+    std::string target(path);
+    remove_dot_segments(target);
+    if (target.empty())
+        target = "/";
+    return target.append(query);
+}
+
+}
+
+// An absolute URL. A fragment is left out.
+[[nodiscard]] inline outcome<url> parse_url(std::string_view text)
+{
+    if (text.size() > max_url_size)
+        return detail::bad_url("a URL of more than 8192 bytes");
+    text = text.substr(0, text.find('#'));
+    const auto is_allowed = [](char c) { return is_target_char(c) && static_cast<std::uint8_t>(c) < 0x7f; };
+    if (!std::ranges::all_of(text, is_allowed))
+        return detail::bad_url("a URL with a blank, a control character or another alphabet in it; percent-encode it");
+    url found;
+    found.scheme = detail::scheme_of(text);
+    if (found.scheme != "http" && found.scheme != "https")
+        return detail::bad_url("a URL that does not start with http:// or https://");
+    text.remove_prefix(found.scheme.size() + 1);
+    if (!text.starts_with("//"))
+        return detail::bad_url("a URL that does not start with http:// or https://");
+    text.remove_prefix(2);
+    const std::size_t end = std::min(text.find_first_of("/?"), text.size());
+    if (const auto read = detail::read_authority(text.substr(0, end), found); !read)
+        return read.error();
+    const std::size_t mark = std::min(text.find('?'), text.size());
+    found.target = detail::target_of(text.substr(end, mark - end), text.substr(mark));
+    return found;
+}
+
+// RFC 3986 5.2.2: what `reference`, absolute or relative, means in a document that came from `base`.
+[[nodiscard]] inline outcome<url> resolve_reference(const url& base, std::string_view reference)
+{
+    reference = reference.substr(0, reference.find('#'));
+    if (!detail::scheme_of(reference).empty())
+        return parse_url(reference);
+    if (reference.starts_with("//"))
+        return parse_url(base.scheme + ":" + std::string(reference));
+    const std::string_view old_path = std::string_view(base.target).substr(0, base.target.find('?'));
+    const std::size_t mark = std::min(reference.find('?'), reference.size());
+    const std::string_view path = reference.substr(0, mark);
+    if (reference.empty())
+        return base;
+    std::string merged;
+    if (path.empty())
+        merged = old_path;
+    else if (path.front() == '/')
+        merged = path;
+    else
+        merged = std::string(old_path.substr(0, old_path.rfind('/') + 1)).append(path);
+    merged.append(reference.substr(mark));
+    return parse_url(base.origin() + merged);
+}
+
+}
+
+#endif
+// ---- alos/http/connect.hpp ----
+// A TCP connection to whichever address of a host answers first (RFC 8305, simplified): one is tried after the other,
+// the next as soon as one fails or lets wait for a quarter of a second.
+#ifndef ALOS_HTTP_CONNECT_HPP
+#define ALOS_HTTP_CONNECT_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::http {
+
+inline constexpr std::chrono::milliseconds connection_attempt_delay{250}; // RFC 8305 5
+inline constexpr std::size_t max_connection_attempts = 16;
+
+namespace detail {
+
+// "192.0.2.1:443", "[2001:db8::1]:443".
+inline std::string to_text(const boost::asio::ip::tcp::endpoint& there)
+{
+    const std::string address = there.address().to_string();
+    return (there.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(there.port());
+}
+
+// RFC 8305 4: the families take turns, IPv6 first.
+inline std::vector<boost::asio::ip::tcp::endpoint> in_turns(const std::vector<boost::asio::ip::address>& addresses,
+                                                            std::uint16_t port)
+{
+    std::vector<boost::asio::ip::tcp::endpoint> turns;
+    std::deque<boost::asio::ip::address> six;
+    std::deque<boost::asio::ip::address> four;
+    for (const auto& each : addresses)
+        (each.is_v6() ? six : four).push_back(each);
+    while ((!six.empty() || !four.empty()) && turns.size() < max_connection_attempts) {
+        for (auto* family : {&six, &four}) {
+            if (family->empty())
+                continue;
+            turns.emplace_back(family->front(), port);
+            family->pop_front();
+        }
+    }
+    return turns;
+}
+
+// The attempts; kept alive by the handlers of those under way.
+class connection_race : public std::enable_shared_from_this<connection_race> {
+public:
+    using tcp = boost::asio::ip::tcp;
+
+    connection_race(boost::asio::any_io_executor executor, std::vector<tcp::endpoint> endpoints)
+        : end(executor, boost::asio::steady_timer::time_point::max()), endpoints_(std::move(endpoints)),
+          delay_(executor), errors_(endpoints_.size())
+    {
+        for (std::size_t i = 0; i < endpoints_.size(); ++i)
+            sockets_.emplace_back(executor);
+    }
+
+    void start()
+    {
+        if (endpoints_.empty())
+            stop();
+        else
+            start_next();
+    }
+
+    void stop()
+    {
+        over_ = true;
+        delay_.cancel();
+        end.expires_at(boost::asio::steady_timer::time_point::min());
+        for (std::size_t i = 0; i < sockets_.size(); ++i) {
+            error_code ignored; // closed all the same
+            if (winner != i)
+                sockets_[i].close(ignored);
+        }
+    }
+
+    [[nodiscard]] tcp::socket take_winner() { return std::move(sockets_[*winner]); }
+    [[nodiscard]] const tcp::endpoint& winning_endpoint() const { return endpoints_[*winner]; }
+
+    // Why nobody won.
+    [[nodiscard]] failure why() const
+    {
+        failure all{make_error_code(boost::asio::error::host_not_found), "there is no address"};
+        for (std::size_t i = 0; i < errors_.size(); ++i) {
+            all.code = errors_[i];
+            all.what = (i == 0 ? "" : all.what + "; ") + to_text(endpoints_[i]) + ": " + errors_[i].message();
+        }
+        return all;
+    }
+
+    boost::asio::steady_timer end; // has come, once it is decided
+    std::optional<std::size_t> winner;
+
+private:
+    void start_next()
+    {
+        const std::size_t i = started_++;
+        sockets_[i].async_connect(endpoints_[i], [self = shared_from_this(), i](error_code ec) { self->ended(i, ec); });
+        if (started_ == endpoints_.size())
+            return;
+        delay_.expires_after(connection_attempt_delay);
+        delay_.async_wait([self = shared_from_this(), i](error_code ec) {
+            if (!ec && !self->over_ && self->started_ == i + 1)
+                self->start_next();
+        });
+    }
+
+    void ended(std::size_t i, error_code ec)
+    {
+        if (over_)
+            return;
+        errors_[i] = ec;
+        if (!ec) {
+            winner = i;
+            stop();
+        } else if (++failed_ == endpoints_.size()) {
+            stop();
+        } else if (started_ == i + 1) {
+            start_next();
+        }
+    }
+
+    std::vector<tcp::endpoint> endpoints_;
+    std::vector<tcp::socket> sockets_;
+    boost::asio::steady_timer delay_;
+    std::vector<error_code> errors_;
+    std::size_t started_ = 0;
+    std::size_t failed_ = 0;
+    bool over_ = false;
+};
+
+}
+
+// The first connection that comes about; a failure names every address and its error. IPv6 goes first. Addresses
+// beyond max_connection_attempts are not tried.
+[[nodiscard]] inline boost::asio::awaitable<outcome<boost::asio::ip::tcp::socket>>
+connect(boost::asio::any_io_executor executor, std::vector<boost::asio::ip::address> addresses, std::uint16_t port)
+{
+    const auto race = std::make_shared<detail::connection_race>(executor, detail::in_turns(addresses, port));
+    // It ends with this coroutine, however that ends.
+    const std::shared_ptr<void> stopper(nullptr, [race](void*) { race->stop(); });
+    race->start();
+    static_cast<void>(co_await race->end.async_wait(as_results));
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none)
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
+    if (!race->winner)
+        co_return race->why();
+    co_return race->take_winner();
+}
+
+}
+
+#endif
+// ---- alos/http/proxy.hpp ----
+// Which proxy a request goes through, as the usual environment variables say.
+#ifndef ALOS_HTTP_PROXY_HPP
+#define ALOS_HTTP_PROXY_HPP
+
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace alos::inline v0::http {
+
+// Proxies speak HTTP without TLS: "http://proxy.example:3128", or "proxy.example:3128".
+struct proxies {
+    std::string http{};   // for http URLs; empty: none
+    std::string https{};  // for https URLs
+    std::string except{}; // hosts that are asked directly: "example.com, .example.org, 192.0.2.0/24, host:8080", or "*"
+};
+
+// http_proxy, https_proxy and no_proxy. Not HTTP_PROXY, which whoever sends a field "Proxy" sets in a CGI program.
+[[nodiscard]] inline proxies proxies_of_environment()
+{
+    const auto first = [](std::initializer_list<const char*> names) -> std::string {
+        for (const char* name : names) {
+            const char* value = std::getenv(name);
+            if (value != nullptr && *value != '\0')
+                return value;
+        }
+        return {};
+    };
+    return {first({"http_proxy"}), first({"https_proxy", "HTTPS_PROXY"}), first({"no_proxy", "NO_PROXY"})};
+}
+
+namespace detail {
+
+// Whether one entry of `except` means this host; `address` is nothing for a name.
+inline bool is_excepted(std::string_view entry, const url& target,
+                        const std::optional<boost::asio::ip::address>& address)
+{
+    error_code ec;
+    if (entry == "*")
+        return true;
+    if (address && entry.find('/') != std::string_view::npos) {
+        if (address->is_v4()) {
+            const auto network = boost::asio::ip::make_network_v4(entry, ec);
+            const auto prefix = network.prefix_length();
+            return !ec && boost::asio::ip::make_network_v4(address->to_v4(), prefix).network() == network.network();
+        }
+        const auto network = boost::asio::ip::make_network_v6(entry, ec);
+        const auto prefix = network.prefix_length();
+        return !ec && boost::asio::ip::make_network_v6(address->to_v6(), prefix).network() == network.network();
+    }
+    if (address) {
+        const auto same = boost::asio::ip::make_address(entry, ec);
+        if (!ec)
+            return same == *address;
+    }
+    if (const std::size_t colon = entry.find(':'); colon != std::string_view::npos) {
+        if (entry.substr(colon + 1) != std::to_string(target.port))
+            return false;
+        entry = entry.substr(0, colon);
+    }
+    if (entry.starts_with("*."))
+        entry.remove_prefix(1);
+    if (entry.starts_with('.'))
+        entry.remove_prefix(1);
+    const std::string_view host = target.host;
+    if (entry.empty() || entry.size() > host.size())
+        return false;
+    const std::string_view end = host.substr(host.size() - entry.size());
+    return equal_ignoring_case(end, entry)
+           && (end.size() == host.size() || (!address && host[host.size() - end.size() - 1] == '.'));
+}
+
+}
+
+// The proxy for `target`, or nothing when it is asked directly, as this machine itself always is. A failure: the
+// setting makes no sense.
+[[nodiscard]] inline outcome<std::optional<url>> proxy_for(const proxies& settings, const url& target)
+{
+    const std::string& chosen = target.is_secure() ? settings.https : settings.http;
+    if (chosen.empty())
+        return std::optional<url>();
+    error_code ec;
+    const auto parsed = boost::asio::ip::make_address(target.host, ec);
+    std::optional<boost::asio::ip::address> address;
+    if (!ec)
+        address = parsed;
+    if (target.host == "localhost" || (address && address->is_loopback()))
+        return std::optional<url>();
+    std::string_view rest = settings.except;
+    while (!rest.empty()) {
+        const std::size_t start = std::min(rest.find_first_not_of(", \t"), rest.size());
+        rest.remove_prefix(start);
+        const std::string_view entry = rest.substr(0, rest.find_first_of(", \t"));
+        rest.remove_prefix(entry.size());
+        if (detail::is_excepted(entry, target, address))
+            return std::optional<url>();
+    }
+    const bool has_scheme = chosen.find("://") != std::string::npos;
+    auto proxy = parse_url(has_scheme ? chosen : "http://" + chosen);
+    const std::string variable = target.is_secure() ? "https_proxy" : "http_proxy";
+    if (!proxy)
+        return failure{alos::errc::bad_configuration, "the proxy in " + variable + ": " + proxy.error().what};
+    if (proxy->is_secure())
+        return failure{alos::errc::bad_configuration,
+                       "the proxy in " + variable + " is to be asked by TLS, which is not supported; write it like "
+                                                    "http://proxy.example:3128"};
+    return std::optional<url>(std::move(*proxy));
+}
+
+}
+
+#endif
+// ---- alos/dns/resolver.hpp ----
+// A stub resolver (RFC 1034 5.3.1): asks the name servers it is told, by UDP and, for what is too long, by TCP
+// (RFC 7766). It reads no files while it works, and remembers nothing.
+#ifndef ALOS_DNS_RESOLVER_HPP
+#define ALOS_DNS_RESOLVER_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+using endpoint = boost::asio::ip::udp::endpoint;
+using addresses = std::vector<boost::asio::ip::address>;
+
+inline constexpr std::uint16_t default_port = 53;
+inline constexpr std::size_t max_servers = 8;
+
+namespace detail {
+
+// The next word of `text`, taken off it; separators are blanks, and those given.
+inline std::string_view take_word(std::string_view& text, std::string_view separators = " \t\r")
+{
+    text.remove_prefix(std::min(text.find_first_not_of(separators), text.size()));
+    const std::string_view word = text.substr(0, text.find_first_of(separators));
+    text.remove_prefix(word.size());
+    return word;
+}
+
+// The next line, without what follows one of `comments`.
+inline std::string_view take_line(std::string_view& text, std::string_view comments)
+{
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return line.substr(0, line.find_first_of(comments));
+}
+
+// At most 1 MiB; empty when it cannot be read.
+inline std::string read_system_file(const std::string& path)
+{
+    std::ifstream file(path, std::ios::binary);
+    std::string text(1 << 20, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    return text;
+}
+
+inline void fill_from_system(byte_span out)
+{
+    while (!out.empty()) {
+        const ssize_t got = ::getrandom(out.data(), out.size(), 0);
+        if (got < 0 && errno != EINTR)
+            throw boost::system::system_error(errno, boost::system::system_category(), "getrandom");
+        out = out.subspan(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    }
+}
+
+inline std::string to_text(const endpoint& server)
+{
+    const std::string address = server.address().to_string();
+    return (server.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(server.port());
+}
+
+}
+
+// "192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353".
+[[nodiscard]] inline std::optional<endpoint> parse_server(std::string_view text)
+{
+    error_code ec;
+    const auto whole = boost::asio::ip::make_address(text, ec);
+    if (!ec)
+        return endpoint(whole, default_port);
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos)
+        return std::nullopt;
+    std::string_view host = text.substr(0, colon);
+    const bool brackets = host.starts_with('[') && host.ends_with(']');
+    if (brackets)
+        host = host.substr(1, host.size() - 2);
+    std::uint16_t port = 0;
+    const std::string_view digits = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    const auto address = boost::asio::ip::make_address(host, ec);
+    if (ec || error != std::errc{} || end != digits.data() + digits.size() || port == 0 || address.is_v6() != brackets)
+        return std::nullopt;
+    return endpoint(address, port);
+}
+
+// Servers with commas or blanks between them, at most max_servers.
+[[nodiscard]] inline outcome<std::vector<endpoint>> parse_servers(std::string_view text)
+{
+    std::vector<endpoint> servers;
+    for (;;) {
+        const std::string_view word = detail::take_word(text, ", \t\r\n");
+        if (word.empty())
+            break;
+        const auto server = parse_server(word);
+        if (!server)
+            return failure{alos::errc::bad_configuration,
+                           "\"" + std::string(word) + "\" is no name server; write an IP address like 192.0.2.53, or "
+                                                      "with a port like [2001:db8::53]:5353"};
+        if (servers.size() == max_servers)
+            return failure{alos::errc::bad_configuration, "more than 8 name servers; leave some out"};
+        servers.push_back(*server);
+    }
+    return servers;
+}
+
+// The name servers in a text like /etc/resolv.conf; this machine, as resolv.conf(5) says, when there is none.
+[[nodiscard]] inline std::vector<endpoint> parse_resolv_conf(std::string_view text)
+{
+    std::vector<endpoint> servers;
+    while (!text.empty() && servers.size() < max_servers) {
+        std::string_view line = detail::take_line(text, "#;");
+        if (detail::take_word(line) != "nameserver")
+            continue;
+        error_code ec;
+        const auto address = boost::asio::ip::make_address(detail::take_word(line), ec);
+        if (!ec)
+            servers.emplace_back(address, default_port);
+    }
+    if (servers.empty())
+        servers.emplace_back(boost::asio::ip::address_v4::loopback(), default_port);
+    return servers;
+}
+
+// The addresses of a name, as records spell it, in a text like /etc/hosts.
+[[nodiscard]] inline addresses find_in_hosts(std::string_view text, std::string_view name)
+{
+    addresses found;
+    while (!text.empty()) {
+        std::string_view line = detail::take_line(text, "#");
+        const std::string_view first = detail::take_word(line);
+        for (std::string_view word = detail::take_word(line); !word.empty(); word = detail::take_word(line)) {
+            error_code ec;
+            const auto address = boost::asio::ip::make_address(first, ec);
+            const auto canonical = canonical_name(word);
+            if (!ec && canonical && *canonical == name)
+                found.push_back(address);
+        }
+    }
+    return found;
+}
+
+// The system's. They read files: call them during set-up.
+[[nodiscard]] inline std::vector<endpoint> system_servers()
+{
+    return parse_resolv_conf(detail::read_system_file("/etc/resolv.conf"));
+}
+[[nodiscard]] inline std::string system_hosts() { return detail::read_system_file("/etc/hosts"); }
+
+struct resolver_options {
+    std::chrono::milliseconds timeout{2000}; // of one try
+    unsigned rounds = 2;                     // over all servers
+    std::string hosts{};                     // a text like /etc/hosts, see system_hosts()
+
+    // Fills with unpredictable bytes: the ids of questions (RFC 5452 9.2).
+    std::function<void(byte_span)> random = detail::fill_from_system;
+};
+
+// Used on one thread; outlives its operations, which end by being cancelled with boost::asio::error::operation_aborted
+// thrown.
+class resolver {
+public:
+    resolver(boost::asio::any_io_executor executor, std::vector<endpoint> servers, resolver_options options = {})
+        : executor_(std::move(executor)), servers_(std::move(servers)), options_(std::move(options))
+    {
+    }
+
+    // What the servers say about `name`, which is taken as it is: no search list is applied. Aliases are followed, and
+    // their records kept; see records_for(). A code other than no_error and name_error means that no server could
+    // answer; a failure, that none did.
+    [[nodiscard]] boost::asio::awaitable<outcome<answer>> resolve(std::string name, record_type type)
+    {
+        const auto canonical = canonical_name(name);
+        if (!canonical)
+            co_return failure{errc::bad_name, "\"" + name + "\" is no name that DNS can be asked for; write it like "
+                                                            "www.example.com, and other alphabets as xn-- labels"};
+        if (auto local = find_locally(*canonical, type))
+            co_return std::move(*local);
+        answer all;
+        std::string wanted = *canonical;
+        for (std::size_t questions = 0; questions <= max_aliases; ++questions) {
+            outcome<answer> found = co_await ask_all(wanted, type);
+            if (!found)
+                co_return found.error();
+            all.records.insert(all.records.end(), found->records.begin(), found->records.end());
+            all.code = found->code;
+            all.authority = std::move(found->authority);
+            all.authoritative = found->authoritative;
+            if (type == record_type::cname || found->code != response_code::no_error)
+                co_return all;
+            const auto end = follow_aliases(all.records, *canonical);
+            if (!end)
+                co_return failure{end.error(), name + ": its CNAME records lead in a circle, or further than 10 names; "
+                                                      "mend them in DNS"};
+            // RFC 2308 2.2: an SOA record says that there is no more to be had.
+            const bool is_final = std::ranges::any_of(
+                all.authority, [](const record& one) { return one.type == record_type::soa; });
+            if (*end == wanted || is_final || !records_for(all, *canonical, type).empty())
+                co_return all;
+            wanted = *end;
+        }
+        co_return failure{errc::endless_alias,
+                          name + ": its CNAME records lead further than 10 names; mend them in DNS"};
+    }
+
+    // All addresses of a host, IPv6 first, of which there is one at least. An address is its own.
+    [[nodiscard]] boost::asio::awaitable<outcome<addresses>> find_addresses(std::string host)
+    {
+        addresses found;
+        error_code ec;
+        const auto literal = boost::asio::ip::make_address(host, ec);
+        if (!ec) {
+            found.push_back(literal);
+            co_return found;
+        }
+        auto both = boost::asio::experimental::make_parallel_group(
+            boost::asio::co_spawn(executor_, resolve(host, record_type::aaaa), boost::asio::deferred),
+            boost::asio::co_spawn(executor_, resolve(host, record_type::a), boost::asio::deferred));
+        const boost::asio::experimental::wait_for_all all;
+        auto answered = co_await both.async_wait(all, boost::asio::use_awaitable);
+        for (const std::exception_ptr& thrown : {std::get<1>(answered), std::get<3>(answered)}) {
+            if (thrown)
+                std::rethrow_exception(thrown);
+        }
+        std::optional<failure> trouble;
+        read_addresses(std::get<2>(answered), host, record_type::aaaa, found, trouble);
+        read_addresses(std::get<4>(answered), host, record_type::a, found, trouble);
+        if (!found.empty())
+            co_return found;
+        if (trouble)
+            co_return std::move(*trouble);
+        co_return failure{make_error_code(boost::asio::error::host_not_found),
+                          host + ": there is no such host, or it has no address; check its spelling, and its A and "
+                                 "AAAA records"};
+    }
+
+private:
+    using tcp = boost::asio::ip::tcp;
+    using udp = boost::asio::ip::udp;
+
+    static void read_addresses(const outcome<answer>& from, const std::string& host, record_type type, addresses& into,
+                               std::optional<failure>& trouble)
+    {
+        if (!from) {
+            trouble = from.error();
+            return;
+        }
+        error_code ec; // of what read_address() wrote, there is none
+        for (const record& one : records_for(*from, host, type))
+            into.push_back(boost::asio::ip::make_address(one.text, ec));
+        if (from->code != response_code::no_error && from->code != response_code::name_error)
+            trouble = failure{make_error_code(boost::asio::error::host_not_found_try_again),
+                              host + ": the name servers could not answer (code "
+                                  + std::to_string(static_cast<unsigned>(from->code))
+                                  + "); try later, or check the domain's DNSSEC and name servers"};
+    }
+
+    // RFC 6761 6.3: localhost and what is below it; and what the hosts file knows.
+    [[nodiscard]] std::optional<answer> find_locally(const std::string& name, record_type type) const
+    {
+        if (type != record_type::a && type != record_type::aaaa)
+            return std::nullopt;
+        addresses found = find_in_hosts(options_.hosts, name);
+        if (name == "localhost" || name.ends_with(".localhost"))
+            found = {boost::asio::ip::address_v6::loopback(), boost::asio::ip::address_v4::loopback()};
+        if (found.empty())
+            return std::nullopt;
+        answer local;
+        for (const auto& each : found) {
+            if (each.is_v6() == (type == record_type::aaaa))
+                local.records.push_back({name, type, 0, each.to_string()});
+        }
+        return local;
+    }
+
+    [[nodiscard]] boost::asio::awaitable<outcome<answer>> ask_all(std::string name, record_type type)
+    {
+        std::optional<answer> unhelpful;
+        failure trouble{alos::errc::timed_out,
+                        name + " (" + std::string(dns::to_text(type)) + "): no name server answered"};
+        for (unsigned round = 0; round < options_.rounds; ++round) {
+            for (const endpoint& server : servers_) {
+                result<answer> found = co_await ask(server, name, type);
+                if (found && (found->code == response_code::no_error || found->code == response_code::name_error))
+                    co_return std::move(*found);
+                if (found) {
+                    unhelpful = std::move(*found);
+                    continue;
+                }
+                trouble.code = found.error();
+                if (round == 0)
+                    trouble.what += "; " + detail::to_text(server) + ": " + found.error().message();
+            }
+        }
+        if (unhelpful)
+            co_return std::move(*unhelpful);
+        trouble.what += "; check the network and the list of name servers";
+        co_return std::move(trouble);
+    }
+
+    // One server: by UDP, without EDNS if it cannot do that (RFC 6891 7), by TCP if there is more.
+    [[nodiscard]] boost::asio::awaitable<result<answer>> ask(endpoint server, std::string name, record_type type)
+    {
+        result<answer> found = alos::errc::timed_out;
+        for (const std::uint16_t payload_size : {udp_payload_size, std::uint16_t{0}}) {
+            std::array<std::uint8_t, 2> random_bytes{};
+            options_.random(random_bytes);
+            const std::uint16_t id = reader(random_bytes).u16();
+            const result<byte_vector> query = encode_query(id, name, type, payload_size);
+            if (!query)
+                co_return query.error();
+            auto by_udp = ask_udp(server, *query, id, name, type);
+            std::optional<result<answer>> answered = co_await within(options_.timeout, std::move(by_udp));
+            if (answered && *answered && (*answered)->truncated) {
+                auto by_tcp = ask_tcp(server, *query, id, name, type);
+                answered = co_await within(options_.timeout, std::move(by_tcp));
+            }
+            found = answered ? std::move(*answered) : result<answer>(alos::errc::timed_out);
+            if (!found || (found->code != response_code::format_error && found->code != response_code::not_implemented))
+                break;
+        }
+        co_return found;
+    }
+
+    // The socket's port is a fresh one, and as it is connected it hears nobody but the server (RFC 5452 9.1, 9.2).
+    [[nodiscard]] boost::asio::awaitable<result<answer>> ask_udp(endpoint server, byte_vector query, std::uint16_t id,
+                                                                 std::string name, record_type type)
+    {
+        udp::socket socket(executor_);
+        error_code ec;
+        socket.open(server.protocol(), ec);
+        if (!ec)
+            socket.connect(server, ec);
+        if (ec)
+            co_return ec;
+        const auto sent = co_await socket.async_send(boost::asio::buffer(query), as_results);
+        throw_if_aborted(std::get<0>(sent));
+        if (std::get<0>(sent))
+            co_return std::get<0>(sent);
+        byte_vector message(4096); // more than was asked for: some servers do not mind the limit
+        for (;;) {
+            const auto got = co_await socket.async_receive(boost::asio::buffer(message), as_results);
+            throw_if_aborted(std::get<0>(got));
+            if (std::get<0>(got))
+                co_return std::get<0>(got);
+            const std::size_t size = std::get<1>(got);
+            if (size < 12)
+                continue; // not even a header
+            result<answer> found = decode_response(byte_view(message).first(size), id, name, type);
+            if (found || found.error() != errc::other_message)
+                co_return found;
+        }
+    }
+
+    // RFC 1035 4.2.2: each message behind its length in two bytes.
+    [[nodiscard]] boost::asio::awaitable<result<answer>> ask_tcp(endpoint server, byte_vector query, std::uint16_t id,
+                                                                 std::string name, record_type type)
+    {
+        tcp::socket socket(executor_);
+        const tcp::endpoint there(server.address(), server.port());
+        const auto connected = co_await socket.async_connect(there, as_results);
+        throw_if_aborted(std::get<0>(connected));
+        if (std::get<0>(connected))
+            co_return std::get<0>(connected);
+        byte_vector message;
+        writer(message).vector16([&] { message.insert(message.end(), query.begin(), query.end()); });
+        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(message), as_results);
+        throw_if_aborted(std::get<0>(sent));
+        if (std::get<0>(sent))
+            co_return std::get<0>(sent);
+        message.resize(2);
+        for (const bool is_length : {true, false}) {
+            const auto got = co_await boost::asio::async_read(socket, boost::asio::buffer(message), as_results);
+            throw_if_aborted(std::get<0>(got));
+            if (std::get<0>(got))
+                co_return std::get<0>(got);
+            if (is_length)
+                message.resize(reader(message).u16());
+        }
+        co_return decode_response(message, id, name, type);
+    }
+
+    boost::asio::any_io_executor executor_;
+    std::vector<endpoint> servers_;
+    resolver_options options_;
+};
+
+}
+
+#endif
+// ---- alos/http/client.hpp ----
+// The client that asks other servers (RFC 9110, RFC 9112): HTTP/1.1, over TLS for https, through proxies if need be,
+// over connections that are kept for a while.
+#ifndef ALOS_HTTP_CLIENT_HPP
+#define ALOS_HTTP_CLIENT_HPP
+
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::http {
+
+struct client_options {
+    // The addresses of a host name. Empty: those that the system's name servers and hosts file say.
+    std::function<boost::asio::awaitable<outcome<dns::addresses>>(std::string host)> resolve{};
+    proxies via = proxies_of_environment();
+    std::function<system_time()> now = [] { return std::chrono::system_clock::now(); }; // judges certificates
+    std::size_t max_header = 64 * 1024; // bytes of an answer's header section
+    std::size_t max_idle = 8;           // connections that are kept
+    std::chrono::seconds idle_time{60}; // how long; they are looked through whenever a request is made
+};
+
+namespace detail {
+
+// Where a request is, for the sentence about its failure.
+struct client_progress {
+    std::string phase;  // "resolve", "connect", "handshake", "answer"
+    std::string origin; // without the target, in which there may be secrets
+    std::string address;
+
+    [[nodiscard]] failure fail(error_code code, const std::string& what) const
+    {
+        const std::string through = address.empty() ? "" : " (" + address + ")";
+        return {code, origin + through + ": " + phase + ": " + what};
+    }
+};
+
+struct client_connection {
+    using socket = boost::asio::ip::tcp::socket;
+
+    std::unique_ptr<tls13::stream<socket, plain_engine>> plain{}; // one of the two
+    std::unique_ptr<tls13::stream<socket, tls_client::engine>> secure{};
+    std::string origin{};
+    std::shared_ptr<const trust> authorities{};
+    std::string address{};
+    std::chrono::steady_clock::time_point idle_since{};
+    bool was_used = false;
+    bool has_answered = false; // a byte of the answer came
+};
+
+// Whether a kept connection is still there: open, with nothing to be read.
+template <class Stream>
+bool is_quiet(Stream& stream)
+{
+    for (int tickets = 0; tickets < 4; ++tickets) {
+        const error_code ec = stream.try_fill();
+        const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
+        if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
+            return false;
+        if (nothing)
+            return true;
+    }
+    return false;
+}
+
+inline bool is_set_by_client(std::string_view name)
+{
+    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding"}) {
+        if (equal_ignoring_case(name, each))
+            return true;
+    }
+    return false;
+}
+
+inline bool is_redirect(unsigned status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+}
+
+// Used on one thread; outlives its fetches.
+class client {
+public:
+    explicit client(boost::asio::any_io_executor executor, client_options options = {})
+        : executor_(std::move(executor)), options_(std::move(options))
+    {
+        if (!options_.resolve)
+            use_system_resolver();
+    }
+
+    // The answer, whatever its status. A failure names the phase, the server and the cure, never the target: there may
+    // be secrets in it. Cancelled, it ends with boost::asio::error::operation_aborted thrown.
+    [[nodiscard]] boost::asio::awaitable<outcome<outbound_response>> fetch(outbound_request request)
+    {
+        detail::client_progress progress;
+        const auto limit = request.timeout;
+        auto work = follow(std::move(request), progress);
+        auto ended = co_await within(limit, std::move(work));
+        if (!ended)
+            co_return progress.fail(alos::errc::timed_out, "not done within " + std::to_string(limit.count())
+                                                         + " ms; check the network and whether the server works, or "
+                                                           "allow more time");
+        co_return std::move(*ended);
+    }
+
+    // Closes the connections that are kept.
+    void close_idle() noexcept { idle_.clear(); }
+    [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
+
+private:
+    template <class T>
+    using awaitable = boost::asio::awaitable<T>;
+    using tcp = boost::asio::ip::tcp;
+    using connection = detail::client_connection;
+    using progress_type = detail::client_progress;
+
+    void use_system_resolver()
+    {
+        dns::resolver_options settings;
+        settings.hosts = dns::system_hosts();
+        const auto asker = std::make_shared<dns::resolver>(executor_, dns::system_servers(), std::move(settings));
+        options_.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
+    }
+
+    // RFC 9110 15.4: the answer at the end of its redirections.
+    awaitable<outcome<outbound_response>> follow(outbound_request request, progress_type& progress)
+    {
+        progress.phase = "request";
+        auto target = parse_url(request.url);
+        if (!target)
+            co_return progress.fail(target.error().code, target.error().what);
+        progress.origin = target->origin();
+        if (const auto checked = check(request); !checked)
+            co_return progress.fail(checked.error().code, checked.error().what);
+        const bool may_follow = request.max_redirects > 0 && (request.method == "GET" || request.method == "HEAD");
+        for (unsigned redirects = 0;; ++redirects) {
+            outcome<outbound_response> answered = co_await ask(request, *target, progress);
+            if (!answered)
+                co_return std::move(answered);
+            answered->url = target->text();
+            const std::string location(answered->field("Location"));
+            if (!may_follow || !detail::is_redirect(answered->status) || location.empty())
+                co_return std::move(answered);
+            if (redirects == request.max_redirects)
+                co_return progress.fail(make_error_code(boost::system::errc::too_many_links),
+                                        "more than " + std::to_string(redirects)
+                                            + " redirections; ask for the final address");
+            auto next = resolve_reference(*target, location);
+            if (!next)
+                co_return progress.fail(next.error().code, "a redirection to " + next.error().what);
+            if (target->is_secure() && !next->is_secure())
+                co_return progress.fail(make_error_code(boost::system::errc::permission_denied),
+                                        "a redirection from https to " + next->origin() + ", which is not followed");
+            // What proves who asks is for whom it was meant.
+            if (next->origin() != target->origin())
+                std::erase_if(request.fields, [](const auto& one) {
+                    return equal_ignoring_case(one.first, "Authorization") || equal_ignoring_case(one.first, "Cookie");
+                });
+            *target = std::move(*next);
+            progress.origin = target->origin();
+            progress.address.clear();
+        }
+    }
+
+    [[nodiscard]] static outcome<> check(const outbound_request& request)
+    {
+        const error_code invalid = make_error_code(boost::system::errc::invalid_argument);
+        if (!is_token(request.method) || request.method == "CONNECT")
+            return failure{invalid, "the method is no word of HTTP, or CONNECT"};
+        for (const auto& [name, value] : request.fields) {
+            if (!is_token(name))
+                return failure{invalid, "a field's name that cannot be sent; it is made of letters, digits and '-'"};
+            if (!is_field_value(value))
+                return failure{invalid, "the field " + name + " has a line end or a control character in its value"};
+        }
+        return {};
+    }
+
+    awaitable<outcome<outbound_response>> ask(const outbound_request& request, const url& target,
+                                              progress_type& progress)
+    {
+        const auto via = proxy_for(options_.via, target);
+        if (!via)
+            co_return progress.fail(via.error().code, via.error().what);
+        const bool is_forwarded = via->has_value() && !target.is_secure();
+        const std::string message = message_of(request, target, is_forwarded);
+        if (auto kept = take_idle(target, request.authorities)) {
+            auto answered = co_await exchange(*kept, request, message, progress);
+            // RFC 9112 9.3.1: it may have been closed just when the request was sent; nothing was answered to it.
+            if (answered || kept->has_answered) {
+                keep_if(std::move(kept), answered.has_value());
+                co_return std::move(answered);
+            }
+        }
+        auto opened = co_await open(target, *via, request.authorities, progress);
+        if (!opened)
+            co_return opened.error();
+        auto answered = co_await exchange(**opened, request, message, progress);
+        keep_if(std::move(*opened), answered.has_value());
+        co_return std::move(answered);
+    }
+
+    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5
+    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target, bool is_forwarded)
+    {
+        std::string message = request.method + " " + (is_forwarded ? target.text() : target.target) + " HTTP/1.1\r\n";
+        message += "Host: " + target.authority() + "\r\n";
+        message += "User-Agent: " + user_agent() + "\r\n";
+        const bool is_plain = request.method == "GET" || request.method == "HEAD" || request.method == "DELETE";
+        if (!is_plain || !request.body.empty())
+            message += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+        for (const auto& [name, value] : request.fields) {
+            if (!detail::is_set_by_client(name))
+                message += name + ": " + value + "\r\n";
+        }
+        return message + "\r\n" + request.body;
+    }
+
+    [[nodiscard]] static std::string user_agent()
+    {
+        return "alos/" + std::to_string(ALOS_VERSION_MAJOR) + "." + std::to_string(ALOS_VERSION_MINOR) + "."
+               + std::to_string(ALOS_VERSION_PATCH);
+    }
+
+    // --- connections ---
+
+    std::unique_ptr<connection> take_idle(const url& target, const std::shared_ptr<const trust>& authorities)
+    {
+        const auto oldest = std::chrono::steady_clock::now() - options_.idle_time;
+        idle_.remove_if([&](const auto& each) { return each->idle_since < oldest; });
+        const std::string origin = target.origin();
+        for (auto each = idle_.begin(); each != idle_.end();) {
+            if ((*each)->origin != origin || (*each)->authorities != authorities) {
+                ++each;
+                continue;
+            }
+            std::unique_ptr<connection> found = std::move(*each);
+            each = idle_.erase(each);
+            if (found->secure ? detail::is_quiet(*found->secure) : detail::is_quiet(*found->plain)) {
+                found->has_answered = false;
+                return found;
+            }
+        }
+        return nullptr;
+    }
+
+    void keep_if(std::unique_ptr<connection> one, bool is_fine)
+    {
+        if (!is_fine || !one->was_used || options_.max_idle == 0)
+            return;
+        one->idle_since = std::chrono::steady_clock::now();
+        if (idle_.size() >= options_.max_idle)
+            idle_.pop_back();
+        idle_.push_front(std::move(one));
+    }
+
+    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<url>& proxy,
+                                                         std::shared_ptr<const trust> authorities,
+                                                         progress_type& progress)
+    {
+        const url& first = proxy ? *proxy : target;
+        const std::string whom = proxy ? "the proxy " + proxy->host : target.host;
+        progress.phase = "resolve";
+        progress.address = whom;
+        dns::addresses addresses;
+        error_code no_literal;
+        addresses.push_back(boost::asio::ip::make_address(first.host, no_literal));
+        if (no_literal) {
+            auto resolved = co_await options_.resolve(first.host);
+            if (!resolved)
+                co_return progress.fail(resolved.error().code, resolved.error().what);
+            addresses = std::move(*resolved);
+        }
+        progress.phase = "connect";
+        auto connected = co_await connect(executor_, std::move(addresses), first.port);
+        if (!connected)
+            co_return progress.fail(connected.error().code,
+                                    connected.error().what + "; check that " + whom
+                                        + " runs and that no firewall is in the way");
+        auto one = std::make_unique<connection>();
+        one->origin = target.origin();
+        one->authorities = authorities;
+        error_code gone;
+        const auto there = connected->remote_endpoint(gone);
+        one->address = (proxy ? "by the proxy " : "") + detail::to_text(there);
+        progress.address = one->address;
+        connected->set_option(tcp::no_delay(true), gone);
+        if (!target.is_secure()) {
+            one->plain = std::make_unique<tls13::stream<tcp::socket, plain_engine>>(std::move(*connected));
+            co_return std::move(one);
+        }
+        if (proxy) {
+            auto trouble = co_await tunnel(*connected, target, progress);
+            if (trouble)
+                co_return std::move(*trouble);
+        }
+        progress.phase = "handshake";
+        tls_client::options settings;
+        settings.server_name = target.host;
+        settings.alpn.emplace_back("http/1.1");
+        settings.now = options_.now();
+        auto anchors = anchors_of(authorities);
+        if (!anchors)
+            co_return progress.fail(anchors.error().code, anchors.error().what);
+        settings.authorities = std::move(*anchors);
+        one->secure = std::make_unique<tls13::stream<tcp::socket, tls_client::engine>>(std::move(*connected),
+                                                                                      std::move(settings));
+        const auto shaken = co_await one->secure->async_handshake(as_results);
+        throw_if_aborted(std::get<0>(shaken));
+        if (std::get<0>(shaken))
+            co_return progress.fail(std::get<0>(shaken), handshake_trouble(std::get<0>(shaken), *one->secure));
+        co_return std::move(one);
+    }
+
+    // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
+    awaitable<std::optional<failure>> tunnel(tcp::socket& socket, const url& target, progress_type& progress)
+    {
+        progress.phase = "connect";
+        const std::string there = target.host_and_port();
+        std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
+                           + "\r\n\r\n";
+        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(text), as_results);
+        throw_if_aborted(std::get<0>(sent));
+        if (std::get<0>(sent))
+            co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
+        text.clear();
+        auto into = boost::asio::dynamic_buffer(text, options_.max_header);
+        const auto got = co_await boost::asio::async_read_until(socket, into, "\r\n\r\n", as_results);
+        throw_if_aborted(std::get<0>(got));
+        if (std::get<0>(got))
+            co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
+        boost::beast::http::response_parser<boost::beast::http::empty_body> parser;
+        parser.skip(true);
+        boost::beast::error_code ec;
+        parser.put(boost::asio::buffer(text), ec);
+        if (ec || std::get<1>(got) != text.size())
+            co_return progress.fail(ec ? ec : make_error_code(boost::system::errc::protocol_error),
+                                    "the proxy's answer is not HTTP; check http_proxy and https_proxy");
+        if (parser.get().result_int() / 100 != 2)
+            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
+                                    "the proxy refused with status " + std::to_string(parser.get().result_int())
+                                        + "; ask its owner to allow " + there + ", or name the host in no_proxy");
+        co_return std::nullopt;
+    }
+
+    [[nodiscard]] static std::string handshake_trouble(
+        error_code ec, const tls13::stream<tcp::socket, tls_client::engine>& stream)
+    {
+        std::string text = ec.message();
+        if (ec == stream.engine().error() && !stream.engine().explanation().empty())
+            text += " (" + stream.engine().explanation() + ")";
+        if (ec == tls_client::errc::untrusted)
+            text += "; if the server is yours, give its authority's certificate as a root";
+        else if (ec == tls_client::errc::expired || ec == tls_client::errc::not_yet_valid)
+            text += "; check this machine's clock, or have the server's certificate renewed";
+        else if (ec == tls_client::errc::wrong_name)
+            text += "; check the URL";
+        else if (ec == tls_client::errc::bad_certificate)
+            text += "; have the server's certificate replaced";
+        else
+            text += "; the server has to speak TLS 1.2 or 1.3, with ECDHE and AES-GCM or ChaCha20, and http/1.1";
+        return text;
+    }
+
+    // What `authorities` name, read once while they live.
+    [[nodiscard]] outcome<tls_client::trust_anchors_ptr> anchors_of(const std::shared_ptr<const trust>& authorities)
+    {
+        for (const auto& [known, anchors] : anchors_) {
+            if (known == authorities)
+                return anchors;
+        }
+        const trust usual;
+        const trust& wanted = authorities ? *authorities : usual;
+        auto loaded = tls_client::load_trust_anchors(wanted.roots_pem, wanted.system_roots);
+        if (loaded) {
+            if (anchors_.size() == max_trusts)
+                anchors_.erase(anchors_.begin());
+            anchors_.emplace_back(authorities, *loaded);
+        }
+        return loaded;
+    }
+
+    // --- one request and its answer ---
+
+    awaitable<outcome<outbound_response>> exchange(connection& one, const outbound_request& request,
+                                                   const std::string& message, progress_type& progress)
+    {
+        progress.phase = "answer";
+        progress.address = one.address;
+        one.was_used = false;
+        return one.secure ? exchange(*one.secure, one, request, message, progress)
+                          : exchange(*one.plain, one, request, message, progress);
+    }
+
+    template <class Stream>
+    awaitable<outcome<outbound_response>> exchange(Stream& stream, connection& one, const outbound_request& request,
+                                                   const std::string& message, progress_type& progress)
+    {
+        for (std::size_t sent = 0; sent < message.size();) {
+            const std::size_t size = stream.write(as_bytes(message).subspan(sent));
+            const auto flushed = co_await stream.async_flush(as_results);
+            throw_if_aborted(std::get<0>(flushed));
+            if (std::get<0>(flushed))
+                co_return progress.fail(std::get<0>(flushed), "sending: " + std::get<0>(flushed).message());
+            if (size == 0)
+                co_return progress.fail(alos::errc::truncated, "the server closed the connection");
+            sent += size;
+        }
+        buffer input;
+        for (int interim = 0; interim < max_interim_answers; ++interim) {
+            boost::beast::http::response_parser<boost::beast::http::string_body> parser;
+            parser.eager(true);
+            parser.header_limit(static_cast<std::uint32_t>(options_.max_header));
+            parser.body_limit(request.max_body);
+            parser.skip(request.method == "HEAD");
+            while (!parser.is_done()) {
+                if (!input.empty()) {
+                    boost::beast::error_code ec;
+                    const byte_view bytes = std::as_const(input).data();
+                    const std::size_t taken = parser.put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
+                    input.consume(taken);
+                    if (ec && ec != boost::beast::http::error::need_more)
+                        co_return progress.fail(ec, trouble_with(ec, request));
+                    if (parser.is_done() || (taken > 0 && !input.empty()))
+                        continue;
+                    if (input.size() > options_.max_header) // the line of a chunk, or trailers
+                        co_return progress.fail(boost::beast::http::error::header_limit, "a line without end");
+                }
+                if (stream.plaintext().empty()) {
+                    const auto filled = co_await stream.async_fill(as_results);
+                    const error_code ec = std::get<0>(filled);
+                    throw_if_aborted(ec);
+                    boost::beast::error_code at_end;
+                    if (ec == boost::asio::error::eof && parser.is_header_done())
+                        parser.put_eof(at_end); // RFC 9112 6.3: a body without a length ends with the connection
+                    if (ec && (at_end || !parser.is_done())) {
+                        const bool is_cut = ec == boost::asio::error::eof;
+                        co_return progress.fail(is_cut ? make_error_code(alos::errc::truncated) : ec,
+                                                "the connection ended before the answer did (" + ec.message()
+                                                    + "); try again");
+                    }
+                }
+                one.has_answered |= !stream.plaintext().empty();
+                input.append(stream.plaintext());
+                stream.consume(stream.plaintext().size());
+            }
+            // RFC 9112 6.1: a coding that is not understood leaves open where the message ends.
+            if (parser.get().find("Transfer-Encoding") != parser.get().end() && !parser.chunked())
+                co_return progress.fail(make_error_code(boost::system::errc::protocol_error),
+                                        "an answer in a transfer coding other than chunked");
+            const unsigned status = parser.get().result_int();
+            if (status == 101)
+                co_return progress.fail(make_error_code(boost::system::errc::protocol_error),
+                                        "the server changes the protocol although it was not asked to");
+            if (status < 200)
+                continue; // RFC 9110 15.2
+            one.was_used = parser.keep_alive() && input.empty();
+            co_return response_of(parser.release());
+        }
+        co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
+    }
+
+    [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)
+    {
+        if (ec == boost::beast::http::error::body_limit)
+            return "the body is longer than " + std::to_string(request.max_body) + " bytes";
+        if (ec == boost::beast::http::error::header_limit)
+            return "the header section is too long";
+        return "the answer is not HTTP: " + ec.message() + "; check the URL's scheme and port";
+    }
+
+    [[nodiscard]] static outbound_response response_of(
+        boost::beast::http::response<boost::beast::http::string_body> parsed)
+    {
+        outbound_response response;
+        response.status = parsed.result_int();
+        for (const auto& field : parsed)
+            response.fields.emplace_back(std::string(field.name_string()), std::string(field.value()));
+        response.body = std::move(parsed.body());
+        return response;
+    }
+
+    static constexpr int max_interim_answers = 8;
+    static constexpr std::size_t max_trusts = 16;
+
+    boost::asio::any_io_executor executor_;
+    client_options options_;
+    std::list<std::unique_ptr<connection>> idle_; // the latest first
+    std::vector<std::pair<std::shared_ptr<const trust>, tls_client::trust_anchors_ptr>> anchors_;
+};
+
+}
+
+#endif
+// ---- alos/acme/environment.hpp ----
+// The world as acme/ sees it. Nothing else there knows a clock, a timer, a network, a file or a source of randomness,
+// so that years of a certificate's life can be lived through in a test.
+#ifndef ALOS_ACME_ENVIRONMENT_HPP
+#define ALOS_ACME_ENVIRONMENT_HPP
+
 
 #include <boost/asio/awaitable.hpp>
 
@@ -16963,6 +18475,2794 @@ public:
 }
 
 #endif
+// ---- alos/acme/base64url.hpp ----
+// base64url without padding (RFC 4648 5), as JOSE writes bytes (RFC 7515 2).
+#ifndef ALOS_ACME_BASE64URL_HPP
+#define ALOS_ACME_BASE64URL_HPP
+
+
+#include <boost/system/errc.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr unsigned no_digit = 64;
+
+// What a digit of the alphabet for URLs stands for; no_digit for any other character.
+constexpr unsigned base64url_value(char c) noexcept
+{
+    if (c >= 'A' && c <= 'Z')
+        return static_cast<unsigned>(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return static_cast<unsigned>(c - 'a') + 26;
+    if (c >= '0' && c <= '9')
+        return static_cast<unsigned>(c - '0') + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : no_digit;
+}
+
+// The same for both alphabets (RFC 4648 4 and 5).
+constexpr unsigned base64_value(char c) noexcept
+{
+    return c == '+' ? 62 : c == '/' ? 63 : base64url_value(c);
+}
+
+template <class Bytes, class Value>
+result<Bytes> decode_base64(std::string_view text, Value value_of)
+{
+    const auto bad = boost::system::errc::make_error_code(boost::system::errc::illegal_byte_sequence);
+    if (text.size() % 4 == 1)
+        return bad;
+    Bytes bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    unsigned pending = 0;
+    unsigned bits = 0; // of `pending`, at its low end
+    for (const char c : text) {
+        const unsigned digit = value_of(c);
+        if (digit == no_digit)
+            return bad;
+        pending = (pending & 0x3f) << 6 | digit;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes.push_back(static_cast<std::uint8_t>(pending >> bits));
+        }
+    }
+    // RFC 4648 3.5: bits that belong to no byte are zero, so that bytes have one spelling.
+    if ((pending & ((1u << bits) - 1)) != 0)
+        return bad;
+    return bytes;
+}
+
+}
+
+[[nodiscard]] inline std::string to_base64url(byte_view bytes)
+{
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::string text;
+    text.reserve(bytes.size() / 3 * 4 + 3);
+    unsigned pending = 0;
+    unsigned bits = 0;
+    for (const std::uint8_t byte : bytes) {
+        pending = (pending & 0xff) << 8 | byte;
+        for (bits += 8; bits >= 6;) {
+            bits -= 6;
+            text += digits[pending >> bits & 0x3f];
+        }
+    }
+    if (bits != 0)
+        text += digits[pending << (6 - bits) & 0x3f];
+    return text;
+}
+
+// Fails with illegal_byte_sequence for anything that to_base64url() does not write.
+[[nodiscard]] inline result<byte_vector> from_base64url(std::string_view text)
+{
+    return detail::decode_base64<byte_vector>(text, detail::base64url_value);
+}
+
+// A key as people copy it from a CA's page: either alphabet, with padding or without, blanks around it.
+[[nodiscard]] inline result<secret_bytes> secret_from_base64(std::string_view text)
+{
+    constexpr std::string_view blanks = " \t\r\n";
+    const std::size_t start = text.find_first_not_of(blanks);
+    text.remove_prefix(std::min(start, text.size()));
+    text = text.substr(0, text.find_last_not_of(blanks) + 1);
+    for (int i = 0; i < 2 && text.ends_with('='); ++i)
+        text.remove_suffix(1);
+    return detail::decode_base64<secret_bytes>(text, detail::base64_value);
+}
+
+// Whether the text is of that alphabet, and not empty. Tokens and nonces have to be (RFC 8555 6.5.1, 8.3).
+[[nodiscard]] inline bool is_base64url(std::string_view text) noexcept
+{
+    const auto is_digit = [](char c) { return detail::base64url_value(c) != detail::no_digit; };
+    return !text.empty() && std::ranges::all_of(text, is_digit);
+}
+
+}
+
+#endif
+// ---- alos/acme/jws.hpp ----
+// Keys of accounts and what they sign: JWK (RFC 7517 4, RFC 7518 6, RFC 8037 2), its thumbprint (RFC 7638 3), and JWS
+// in the flattened form that ACME asks for (RFC 7515 7.2.2, RFC 8555 6.2).
+#ifndef ALOS_ACME_JWS_HPP
+#define ALOS_ACME_JWS_HPP
+
+
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t min_account_rsa_bits = 2048; // RFC 7518 3.3
+inline constexpr std::size_t max_hmac_key_size = 1024;    // bytes; RFC 7518 3.2 wants at least 32
+
+namespace detail {
+
+// RFC 7518 3.1, RFC 8037 3.1
+[[nodiscard]] constexpr std::string_view algorithm_of(public_key_facts::type key) noexcept
+{
+    switch (key) {
+    case public_key_facts::type::ecdsa_p256: return "ES256";
+    case public_key_facts::type::ecdsa_p384: return "ES384";
+    case public_key_facts::type::ed25519: return "EdDSA";
+    case public_key_facts::type::rsa: return "RS256";
+    default: return {};
+    }
+}
+
+// A JSON object whose members stay in the order in which they are added. Boost.JSON quotes the texts: what a CA sent,
+// such as a URL, may hold anything.
+class json_text {
+public:
+    json_text member(std::string_view name, std::string_view text) &&
+    {
+        return std::move(*this).document(name, boost::json::serialize(boost::json::string_view(text)));
+    }
+
+    // `json` is a value already.
+    json_text document(std::string_view name, std::string_view json) &&
+    {
+        text_ += text_.empty() ? "{\"" : ",\"";
+        text_.append(name).append("\":").append(json);
+        return std::move(*this);
+    }
+
+    [[nodiscard]] std::string text() && { return std::move(text_) + "}"; }
+
+private:
+    std::string text_;
+};
+
+// RFC 7518 6.2.1: both coordinates are as wide as the curve, zeros in front included.
+inline std::string ec_jwk(std::string_view curve, byte_view point, std::size_t width)
+{
+    if (point.size() != 1 + 2 * width || point[0] != 0x04) // SEC 1 2.3.3: not compressed
+        return {};
+    const std::string x = to_base64url(point.subspan(1, width));
+    const std::string y = to_base64url(point.subspan(1 + width));
+    return json_text().member("crv", curve).member("kty", "EC").member("x", x).member("y", y).text();
+}
+
+// RFC 8037 2
+inline std::string ed25519_jwk(byte_view point)
+{
+    return json_text().member("crv", "Ed25519").member("kty", "OKP").member("x", to_base64url(point)).text();
+}
+
+// RFC 7518 6.3.1: numbers without zeros in front.
+inline std::string rsa_jwk(byte_view key)
+{
+    der::reader in(key);
+    der::reader fields(in.read(der::sequence));
+    const auto number = [&] {
+        byte_view digits = fields.read(der::integer);
+        while (!digits.empty() && digits[0] == 0)
+            digits = digits.subspan(1);
+        return to_base64url(digits);
+    };
+    const std::string n = number();
+    const std::string e = number();
+    if (!fields.ok())
+        return {};
+    return json_text().member("e", e).member("kty", "RSA").member("n", n).text();
+}
+
+// RFC 7638 3.2, 3.3: the required members only, in the order of their names, without blanks. Empty for a key that has
+// no such form here.
+inline std::string jwk_of(public_key_facts::type kind, byte_view public_key_info)
+{
+    der::reader in(public_key_info);
+    der::reader fields(in.read(der::sequence));
+    fields.read(der::sequence);
+    byte_view key = fields.read(der::bit_string);
+    if (key.empty())
+        return {};
+    key = key.subspan(1);
+    switch (kind) {
+    case public_key_facts::type::ecdsa_p256: return ec_jwk("P-256", key, 32);
+    case public_key_facts::type::ecdsa_p384: return ec_jwk("P-384", key, 48);
+    case public_key_facts::type::ed25519: return ed25519_jwk(key);
+    case public_key_facts::type::rsa: return rsa_jwk(key);
+    default: return {};
+    }
+}
+
+}
+
+// A key pair that signs requests. Copies share it; any number of threads may use it.
+class account_key {
+public:
+    // Note: RSA takes a large part of a second.
+    [[nodiscard]] static outcome<account_key> generate(key_kind kind)
+    {
+        const auto key = private_key::generate(kind);
+        if (!key)
+            return key.error();
+        return from(*key);
+    }
+
+    // The first private key of a PEM text, not encrypted.
+    [[nodiscard]] static outcome<account_key> from_pem(std::string_view pem)
+    {
+        const auto blocks = parse_pem(pem);
+        if (!blocks)
+            return blocks.error();
+        const auto block = std::ranges::find_if(*blocks, is_private_key);
+        if (block == blocks->end())
+            return failure{errc::bad_pem, "it holds no private key; restore the account's"};
+        const auto key = parse_private_key(*block, {}, {});
+        if (!key)
+            return key.error();
+        return from(*key);
+    }
+
+    // Any private key, not null: that of a certificate may revoke it (RFC 8555 7.6).
+    [[nodiscard]] static outcome<account_key> from(private_key_ptr key)
+    {
+        const byte_vector info = key->public_key_info();
+        const public_key_facts facts = read_public_key(info);
+        const auto scheme = document_scheme_of(facts);
+        std::string jwk = detail::jwk_of(facts.kind, info);
+        if (!scheme || jwk.empty())
+            return failure{errc::unsupported_key, "an ACME account cannot use " + facts.text
+                                                      + "; use ECDSA P-256 or P-384, or RSA of 2048 bits or more"};
+        // RFC 7518 3.3: "A key of size 2048 bits or larger MUST be used".
+        if (facts.kind == public_key_facts::type::rsa && facts.bits < min_account_rsa_bits)
+            return failure{errc::unsupported_key,
+                           facts.text + " is too small for any CA; use ECDSA P-256, or RSA of 2048 bits or more"};
+        // RFC 7638 3.1
+        std::string thumbprint = to_base64url(sha256_of(as_bytes(jwk)));
+        return account_key(std::make_shared<const parts>(
+            parts{std::move(key), *scheme, detail::algorithm_of(facts.kind), std::move(jwk), std::move(thumbprint)}));
+    }
+
+    // PrivateKeyInfo (RFC 5958), not encrypted.
+    [[nodiscard]] secret_text to_pem() const { return parts_->key->to_pem(); }
+
+    // "ES256", "ES384", "RS256"; "EdDSA", which few CAs take. All views are valid as long as a copy of the key.
+    [[nodiscard]] std::string_view alg() const noexcept { return parts_->alg; }
+
+    // The public key as JSON, the way its thumbprint is computed of.
+    [[nodiscard]] std::string_view jwk() const noexcept { return parts_->jwk; }
+
+    // base64url, 43 characters.
+    [[nodiscard]] std::string_view thumbprint() const noexcept { return parts_->thumbprint; }
+
+    // The bytes of a JWS Signature. ECDSA's are r and s side by side (RFC 7518 3.4).
+    [[nodiscard]] result<byte_vector> sign(byte_view input) const
+    {
+        return parts_->key->sign_document(parts_->scheme, input, ecdsa_form::raw);
+    }
+
+private:
+    struct parts {
+        private_key_ptr key;
+        signature_scheme scheme;
+        std::string_view alg;
+        std::string jwk;
+        std::string thumbprint;
+    };
+
+    explicit account_key(std::shared_ptr<const parts> made) noexcept : parts_(std::move(made)) {}
+
+    std::shared_ptr<const parts> parts_;
+};
+
+// What a request is for (RFC 8555 6.2).
+struct jws_target {
+    std::string url; // exactly that of the request
+    std::string nonce;
+    std::string kid{}; // the account's URL; empty: the key itself is sent
+};
+
+namespace detail {
+
+// RFC 7515 5.1: what is signed, and RFC 7515 7.2.2: how it is sent.
+struct unsigned_jws {
+    std::string header;
+    std::string payload;
+
+    unsigned_jws(std::string_view header_json, std::string_view payload_text)
+        : header(to_base64url(as_bytes(header_json))), payload(to_base64url(as_bytes(payload_text)))
+    {}
+
+    [[nodiscard]] std::string signing_input() const { return header + "." + payload; }
+
+    [[nodiscard]] std::string with(byte_view signature) const
+    {
+        return json_text()
+            .member("protected", header)
+            .member("payload", payload)
+            .member("signature", to_base64url(signature))
+            .text();
+    }
+};
+
+inline result<std::string> sign_with(const account_key& key, const unsigned_jws& text)
+{
+    const auto signature = key.sign(as_bytes(text.signing_input()));
+    if (!signature)
+        return signature.error();
+    return text.with(*signature);
+}
+
+}
+
+// RFC 8555 6.2: the body of a POST. `payload` is JSON, or empty for POST-as-GET (RFC 8555 6.3). Fails only when the key
+// is damaged.
+[[nodiscard]] inline result<std::string> sign_jws(const account_key& key, const jws_target& target,
+                                                  std::string_view payload)
+{
+    // RFC 8555 6.2: "The "jwk" and "kid" fields are mutually exclusive."
+    auto header = detail::json_text().member("alg", key.alg());
+    auto named = target.kid.empty() ? std::move(header).document("jwk", key.jwk())
+                                    : std::move(header).member("kid", target.kid);
+    const std::string text = std::move(named).member("nonce", target.nonce).member("url", target.url).text();
+    return detail::sign_with(key, detail::unsigned_jws(text, payload));
+}
+
+// RFC 8555 7.3.5: what the new key signs to take over `account` from the old one. The old key then signs it as the
+// payload of a request to `url`, that of keyChange.
+[[nodiscard]] inline result<std::string> sign_key_change(const account_key& new_key, const account_key& old_key,
+                                                         std::string_view account, std::string_view url)
+{
+    // RFC 8555 7.3.5: "The inner JWS MUST omit the "nonce" header parameter."
+    const std::string header =
+        detail::json_text().member("alg", new_key.alg()).document("jwk", new_key.jwk()).member("url", url).text();
+    const std::string payload =
+        detail::json_text().member("account", account).document("oldKey", old_key.jwk()).text();
+    return detail::sign_with(new_key, detail::unsigned_jws(header, payload));
+}
+
+// RFC 8555 7.3.4: the externalAccountBinding of a newAccount request to `url`, a JSON object. `kid` and `hmac_key` (see
+// secret_from_base64) are from the CA.
+[[nodiscard]] inline outcome<std::string> external_account_binding(std::string_view kid, byte_view hmac_key,
+                                                                   std::string_view url, const account_key& key)
+{
+    if (kid.empty() || hmac_key.empty() || hmac_key.size() > max_hmac_key_size)
+        return failure{errc::bad_configuration, "the key identifier or the HMAC key of the external account is missing "
+                                                "or too long; copy both from the CA's page"};
+    const std::string header = detail::json_text().member("alg", "HS256").member("kid", kid).member("url", url).text();
+    const detail::unsigned_jws text(header, key.jwk());
+    std::array<std::uint8_t, 32> mac{};
+    botan_crypto::hmac hs256(hash_algorithm::sha256);
+    hs256.start(hmac_key);
+    hs256.update(as_bytes(text.signing_input()));
+    hs256.finish(mac);
+    return text.with(mac);
+}
+
+}
+
+#endif
+// ---- alos/acme/certificate_id.hpp ----
+// How a certificate is named to the CA that issued it, when it is asked about renewal (RFC 9773 4.1).
+#ifndef ALOS_ACME_CERTIFICATE_ID_HPP
+#define ALOS_ACME_CERTIFICATE_ID_HPP
+
+
+#include <string>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_certificate_id_part = 64; // bytes; RFC 5280 4.1.2.2 knows 20
+
+// RFC 9773 4.1: the authority key identifier and the serial number. Fails when the certificate names no authority key,
+// as self-signed ones may: then no CA can be asked.
+[[nodiscard]] inline result<std::string> ari_certificate_id(const certificate& leaf)
+{
+    const byte_view authority = authority_key_identifier(leaf);
+    if (authority.empty() || authority.size() > max_certificate_id_part || leaf.serial.empty()
+        || leaf.serial.size() > max_certificate_id_part)
+        return make_error_code(errc::bad_certificate);
+    return to_base64url(authority) + "." + to_base64url(leaf.serial);
+}
+
+[[nodiscard]] inline result<std::string> ari_certificate_id(byte_view leaf_der)
+{
+    const auto leaf = parse_certificate({leaf_der.begin(), leaf_der.end()});
+    if (!leaf)
+        return leaf.error();
+    return ari_certificate_id(*leaf);
+}
+
+}
+
+#endif
+// ---- alos/acme/rfc3339.hpp ----
+// Times as ACME's JSON writes them. RFC 3339 5.6.
+#ifndef ALOS_ACME_RFC3339_HPP
+#define ALOS_ACME_RFC3339_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+using time_point = std::chrono::system_clock::time_point;
+
+namespace detail {
+
+// Takes "." 1*DIGIT from the front of `rest`, if it is there; nothing when the digits are missing. What is finer than
+// a nanosecond is dropped.
+inline std::optional<std::chrono::nanoseconds> take_fraction(std::string_view& rest) noexcept
+{
+    if (!rest.starts_with('.'))
+        return std::chrono::nanoseconds(0);
+    rest.remove_prefix(1);
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (digits == 0)
+        return std::nullopt;
+    std::int64_t value = 0;
+    for (std::size_t i = 0; i < 9; ++i)
+        value = value * 10 + (i < digits ? rest[i] - '0' : 0);
+    rest.remove_prefix(digits);
+    return std::chrono::nanoseconds(value);
+}
+
+// time-offset: "Z", or how far local time is ahead of UTC.
+inline std::optional<std::chrono::seconds> parse_offset(std::string_view text) noexcept
+{
+    if (text == "Z" || text == "z")
+        return std::chrono::seconds(0);
+    if (!text.starts_with('+') && !text.starts_with('-'))
+        return std::nullopt;
+    http::detail::date_reader in(text.substr(1));
+    const unsigned hour = in.number(2);
+    in.skip(":");
+    const unsigned minute = in.number(2);
+    if (!in.complete() || hour > 23 || minute > 59)
+        return std::nullopt;
+    const std::chrono::seconds ahead(hour * 3600 + minute * 60);
+    return text.front() == '-' ? -ahead : ahead;
+}
+
+}
+
+// A date-time with any fraction and offset. A leap second is the second after it. Years before 1900 and from 2200 on
+// are taken as those: system_clock counts nanoseconds, and would not hold them.
+[[nodiscard]] inline result<time_point> parse_rfc3339(std::string_view text)
+{
+    const error_code malformed = make_error_code(boost::system::errc::bad_message);
+    constexpr std::size_t date_size = 10;
+    constexpr std::size_t time_size = 8;
+    // RFC 3339 5.6: "T" and "Z" may be lower case, and a space may stand for "T".
+    constexpr std::string_view separators = "Tt ";
+    if (text.size() <= date_size || separators.find(text[date_size]) == std::string_view::npos)
+        return malformed;
+
+    http::detail::date_reader date(text.substr(0, date_size));
+    const unsigned year = date.number(4);
+    date.skip("-");
+    const unsigned month = date.number(2);
+    date.skip("-");
+    const unsigned day = date.number(2);
+    const auto calendar = std::chrono::year(static_cast<int>(year)) / static_cast<int>(month) / static_cast<int>(day);
+    std::string_view rest = text.substr(date_size + 1);
+    http::detail::date_reader clock(rest.substr(0, time_size));
+    const unsigned second = clock.time();
+    if (!date.complete() || !calendar.ok() || !clock.complete())
+        return malformed;
+
+    rest.remove_prefix(time_size);
+    const auto fraction = detail::take_fraction(rest);
+    const auto offset = detail::parse_offset(rest);
+    if (!fraction || !offset)
+        return malformed;
+    constexpr std::chrono::sys_seconds first = std::chrono::sys_days(std::chrono::year(1900) / 1 / 1);
+    constexpr std::chrono::sys_seconds last = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
+    const std::chrono::sys_seconds whole = std::chrono::sys_days(calendar) + std::chrono::seconds(second) - *offset;
+    return std::clamp(whole, first, last) + std::chrono::duration_cast<time_point::duration>(*fraction);
+}
+
+// In UTC, to the second: "2026-11-22T23:55:32Z".
+[[nodiscard]] inline std::string format_rfc3339(time_point when)
+{
+    const auto second = std::chrono::floor<std::chrono::seconds>(when);
+    const auto midnight = std::chrono::floor<std::chrono::days>(second);
+    const std::chrono::year_month_day date(midnight);
+    const std::chrono::hh_mm_ss time(second - midnight);
+    std::string text = "0000-00-00T00:00:00Z";
+    const auto put = [&](std::size_t end, auto number) {
+        for (; number > 0; number /= 10)
+            text[--end] = static_cast<char>('0' + number % 10);
+    };
+    put(4, static_cast<int>(date.year()));
+    put(7, static_cast<unsigned>(date.month()));
+    put(10, static_cast<unsigned>(date.day()));
+    put(13, time.hours().count());
+    put(16, time.minutes().count());
+    put(19, time.seconds().count());
+    return text;
+}
+
+}
+
+#endif
+// ---- alos/acme/problem.hpp ----
+// What a CA says when it refuses: problem documents (RFC 7807, RFC 8555 6.7), what follows from them, and when to ask
+// again (RFC 9110 10.2.3). Answers that are no problem documents are taken as they are.
+#ifndef ALOS_ACME_PROBLEM_HPP
+#define ALOS_ACME_PROBLEM_HPP
+
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8555 6.7: the namespace of `type`.
+inline constexpr std::string_view problem_namespace = "urn:ietf:params:acme:error:";
+
+// RFC 8555 6.7.1: what is wrong with one of several names.
+struct subproblem {
+    std::string type; // without the namespace
+    std::string detail;
+    std::string identifier; // its value
+};
+
+struct problem {
+    unsigned status = 0; // of HTTP; 0 when the CA gave none
+    std::string type;    // without the namespace; empty when the answer was no problem document
+    std::string title;
+    std::string detail; // of an answer that was no problem document: its first 512 bytes
+    std::string instance;
+    std::vector<subproblem> subproblems;
+    std::vector<std::string> algorithms; // RFC 8555 6.2: those the CA takes, of badSignatureAlgorithm
+};
+
+// What a failure means for the next attempt.
+enum class failure_class : std::uint8_t {
+    transient,  // may pass by itself
+    throttled,  // passes by waiting
+    permanent,  // stays until settings change, here or in the DNS
+    repairable, // the same is asked again in another way, at once
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_problem_text = 4096;
+inline constexpr std::size_t max_problem_list = 100;
+inline constexpr std::size_t max_excerpt = 512;
+inline constexpr std::size_t max_description = 1000;
+
+struct known_problem {
+    std::string_view type;
+    failure_class means;
+    std::string_view cure;
+};
+
+// RFC 8555 6.7, RFC 9773 7.4, and the registry that both write to.
+inline constexpr auto known_problems = std::to_array<known_problem>({
+    {"accountDoesNotExist", failure_class::repairable, "the account is registered anew, with the same key"},
+    {"alreadyReplaced", failure_class::repairable, "the order is repeated without the certificate that it replaces"},
+    {"alreadyRevoked", failure_class::repairable, "nothing is left to do: the certificate is revoked"},
+    {"badCSR", failure_class::permanent, "choose another key type, or fewer names for one certificate"},
+    {"badNonce", failure_class::repairable, "the request is repeated with a new nonce"},
+    {"badPublicKey", failure_class::permanent, "choose another key type; ECDSA P-256 is taken everywhere"},
+    {"badRevocationReason", failure_class::permanent, "give one of the reasons 0, 1, 4 and 5, or none"},
+    {"badSignatureAlgorithm", failure_class::repairable, "the request is repeated with an algorithm the CA names"},
+    {"caa", failure_class::permanent,
+     "add a CAA record for this CA to the domain, or use a CA that its records name"},
+    {"compound", failure_class::transient, "mend what is said of each name"},
+    {"conflict", failure_class::transient, "wait: another request is changing the same thing"},
+    {"connection", failure_class::transient,
+     "let the CA reach every address of the name, on port 80 for http-01 and 443 for tls-alpn-01; check firewalls"},
+    {"dns", failure_class::transient, "check that all name servers of the domain answer, and DNSSEC"},
+    {"externalAccountRequired", failure_class::permanent, "give the eab_kid and eab_hmac_key that the CA handed out"},
+    {"incorrectResponse", failure_class::transient,
+     "check that every address of the name leads to this server, and that nothing before it answers challenges"},
+    {"invalidContact", failure_class::permanent, "correct the e-mail address"},
+    {"invalidProfile", failure_class::permanent, "choose a profile that the CA's directory lists, or none"},
+    {"malformed", failure_class::permanent, "check the names and the profile; this CA does not take such a request"},
+    {"orderNotReady", failure_class::repairable, "the order is read again"},
+    {"rateLimited", failure_class::throttled, "wait, or use another CA; one certificate may have several names"},
+    {"rejectedIdentifier", failure_class::permanent, "leave that name out, or use another CA"},
+    {"serverInternal", failure_class::transient, "wait: the fault is the CA's own"},
+    {"tls", failure_class::transient,
+     "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
+    {"unauthorized", failure_class::transient,
+     "check that every address of the name leads to this server, or the TXT record; and that the account is open"},
+    {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
+    {"unsupportedIdentifier", failure_class::permanent,
+     "leave out names of that kind, or choose a profile or a CA that certifies them"},
+    {"userActionRequired", failure_class::permanent, "open the page that the CA names, and agree there"},
+});
+
+inline const known_problem* find_problem(std::string_view type) noexcept
+{
+    const auto found = std::ranges::find(known_problems, type, &known_problem::type);
+    return found == known_problems.end() ? nullptr : &*found;
+}
+
+// RFC 8259, nested 32 deep at most; nothing for anything else. What is read is bounded by the caller.
+inline std::optional<boost::json::value> read_json(std::string_view text)
+{
+    boost::json::parse_options options;
+    options.max_depth = 32;
+    error_code ec;
+    boost::json::value document = boost::json::parse(text, ec, {}, options);
+    return ec ? std::nullopt : std::optional(std::move(document));
+}
+
+// The first bytes of UTF-8 without the half of a character at their end.
+inline std::string_view cut(std::string_view text, std::size_t limit) noexcept
+{
+    if (text.size() <= limit)
+        return text;
+    while (limit > 0 && (static_cast<std::uint8_t>(text[limit]) & 0xc0) == 0x80)
+        --limit;
+    return text.substr(0, limit);
+}
+
+// The text of a member, cut to what is worth keeping; empty if there is none.
+inline std::string text_of(const boost::json::object& from, std::string_view name)
+{
+    const boost::json::value* const found = from.if_contains(name);
+    const boost::json::string* const text = found ? found->if_string() : nullptr;
+    return text ? std::string(cut(*text, max_problem_text)) : std::string();
+}
+
+inline std::string without_namespace(std::string type)
+{
+    if (type.starts_with(problem_namespace))
+        type.erase(0, problem_namespace.size());
+    return type;
+}
+
+// RFC 8555 6.7.1: each may have an identifier.
+inline subproblem read_subproblem(const boost::json::object& from)
+{
+    subproblem made{without_namespace(text_of(from, "type")), text_of(from, "detail"), {}};
+    const boost::json::value* const about = from.if_contains("identifier");
+    if (const boost::json::object* const identifier = about ? about->if_object() : nullptr)
+        made.identifier = text_of(*identifier, "value");
+    return made;
+}
+
+// RFC 7807 3.1: a member of another type than it should have is as one that is not there. `status` is that of the
+// answer, 0 for a problem that is part of an object.
+inline problem read_problem(const boost::json::object& from, unsigned status)
+{
+    problem made;
+    made.status = status;
+    if (const auto* const own = from.if_contains("status"); own && own->is_int64() && status == 0) {
+        if (const std::int64_t number = own->get_int64(); number >= 100 && number <= 599)
+            made.status = static_cast<unsigned>(number);
+    }
+    made.type = without_namespace(text_of(from, "type"));
+    if (made.type.empty())
+        made.type = "about:blank"; // RFC 7807 3.1: "when this member is not present, its value is assumed to be"
+    made.title = text_of(from, "title");
+    made.detail = text_of(from, "detail");
+    made.instance = text_of(from, "instance");
+    const auto list = [&](std::string_view name) {
+        const boost::json::value* const found = from.if_contains(name);
+        return found ? found->if_array() : nullptr;
+    };
+    if (const boost::json::array* const parts = list("subproblems")) {
+        for (const boost::json::value& each : *parts) {
+            if (made.subproblems.size() < max_problem_list && each.is_object())
+                made.subproblems.push_back(read_subproblem(each.get_object()));
+        }
+    }
+    if (const boost::json::array* const names = list("algorithms")) {
+        for (const boost::json::value& each : *names) {
+            if (made.algorithms.size() < max_problem_list && each.is_string())
+                made.algorithms.emplace_back(cut(each.get_string(), 64));
+        }
+    }
+    return made;
+}
+
+// A page of a proxy, as one line of ASCII.
+inline std::string excerpt_of(std::string_view body)
+{
+    std::string text;
+    for (const char c : body.substr(0, max_excerpt))
+        text += c >= 0x20 && c < 0x7f ? c : c == '\t' || c == '\r' || c == '\n' ? ' ' : '?';
+    return text;
+}
+
+// The media type without its parameters (RFC 9110 8.3.1).
+inline bool is_problem_type(std::string_view content_type) noexcept
+{
+    return http::equal_ignoring_case(http::next_part(content_type, ';'), "application/problem+json");
+}
+
+// Appends `text` in one line: controls, those of C1 too, are written as numbers.
+inline void append_in_one_line(std::string& out, std::string_view text)
+{
+    constexpr std::string_view digits = "0123456789abcdef";
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<std::uint8_t>(text[i]);
+        const bool c1 = byte == 0xc2 && i + 1 < text.size() && (static_cast<std::uint8_t>(text[i + 1]) & 0xe0) == 0x80;
+        if (byte >= 0x20 && byte != 0x7f && !c1) {
+            out += text[i];
+            continue;
+        }
+        const auto code = c1 ? static_cast<std::uint8_t>(text[++i]) : byte;
+        out += "\\x";
+        out += digits[code >> 4];
+        out += digits[code & 0x0f];
+    }
+}
+
+inline void append_with(std::string& out, std::string_view before, std::string_view text)
+{
+    if (text.empty())
+        return;
+    out += before;
+    append_in_one_line(out, text);
+}
+
+}
+
+// Never fails: of a body that is no problem document, the status and the beginning are kept. `body` is bounded by who
+// fetched it.
+[[nodiscard]] inline problem parse_problem(unsigned status, std::string_view content_type, std::string_view body)
+{
+    const auto document = detail::read_json(body);
+    const boost::json::object* const members = document ? document->if_object() : nullptr;
+    // Note: some CAs send their problem documents as application/json; the namespace gives them away.
+    if (members && (detail::is_problem_type(content_type)
+                    || detail::text_of(*members, "type").starts_with(problem_namespace)))
+        return detail::read_problem(*members, status);
+    problem made;
+    made.status = status;
+    made.detail = detail::excerpt_of(body);
+    return made;
+}
+
+// `has_retry_after`: whether the answer named a time to come back.
+[[nodiscard]] inline failure_class class_of(const problem& what, bool has_retry_after = false) noexcept
+{
+    if (what.status == 429 || (what.status == 503 && has_retry_after))
+        return failure_class::throttled;
+    if (what.type == "compound") {
+        // As its parts: one name that will never be certified stops the order.
+        for (const failure_class worst : {failure_class::permanent, failure_class::throttled}) {
+            const bool found = std::ranges::any_of(what.subproblems, [&](const subproblem& each) {
+                const detail::known_problem* const known = detail::find_problem(each.type);
+                return known && known->means == worst;
+            });
+            if (found)
+                return worst;
+        }
+    }
+    if (const detail::known_problem* const known = detail::find_problem(what.type))
+        return known->means;
+    // A refusal of a kind that is not known: nothing says that asking again helps. A page that is no problem document
+    // is not the CA's word, but that of something before it, and a problem within an object has no status.
+    const bool refused = what.status >= 400 && what.status < 500 && what.status != 408 && !what.type.empty();
+    return refused ? failure_class::permanent : failure_class::transient;
+}
+
+// One line in the CA's own words, the single names included; at most 1000 bytes.
+[[nodiscard]] inline std::string describe(const problem& what)
+{
+    std::string text = what.status != 0 ? std::to_string(what.status) : std::string();
+    const std::string_view type = what.type == "about:blank" ? std::string_view{} : std::string_view(what.type);
+    detail::append_with(text, text.empty() ? "" : " ", type);
+    detail::append_with(text, text.empty() ? "" : ": ", what.detail.empty() ? what.title : what.detail);
+    for (const subproblem& each : what.subproblems) {
+        detail::append_with(text, "; ", each.identifier.empty() ? "one name" : each.identifier);
+        detail::append_with(text, ": ", each.type);
+        detail::append_with(text, ": ", each.detail);
+    }
+    detail::append_with(text, "; see ", what.instance);
+    if (text.empty())
+        return "no reason is given";
+    if (text.size() > detail::max_description) {
+        constexpr std::string_view dots = "...";
+        text.resize(detail::cut(text, detail::max_description - dots.size()).size());
+        text += dots;
+    }
+    return text;
+}
+
+// What the operator can do about it, or what is done without them; a sentence's end.
+[[nodiscard]] inline std::string_view cure_of(const problem& what) noexcept
+{
+    if (const detail::known_problem* const known = detail::find_problem(what.type))
+        return known->cure;
+    if (what.status == 429)
+        return detail::find_problem("rateLimited")->cure;
+    if (what.status >= 500)
+        return "wait: the fault is the CA's, or that of a proxy on the way";
+    return "check that the directory's URL is that of an ACME CA, and that no proxy answers in its place";
+}
+
+// RFC 9110 10.2.3: how long to wait; a date is taken by the server's own clock if the answer has its Date. Within 0
+// and 7 days; nothing without the field or when it cannot be read.
+[[nodiscard]] inline std::optional<std::chrono::seconds> retry_after(const http::outbound_response& answer,
+                                                                     time_point now) noexcept
+{
+    constexpr std::chrono::seconds longest = std::chrono::days(7);
+    const std::string_view text = http::trim(answer.field("Retry-After"));
+    if (text.empty())
+        return std::nullopt;
+    if (std::ranges::all_of(text, http::is_digit)) {
+        const auto number = http::parse_decimal(text);
+        const auto most = static_cast<std::uint64_t>(longest.count());
+        return std::chrono::seconds(static_cast<std::int64_t>(std::min(number.value_or(most), most)));
+    }
+    const std::time_t here = std::max<std::time_t>(1, std::chrono::system_clock::to_time_t(now));
+    const auto when = http::parse_date(text, here);
+    if (!when)
+        return std::nullopt;
+    const auto there = http::parse_date(http::trim(answer.field("Date")), here);
+    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0), longest);
+}
+
+}
+
+#endif
+// ---- alos/acme/objects.hpp ----
+// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
+// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
+// failure names the one at fault. What we send is in payloads.hpp.
+#ifndef ALOS_ACME_OBJECTS_HPP
+#define ALOS_ACME_OBJECTS_HPP
+
+
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+enum class identifier_type : std::uint8_t { dns, ip };
+
+// RFC 8555 9.7.7, RFC 8738 3: a name in its one spelling, A-labels in lower case, maybe behind "*.", or an address as
+// in RFC 5952.
+struct identifier {
+    identifier_type type = identifier_type::dns;
+    std::string value;
+
+    friend auto operator<=>(const identifier&, const identifier&) = default;
+};
+
+// RFC 8555 7.1.1. An empty URL: the CA does not offer it.
+struct directory {
+    std::string new_nonce;
+    std::string new_account;
+    std::string new_order;
+    std::string new_authz;
+    std::string revoke_cert;
+    std::string key_change;
+    std::string renewal_info; // RFC 9773 3
+    std::string terms_of_service;
+    std::string website;
+    std::vector<std::string> caa_identities;
+    bool external_account_required = false;
+    std::map<std::string, std::string> profiles; // by name, what they are for
+};
+
+enum class account_status : std::uint8_t { valid, deactivated, revoked };
+enum class order_status : std::uint8_t { pending, ready, processing, valid, invalid };
+enum class authorization_status : std::uint8_t { pending, valid, invalid, deactivated, expired, revoked };
+enum class challenge_status : std::uint8_t { pending, processing, valid, invalid };
+
+// RFC 8555 7.1.2.
+struct account {
+    account_status status = account_status::valid; // one that is not known is `revoked`
+    std::vector<std::string> contact;
+    std::string orders; // empty: the CA keeps no list
+};
+
+// RFC 8555 7.1.3.
+struct order {
+    order_status status = order_status::invalid; // also one that is not known
+    std::optional<time_point> expires;
+    std::vector<identifier> identifiers;
+    std::vector<std::string> authorizations; // URLs; there while pending
+    std::string finalize;                    // there while pending or ready
+    std::string certificate;                 // there when valid
+    std::optional<problem> error;
+    std::string profile;
+    std::string replaces; // RFC 9773 5
+};
+
+// RFC 8555 7.1.5 and 8.
+struct challenge {
+    std::string type; // "http-01"; others than alos knows are here, too
+    std::string url;
+    std::string token; // of base64url characters; empty when the type has none
+    challenge_status status = challenge_status::invalid; // also one that is not known
+    std::optional<problem> error;
+    std::optional<time_point> validated;
+};
+
+// RFC 8555 7.1.4.
+struct authorization {
+    authorization_status status = authorization_status::invalid; // also one that is not known
+    acme::identifier identifier; // without "*."
+    std::optional<time_point> expires;
+    bool wildcard = false;
+    std::vector<challenge> challenges;
+};
+
+// RFC 9773 4.2: when the CA would like the certificate to be renewed. `start` is before `end`.
+struct renewal_info {
+    time_point start;
+    time_point end;
+    std::string explanation_url;
+};
+
+// The name in its one spelling.
+[[nodiscard]] inline outcome<identifier> identifier_of(std::string_view name)
+{
+    const auto spelled = cert::parse_domain(name);
+    if (!spelled)
+        return failure{errc::bad_name, "'" + std::string(name.substr(0, cert::max_name_size))
+                                           + "' cannot be in a certificate; write a host name like www.example.com "
+                                             "(other alphabets as xn-- labels), *.example.com, or an IP address"};
+    const bool is_address = !cert::ip_address(*spelled).empty();
+    return identifier{is_address ? identifier_type::ip : identifier_type::dns, *spelled};
+}
+
+// Whether both have the same names, in any order and any number; RFC 8555 7.4 lets a CA shuffle them.
+[[nodiscard]] inline bool same_identifiers(std::vector<identifier> a, std::vector<identifier> b)
+{
+    for (std::vector<identifier>* const each : {&a, &b}) {
+        std::ranges::sort(*each);
+        each->erase(std::unique(each->begin(), each->end()), each->end());
+    }
+    return a == b;
+}
+
+// RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
+[[nodiscard]] inline identifier ordered_identifier(const authorization& from)
+{
+    return {from.identifier.type, (from.wildcard ? "*." : "") + from.identifier.value};
+}
+
+namespace detail {
+
+inline constexpr std::size_t max_answer = 1 << 20;
+inline constexpr std::size_t max_url = 2048;
+inline constexpr std::size_t max_text = 4096;
+inline constexpr std::size_t max_token = 512;
+inline constexpr std::size_t max_identifiers = 100;
+inline constexpr std::size_t max_challenges = 20;
+inline constexpr std::size_t max_list = 100;
+inline constexpr std::size_t max_orders = 1000;
+
+enum class need : std::uint8_t { optional, required };
+
+// Reads the members of one JSON object. The first fault is kept in `fault`; what is read afterwards does not count. A
+// member that is null is as one that is not there.
+class object_reader {
+public:
+    // `path` names the object in failures: "order". All parameters must outlive this.
+    object_reader(const boost::json::object& from, std::string path, std::optional<failure>& fault)
+        : from_(from), path_(std::move(path)), fault_(fault)
+    {
+    }
+
+    [[nodiscard]] std::string text(std::string_view name, need how, std::size_t limit = max_text)
+    {
+        const boost::json::value* const found = find(name, how);
+        if (!found)
+            return {};
+        const boost::json::string* const value = found->if_string();
+        if (!value || value->size() > limit || (value->empty() && how == need::required)) {
+            fail(name, "is not a string of at most " + std::to_string(limit) + " bytes");
+            return {};
+        }
+        return std::string(value->data(), value->size());
+    }
+
+    // An absolute URL, to be asked later. It has no character that could end a line or a header field.
+    [[nodiscard]] std::string url(std::string_view name, need how)
+    {
+        std::string value = text(name, how, max_url);
+        if (!value.empty() && !is_url(value))
+            fail(name, "is not an absolute URL");
+        return value;
+    }
+
+    [[nodiscard]] bool flag(std::string_view name)
+    {
+        const boost::json::value* const found = find(name, need::optional);
+        if (found && !found->is_bool())
+            fail(name, "is neither true nor false");
+        return found && found->is_bool() && found->get_bool();
+    }
+
+    [[nodiscard]] std::optional<time_point> time(std::string_view name, need how)
+    {
+        const std::string value = text(name, how);
+        if (value.empty())
+            return std::nullopt;
+        const auto when = parse_rfc3339(value);
+        if (when)
+            return *when;
+        fail(name, "is not a time as in RFC 3339");
+        return std::nullopt;
+    }
+
+    // Calls read(value, path) for each element of an array.
+    template <class Read>
+    void each(std::string_view name, need how, std::size_t limit, Read read)
+    {
+        const boost::json::value* const found = find(name, how);
+        if (!found)
+            return;
+        const boost::json::array* const list = found->if_array();
+        if (!list || list->size() > limit)
+            return fail(name, "is not a list of at most " + std::to_string(limit));
+        for (std::size_t i = 0; i < list->size() && !fault_; ++i)
+            read((*list)[i], path_ + "." + std::string(name) + "[" + std::to_string(i) + "]");
+    }
+
+    [[nodiscard]] std::vector<std::string> texts(std::string_view name, std::size_t limit)
+    {
+        std::vector<std::string> values;
+        each(name, need::optional, limit, [&](const boost::json::value& value, const std::string& path) {
+            const boost::json::string* const one = value.if_string();
+            if (!one || one->size() > max_text)
+                return fail_at(path, "is not a string of at most " + std::to_string(max_text) + " bytes");
+            values.emplace_back(one->data(), one->size());
+        });
+        return values;
+    }
+
+    [[nodiscard]] std::vector<std::string> urls(std::string_view name, need how, std::size_t limit)
+    {
+        std::vector<std::string> values;
+        each(name, how, limit, [&](const boost::json::value& value, const std::string& path) {
+            const boost::json::string* const one = value.if_string();
+            if (!one || !is_url({one->data(), one->size()}))
+                return fail_at(path, "is not an absolute URL");
+            values.emplace_back(one->data(), one->size());
+        });
+        return values;
+    }
+
+    // Calls read(reader) for the members of an object within this one.
+    template <class Read>
+    void within(std::string_view name, need how, Read read)
+    {
+        const boost::json::value* const found = find(name, how);
+        if (found)
+            enter(*found, path_ + "." + std::string(name), read);
+    }
+
+    // The same for an element of a list.
+    template <class Read>
+    void enter(const boost::json::value& value, const std::string& path, Read read)
+    {
+        const boost::json::object* const members = value.if_object();
+        if (!members)
+            return fail_at(path, "is not an object");
+        object_reader inner(*members, path, fault_);
+        read(inner);
+    }
+
+    // RFC 7807. One that is no object says nothing, and stops nothing.
+    [[nodiscard]] std::optional<problem> error(std::string_view name) const
+    {
+        const boost::json::value* const found = from_.if_contains(name);
+        const boost::json::object* const members = found ? found->if_object() : nullptr;
+        return members ? std::optional(read_problem(*members, 0)) : std::nullopt;
+    }
+
+    [[nodiscard]] const boost::json::object& members() const noexcept { return from_; }
+
+    void fail(std::string_view name, std::string_view what) { fail_at(path_ + "." + std::string(name), what); }
+
+private:
+    void fail_at(const std::string& path, std::string_view what)
+    {
+        if (!fault_)
+            fault_ = failure{make_error_code(boost::system::errc::bad_message),
+                             "the CA's answer cannot be used: " + path + " " + std::string(what)
+                                 + "; check that its directory's URL is that of an ACME CA (RFC 8555)"};
+    }
+
+    [[nodiscard]] const boost::json::value* find(std::string_view name, need how)
+    {
+        const boost::json::value* const found = from_.if_contains(name);
+        if (found && !found->is_null())
+            return found;
+        if (how == need::required)
+            fail(name, "is missing");
+        return nullptr;
+    }
+
+    [[nodiscard]] static bool is_url(std::string_view text) noexcept
+    {
+        const std::size_t end = text.find("://");
+        if (end == std::string_view::npos || text.size() > max_url || text.size() <= end + 3)
+            return false;
+        const std::string_view scheme = text.substr(0, end);
+        return (http::equal_ignoring_case(scheme, "https") || http::equal_ignoring_case(scheme, "http"))
+               && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+    }
+
+    const boost::json::object& from_;
+    const std::string path_;
+    std::optional<failure>& fault_;
+};
+
+// An Object from the JSON text of one, by read(reader, object).
+template <class Object, class Read>
+outcome<Object> read_object(std::string_view json, std::string_view what, Read read)
+{
+    const auto document = json.size() <= max_answer ? read_json(json) : std::nullopt;
+    const boost::json::object* const members = document ? document->if_object() : nullptr;
+    if (!members)
+        return failure{make_error_code(boost::system::errc::bad_message),
+                       "the CA's answer cannot be used: the " + std::string(what)
+                           + " is no JSON object; check that its directory's URL is that of an ACME CA (RFC 8555)"};
+    Object made{};
+    std::optional<failure> fault;
+    object_reader reader(*members, std::string(what), fault);
+    read(reader, made);
+    if (fault)
+        return std::move(*fault);
+    return made;
+}
+
+// The value of an enumeration by its place in `words`.
+template <class Status, std::size_t Count>
+Status status_of(std::string_view word, const std::array<std::string_view, Count>& words, Status otherwise) noexcept
+{
+    const auto found = std::ranges::find(words, word);
+    return found == words.end() ? otherwise : static_cast<Status>(found - words.begin());
+}
+
+inline constexpr std::array<std::string_view, 3> account_words = {"valid", "deactivated", "revoked"};
+inline constexpr std::array<std::string_view, 5> order_words = {"pending", "ready", "processing", "valid", "invalid"};
+inline constexpr std::array<std::string_view, 6> authorization_words = {"pending",     "valid",   "invalid",
+                                                                        "deactivated", "expired", "revoked"};
+inline constexpr std::array<std::string_view, 4> challenge_words = {"pending", "processing", "valid", "invalid"};
+
+// RFC 8555 7.1.3, RFC 8738 3: spelled as we spell it, since what was asked for is compared with what came back.
+inline identifier read_identifier(object_reader& in)
+{
+    const std::string type = in.text("type", need::required);
+    const std::string value = in.text("value", need::required);
+    auto made = identifier_of(value);
+    const std::string_view expected = made && made->type == identifier_type::ip ? "ip" : "dns";
+    if (!made || type != expected) {
+        in.fail("value", "is no identifier of a type that alos knows");
+        return {};
+    }
+    return std::move(*made);
+}
+
+// Others can be neither written in a configuration nor shown.
+inline bool is_profile_name(std::string_view name) noexcept
+{
+    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+inline void read_challenge(object_reader& in, challenge& out)
+{
+    out.type = in.text("type", need::required, 64);
+    out.url = in.url("url", need::required);
+    out.status = status_of(in.text("status", need::required), challenge_words, challenge_status::invalid);
+    out.validated = in.time("validated", need::optional);
+    out.error = in.error("error");
+    // RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path.
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const bool known = out.type == "http-01" || out.type == "dns-01" || out.type == "tls-alpn-01";
+    if (!known)
+        return; // alos does not answer it, whatever its token is
+    out.token = in.text("token", need::required, max_token);
+    if (out.token.find_first_not_of(alphabet) != std::string::npos)
+        in.fail("token", "has characters outside the base64url alphabet");
+}
+
+}
+
+[[nodiscard]] constexpr std::string_view name_of(account_status status) noexcept
+{
+    return detail::account_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] constexpr std::string_view name_of(order_status status) noexcept
+{
+    return detail::order_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] constexpr std::string_view name_of(authorization_status status) noexcept
+{
+    return detail::authorization_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] constexpr std::string_view name_of(challenge_status status) noexcept
+{
+    return detail::challenge_words[static_cast<std::size_t>(status)];
+}
+
+[[nodiscard]] inline outcome<directory> parse_directory(std::string_view json)
+{
+    using namespace detail;
+    return read_object<directory>(json, "directory", [](object_reader& in, directory& out) {
+        out.new_nonce = in.url("newNonce", need::required);
+        out.new_account = in.url("newAccount", need::required);
+        out.new_order = in.url("newOrder", need::required);
+        out.new_authz = in.url("newAuthz", need::optional);
+        out.revoke_cert = in.url("revokeCert", need::optional);
+        out.key_change = in.url("keyChange", need::optional);
+        out.renewal_info = in.url("renewalInfo", need::optional);
+        in.within("meta", need::optional, [&](object_reader& meta) {
+            out.terms_of_service = meta.text("termsOfService", need::optional);
+            out.website = meta.text("website", need::optional);
+            out.caa_identities = meta.texts("caaIdentities", max_list);
+            out.external_account_required = meta.flag("externalAccountRequired");
+            meta.within("profiles", need::optional, [&](object_reader& profiles) {
+                if (profiles.members().size() > max_list)
+                    return meta.fail("profiles", "has more than " + std::to_string(max_list) + " members");
+                for (const auto& each : profiles.members()) {
+                    const std::string_view name(each.key().data(), each.key().size());
+                    if (is_profile_name(name))
+                        out.profiles.emplace(name, text_of(profiles.members(), name));
+                }
+            });
+        });
+    });
+}
+
+[[nodiscard]] inline outcome<account> parse_account(std::string_view json)
+{
+    using namespace detail;
+    return read_object<account>(json, "account", [](object_reader& in, account& out) {
+        const std::string status = in.text("status", need::optional);
+        // Note: what answers 200 or 201 without a status has taken the account.
+        out.status = status.empty() ? account_status::valid : status_of(status, account_words, account_status::revoked);
+        out.contact = in.texts("contact", max_list);
+        out.orders = in.url("orders", need::optional);
+    });
+}
+
+// RFC 8555 7.1.2.1: the URLs of one page of an account's orders.
+[[nodiscard]] inline outcome<std::vector<std::string>> parse_order_list(std::string_view json)
+{
+    using namespace detail;
+    using list = std::vector<std::string>;
+    return read_object<list>(json, "list of orders", [](object_reader& in, list& out) {
+        out = in.urls("orders", need::required, max_orders);
+    });
+}
+
+[[nodiscard]] inline outcome<order> parse_order(std::string_view json)
+{
+    using namespace detail;
+    return read_object<order>(json, "order", [](object_reader& in, order& out) {
+        out.status = status_of(in.text("status", need::required), order_words, order_status::invalid);
+        const bool pending = out.status == order_status::pending;
+        const bool open = pending || out.status == order_status::ready;
+        const bool valid = out.status == order_status::valid;
+        out.expires = in.time("expires", need::optional);
+        in.each("identifiers", need::required, max_identifiers, [&](const auto& value, const std::string& path) {
+            in.enter(value, path, [&](object_reader& one) { out.identifiers.push_back(read_identifier(one)); });
+        });
+        out.authorizations = in.urls("authorizations", pending ? need::required : need::optional, max_identifiers);
+        out.finalize = in.url("finalize", open ? need::required : need::optional);
+        out.certificate = in.url("certificate", valid ? need::required : need::optional);
+        out.error = in.error("error");
+        out.profile = in.text("profile", need::optional);
+        out.replaces = in.text("replaces", need::optional);
+    });
+}
+
+// The answer to a challenge that was accepted, and each within an authorization.
+[[nodiscard]] inline outcome<challenge> parse_challenge(std::string_view json)
+{
+    return detail::read_object<challenge>(json, "challenge", detail::read_challenge);
+}
+
+[[nodiscard]] inline outcome<authorization> parse_authorization(std::string_view json)
+{
+    using namespace detail;
+    return read_object<authorization>(json, "authorization", [](object_reader& in, authorization& out) {
+        out.status = status_of(in.text("status", need::required), authorization_words, authorization_status::invalid);
+        in.within("identifier", need::required, [&](object_reader& about) { out.identifier = read_identifier(about); });
+        // RFC 8555 7.1.4: "Wildcard domain names ... MUST NOT be included in authorization objects."
+        if (out.identifier.value.starts_with("*."))
+            in.fail("identifier", "is a wildcard");
+        out.expires = in.time("expires", need::optional);
+        out.wildcard = in.flag("wildcard");
+        in.each("challenges", need::required, max_challenges, [&](const auto& value, const std::string& path) {
+            in.enter(value, path, [&](object_reader& one) { read_challenge(one, out.challenges.emplace_back()); });
+        });
+    });
+}
+
+[[nodiscard]] inline outcome<renewal_info> parse_renewal_info(std::string_view json)
+{
+    using namespace detail;
+    return read_object<renewal_info>(json, "renewal information", [](object_reader& in, renewal_info& out) {
+        in.within("suggestedWindow", need::required, [&](object_reader& window) {
+            out.start = window.time("start", need::required).value_or(time_point());
+            out.end = window.time("end", need::required).value_or(time_point());
+        });
+        // RFC 9773 4.2: such an answer is treated as none.
+        if (out.end <= out.start)
+            in.fail("suggestedWindow", "does not end after its start");
+        out.explanation_url = in.text("explanationURL", need::optional);
+    });
+}
+
+}
+
+#endif
+// ---- alos/acme/payloads.hpp ----
+// What is asked of a CA, as the JSON texts that JWS sign. RFC 8555 7.3 to 7.6, RFC 9773 5.
+#ifndef ALOS_ACME_PAYLOADS_HPP
+#define ALOS_ACME_PAYLOADS_HPP
+
+
+#include <boost/json/serialize.hpp>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8555 7.3.
+struct new_account {
+    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
+    bool terms_of_service_agreed = true;
+    bool only_return_existing = false; // RFC 8555 7.3.1
+    std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON
+};
+
+// RFC 8555 7.5.1: what accepts a challenge.
+inline constexpr std::string_view challenge_payload = "{}";
+
+// RFC 8555 7.3.6 and 7.5.2: what deactivates an account or an authorization.
+inline constexpr std::string_view deactivation_payload = "{\"status\":\"deactivated\"}";
+
+namespace detail {
+
+inline boost::json::array json_list(const std::vector<std::string>& texts)
+{
+    boost::json::array list;
+    for (const std::string& each : texts)
+        list.emplace_back(each);
+    return list;
+}
+
+}
+
+// Throws when the binding is no JSON.
+[[nodiscard]] inline std::string new_account_payload(const new_account& asked)
+{
+    boost::json::object payload;
+    if (asked.only_return_existing)
+        payload["onlyReturnExisting"] = true;
+    if (!asked.contact.empty())
+        payload["contact"] = detail::json_list(asked.contact);
+    if (asked.terms_of_service_agreed)
+        payload["termsOfServiceAgreed"] = true;
+    if (!asked.external_account_binding.empty())
+        payload["externalAccountBinding"] = boost::json::parse(asked.external_account_binding);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.3.2: the contacts from now on; none takes them away.
+[[nodiscard]] inline std::string update_account_payload(const std::vector<std::string>& contact)
+{
+    boost::json::object payload;
+    payload["contact"] = detail::json_list(contact);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.4. `profile` is one of the directory's; `replaces` the RFC 9773 4.1 identifier of the certificate that
+// the new one is instead of. Empty ones are left out.
+[[nodiscard]] inline std::string new_order_payload(std::span<const identifier> identifiers,
+                                                   std::string_view profile = {}, std::string_view replaces = {})
+{
+    boost::json::array list;
+    for (const identifier& each : identifiers) {
+        boost::json::object one;
+        one["type"] = each.type == identifier_type::ip ? "ip" : "dns";
+        one["value"] = each.value;
+        list.push_back(std::move(one));
+    }
+    boost::json::object payload;
+    payload["identifiers"] = std::move(list);
+    if (!profile.empty())
+        payload["profile"] = profile;
+    if (!replaces.empty())
+        payload["replaces"] = replaces;
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.4: `csr` in DER.
+[[nodiscard]] inline std::string finalize_payload(byte_view csr)
+{
+    boost::json::object payload;
+    payload["csr"] = to_base64url(csr);
+    return boost::json::serialize(payload);
+}
+
+// RFC 8555 7.6: `certificate` in DER; `reason` as in RFC 5280 5.3.1.
+[[nodiscard]] inline std::string revoke_payload(byte_view certificate, std::optional<unsigned> reason = {})
+{
+    boost::json::object payload;
+    payload["certificate"] = to_base64url(certificate);
+    if (reason)
+        payload["reason"] = *reason;
+    return boost::json::serialize(payload);
+}
+
+}
+
+#endif
+// ---- alos/acme/link.hpp ----
+// Links between resources: "alternate" chains, "next" pages, the terms of service. RFC 8288, RFC 8555 7.
+#ifndef ALOS_ACME_LINK_HPP
+#define ALOS_ACME_LINK_HPP
+
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+inline constexpr std::size_t max_links = 32;
+inline constexpr std::size_t max_link_target = 2048;
+
+// Takes links from the front of one field value. RFC 8288 3, appendix B.2.
+class link_reader {
+public:
+    explicit link_reader(std::string_view value) noexcept : rest_(value) {}
+
+    struct link {
+        std::string_view target;
+        std::string relations; // relation types with spaces between them
+        bool has_anchor = false;
+    };
+
+    // Nothing at the end, and where the value stops being a list of links.
+    [[nodiscard]] std::optional<link> next()
+    {
+        while (skip_space(), take(','))
+            continue;
+        const std::size_t end = rest_.find('>');
+        if (!take('<') || end == std::string_view::npos)
+            return std::nullopt;
+        link made;
+        made.target = rest_.substr(0, end - 1);
+        rest_.remove_prefix(end);
+        bool has_relations = false;
+        while (skip_space(), take(';')) {
+            skip_space();
+            const std::string_view name = token();
+            std::string value;
+            if (skip_space(); take('=')) {
+                skip_space();
+                value = rest_.starts_with('"') ? quoted() : std::string(token());
+            }
+            // RFC 8288 3.3: "occurrences after the first MUST be ignored by parsers."
+            if (http::equal_ignoring_case(name, "rel") && !std::exchange(has_relations, true))
+                made.relations = std::move(value);
+            made.has_anchor = made.has_anchor || http::equal_ignoring_case(name, "anchor");
+        }
+        if (!rest_.empty() && rest_.front() != ',')
+            rest_ = {}; // what follows cannot be told from a parameter of this one
+        return made;
+    }
+
+private:
+    void skip_space() noexcept
+    {
+        while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
+            rest_.remove_prefix(1);
+    }
+
+    bool take(char c) noexcept
+    {
+        const bool there = rest_.starts_with(c);
+        rest_.remove_prefix(there ? 1 : 0);
+        return there;
+    }
+
+    // What stands before the next separator: more than RFC 9110 calls a token, as a value may be an unquoted URL.
+    std::string_view token() noexcept
+    {
+        const std::size_t size = std::min(rest_.find_first_of(" \t=;,\""), rest_.size());
+        const std::string_view text = rest_.substr(0, size);
+        rest_.remove_prefix(size);
+        return text;
+    }
+
+    // RFC 9110 5.6.4; one that never ends, ends with the value.
+    std::string quoted()
+    {
+        std::string text;
+        rest_.remove_prefix(1);
+        while (!rest_.empty() && !take('"')) {
+            if (rest_.front() == '\\' && rest_.size() > 1)
+                rest_.remove_prefix(1);
+            text += rest_.front();
+            rest_.remove_prefix(1);
+        }
+        return text;
+    }
+
+    std::string_view rest_;
+};
+
+// RFC 8288 2.1.1: relation types are compared without regard to case.
+inline bool has_relation(std::string_view relations, std::string_view wanted) noexcept
+{
+    while (!relations.empty()) {
+        if (http::equal_ignoring_case(http::next_part(relations, ' '), wanted))
+            return true;
+    }
+    return false;
+}
+
+}
+
+// The targets of the answer's links of relation `rel`, in their order and as they stand: a relative one is to be
+// taken against `from.url`. Links with another context than the answer itself (RFC 8288 3.2) are left out, as are those
+// with a target longer than 2048 bytes; 32 links are looked at, at most.
+[[nodiscard]] inline std::vector<std::string> links(const http::outbound_response& from, std::string_view rel)
+{
+    std::vector<std::string> targets;
+    std::size_t seen = 0;
+    for (const auto& [name, value] : from.fields) {
+        if (!http::equal_ignoring_case(name, "Link"))
+            continue;
+        detail::link_reader reader(value);
+        while (seen < detail::max_links) {
+            const auto link = reader.next();
+            if (!link)
+                break;
+            ++seen;
+            const std::string_view target = http::trim(link->target);
+            const bool usable = !target.empty() && target.size() <= detail::max_link_target
+                                && http::is_field_value(target) && !link->has_anchor;
+            if (usable && detail::has_relation(link->relations, rel))
+                targets.emplace_back(target);
+        }
+    }
+    return targets;
+}
+
+}
+
+#endif
+// ---- alos/acme/challenge.hpp ----
+// Answers to challenges: key authorizations, and how each challenge shows them (RFC 8555 8, RFC 8737, RFC 8738).
+#ifndef ALOS_ACME_CHALLENGE_HPP
+#define ALOS_ACME_CHALLENGE_HPP
+
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+inline constexpr std::size_t max_token_size = 512; // bytes; CAs send 43
+
+// For clients whose clock is late, and as long as an order may be open.
+inline constexpr std::chrono::hours tls_alpn_backdate{24};
+inline constexpr std::chrono::hours tls_alpn_lifetime{24 * 7};
+
+// RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path and of
+// a file's name.
+[[nodiscard]] inline bool is_token(std::string_view text) noexcept
+{
+    return text.size() <= max_token_size && is_base64url(text);
+}
+
+// RFC 8555 8.1; `thumbprint` as account_key::thumbprint() gives it.
+[[nodiscard]] inline std::string key_authorization(std::string_view token, std::string_view thumbprint)
+{
+    return std::string(token) + "." + std::string(thumbprint);
+}
+
+inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
+
+// RFC 8555 8.3: where the CA asks for the key authorization.
+[[nodiscard]] inline std::string http01_path(std::string_view token)
+{
+    return std::string(http01_prefix) + std::string(token);
+}
+
+// RFC 8555 8.4: the name of the TXT record; a wildcard's is that of the name below it.
+[[nodiscard]] inline std::string dns01_name(std::string_view domain)
+{
+    if (domain.starts_with("*."))
+        domain.remove_prefix(2);
+    return "_acme-challenge." + std::string(domain);
+}
+
+// RFC 8555 8.4: its value, 43 characters.
+[[nodiscard]] inline std::string dns01_value(std::string_view key_authorization)
+{
+    return to_base64url(sha256_of(as_bytes(key_authorization)));
+}
+
+// The name of an IP address in the DNS (RFC 1035 3.5, RFC 3596 2.5); empty for any other text.
+[[nodiscard]] inline std::string reverse_name(std::string_view ip)
+{
+    const cert::ip_address address(ip);
+    if (address.empty())
+        return {};
+    const byte_view bytes = address.bytes();
+    std::string name;
+    for (std::size_t i = bytes.size(); i-- > 0;) {
+        if (bytes.size() == 4) {
+            name += std::to_string(bytes[i]) + ".";
+            continue;
+        }
+        constexpr std::string_view digits = "0123456789abcdef";
+        for (const int digit : {bytes[i] & 0x0f, bytes[i] >> 4}) {
+            name += digits[static_cast<std::size_t>(digit)];
+            name += '.';
+        }
+    }
+    return name + (bytes.size() == 4 ? "in-addr.arpa" : "ip6.arpa");
+}
+
+// What the CA puts into SNI when it asks for this identifier, a DNS name or an IP address (RFC 8737 3, RFC 8738 6).
+[[nodiscard]] inline std::string tls_alpn_server_name(std::string_view identifier)
+{
+    const std::string reversed = reverse_name(identifier);
+    return reversed.empty() ? std::string(identifier) : reversed;
+}
+
+namespace detail {
+
+// RFC 8737 3: id-pe 31
+inline constexpr std::array<std::uint8_t, 8> oid_acme_identifier{0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f};
+
+// RFC 8737 3: Authorization, an OCTET STRING of 32 bytes.
+inline byte_vector acme_identifier(std::string_view key_authorization)
+{
+    byte_vector value;
+    der::writer<byte_vector> out(value);
+    out.value(der::octet_string, sha256_of(as_bytes(key_authorization)));
+    return value;
+}
+
+// An identifier in its one spelling.
+inline outcome<std::string> tls_alpn_identifier(std::string_view text)
+{
+    auto name = cert::parse_domain(text);
+    if (!name) {
+        std::string what = "'";
+        alos::detail::append_printable(what, as_bytes(text));
+        return failure{errc::bad_name, what + "' is no host name and no IP address, which tls-alpn-01 is for"};
+    }
+    if (name->starts_with("*."))
+        return failure{errc::bad_name, "'" + *name + "' cannot be proved by tls-alpn-01; use dns-01 for wildcards"};
+    return std::move(*name);
+}
+
+// The names of a certificate, for people.
+inline std::string names_text(const certificate& one)
+{
+    std::string text;
+    for (const std::string_view name : one.dns_names) {
+        if (text.size() > 300)
+            return text + ", ...";
+        text += text.empty() ? "" : ", ";
+        alos::detail::append_printable(text, as_bytes(name));
+    }
+    for (const byte_view address : one.addresses) {
+        if (text.size() > 300)
+            return text + ", ...";
+        text += text.empty() ? "" : ", ";
+        text += cert::ip_address(address).text();
+    }
+    return text.empty() ? "no name" : text;
+}
+
+inline bool names_only(const certificate& one, const std::string& identifier)
+{
+    if (one.dns_names.size() + one.addresses.size() != 1)
+        return false;
+    if (!one.addresses.empty())
+        return cert::ip_address(one.addresses.front()).text() == identifier;
+    // A dNSName that spells an address is not the address.
+    return cert::ip_address(identifier).empty() && cert::parse_domain(one.dns_names.front()) == identifier;
+}
+
+}
+
+// RFC 8737 3: what is shown to a client that offers "acme-tls/1" and nothing else, under tls_alpn_server_name().
+[[nodiscard]] inline outcome<cert::credential_ptr> make_tls_alpn_credential(std::string_view identifier,
+                                                                            std::string_view key_authorization,
+                                                                            system_time now)
+{
+    const auto name = detail::tls_alpn_identifier(identifier);
+    if (!name)
+        return name.error();
+    certificate_spec spec;
+    spec.common_name = "tls-alpn-01";
+    if (const cert::ip_address address(*name); !address.empty())
+        spec.addresses.emplace_back(address.bytes().begin(), address.bytes().end());
+    else
+        spec.dns_names.push_back(*name);
+    spec.not_before = now - tls_alpn_backdate;
+    spec.not_after = now + tls_alpn_lifetime;
+    // "The acmeIdentifier extension MUST be critical so that the certificate isn't inadvertently used by non-ACME
+    // software."
+    const byte_view oid = detail::oid_acme_identifier;
+    spec.more.push_back({{oid.begin(), oid.end()}, true, detail::acme_identifier(key_authorization)});
+
+    const auto key = private_key::generate(key_kind::ecdsa_p256);
+    if (!key)
+        return key.error();
+    const auto der = issue_self_signed(spec, **key);
+    if (!der)
+        return der.error();
+    return cert::make_credential(as_text(encode_pem("CERTIFICATE", *der)), as_text((*key)->to_pem()),
+                                 {.from = cert::source::acme});
+}
+
+// Whether the certificate that a server showed to "acme-tls/1" would convince the CA (RFC 8737 3, step 4); if not, what
+// is wrong with it.
+[[nodiscard]] inline outcome<> answers_tls_alpn(byte_view leaf_der, std::string_view identifier,
+                                                std::string_view key_authorization)
+{
+    const auto name = detail::tls_alpn_identifier(identifier);
+    if (!name)
+        return name.error();
+    const auto leaf = parse_certificate({leaf_der.begin(), leaf_der.end()});
+    if (!leaf)
+        return failure{errc::bad_certificate,
+                       *name + " shows a certificate that cannot be read; another server answers there"};
+    const auto proof = find_extension(*leaf, detail::oid_acme_identifier);
+    if (!proof)
+        return failure{errc::bad_certificate,
+                       *name + " shows an ordinary certificate (" + detail::names_text(*leaf)
+                           + ") where acme-tls/1 was asked for; let what ends TLS before this server pass it through, "
+                             "or use another challenge"};
+    if (!detail::names_only(*leaf, *name))
+        return failure{errc::bad_certificate, *name + " shows a challenge certificate for " + detail::names_text(*leaf)
+                                                  + "; another ACME client answers there"};
+    if (!proof->critical || !equal(proof->value, detail::acme_identifier(key_authorization)))
+        return failure{errc::bad_certificate,
+                       *name + " answers another challenge than this one; another ACME client, or an attempt that has "
+                               "ended, answers there"};
+    return {};
+}
+
+}
+
+#endif
+// ---- alos/acme/renewal.hpp ----
+// When to renew, when to ask the CA about it (RFC 9773), and when to try again after a failure. Pure: the time and
+// random numbers, from [0, 1), are arguments. Everything is in proportion to a certificate's life, so that it holds
+// for ten minutes as for a year.
+#ifndef ALOS_ACME_RENEWAL_HPP
+#define ALOS_ACME_RENEWAL_HPP
+
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace alos::inline v0::acme {
+
+// Both times are within it (RFC 5280 4.1.2.5).
+struct validity {
+    time_point not_before;
+    time_point not_after;
+};
+
+// RFC 9773 4.2.
+struct renewal_window {
+    time_point start;
+    time_point end;
+};
+
+// A window that the CA gave, and the time that was drawn from it. Kept, across restarts too, until the window changes.
+struct suggestion {
+    renewal_window window;
+    time_point chosen;
+};
+
+// What came of asking for a window.
+enum class window_answer : std::uint8_t {
+    received,
+    temporary_error, // no connection, a timeout, 5xx
+    long_term_error, // 4xx, or an answer that cannot be used
+};
+
+// Why a certificate is to be replaced.
+enum class renewal_cause : std::uint8_t { due, forced, revoked, reconfigured };
+
+namespace detail {
+
+// In milliseconds no difference overflows, whatever a certificate says.
+inline std::chrono::milliseconds between(time_point from, time_point to) noexcept
+{
+    using std::chrono::milliseconds;
+    return std::chrono::floor<milliseconds>(to) - std::chrono::floor<milliseconds>(from);
+}
+
+inline std::chrono::milliseconds scaled(std::chrono::milliseconds all, double factor) noexcept
+{
+    return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(all.count()) * factor));
+}
+
+// From 1 - part to 1 + part.
+inline double around_one(double part, double random) noexcept { return 1 + part * (2 * random - 1); }
+
+}
+
+// How long a certificate lives, its last second included; at least a second.
+[[nodiscard]] inline std::chrono::milliseconds lifetime(const validity& of) noexcept
+{
+    return std::max<std::chrono::milliseconds>(std::chrono::seconds(1),
+                                          detail::between(of.not_before, of.not_after) + std::chrono::seconds(1));
+}
+
+// After this, a twentieth of life is left, and nothing is worth waiting for.
+[[nodiscard]] inline time_point latest_renewal(const validity& of) noexcept { return of.not_after - lifetime(of) / 20; }
+
+// Whether to renew now, whatever window was suggested and however long we would wait after a failure of our own
+// accord. A CA's Retry-After still holds.
+[[nodiscard]] inline bool is_emergency(const validity& of, time_point now) noexcept
+{
+    return now >= latest_renewal(of);
+}
+
+// When to renew without advice: with a third of life left, with half of it below ten days. `random` spreads it by 1 %
+// of life to either side; 0.5 is the middle.
+[[nodiscard]] inline time_point ordinary_renewal(const validity& of, double random = 0.5) noexcept
+{
+    const std::chrono::milliseconds life = lifetime(of);
+    const std::chrono::milliseconds left = life / (life >= std::chrono::days(10) ? 3 : 2);
+    return std::min<time_point>(of.not_after - left + detail::scaled(life, 0.01 * (2 * random - 1)),
+                                latest_renewal(of));
+}
+
+// RFC 9773 4.2: another is as no answer.
+[[nodiscard]] inline bool is_answer(const renewal_window& window) noexcept { return window.end > window.start; }
+
+// RFC 9773 4.2: a random time within the window. None is later than a twentieth of life before the end: a window
+// behind that is the CA's mistake.
+[[nodiscard]] inline time_point choose_time(const renewal_window& window, const validity& of, double random) noexcept
+{
+    const std::chrono::milliseconds width = detail::between(window.start, window.end);
+    return std::min<time_point>(window.start + detail::scaled(width, random), latest_renewal(of));
+}
+
+// What to go by after `answer`: the suggestion that there was, while the window is the same to the second; else a new
+// one. An answer that is none leaves what there was.
+[[nodiscard]] inline std::optional<suggestion> suggest(const std::optional<suggestion>& before,
+                                                       const renewal_window& answer, const validity& of,
+                                                       double random) noexcept
+{
+    const auto same = [](time_point a, time_point b) {
+        return std::chrono::floor<std::chrono::seconds>(a) == std::chrono::floor<std::chrono::seconds>(b);
+    };
+    if (!is_answer(answer))
+        return before;
+    if (before && same(before->window.start, answer.start) && same(before->window.end, answer.end))
+        return before;
+    return suggestion{answer, choose_time(answer, of, random)};
+}
+
+// When to renew: at the time that was chosen, else at the ordinary one, but not before `now`. `random` is drawn once
+// for each certificate.
+[[nodiscard]] inline time_point next_renewal(const validity& of, const std::optional<suggestion>& advice,
+                                             time_point now, double random) noexcept
+{
+    const time_point planned = advice ? std::min(advice->chosen, latest_renewal(of)) : ordinary_renewal(of, random);
+    return std::max(planned, now);
+}
+
+// Whether a window says that the certificate is revoked, or will be: it passed before anybody would have renewed.
+[[nodiscard]] inline bool is_revocation(const renewal_window& window, const validity& of, time_point now) noexcept
+{
+    return is_answer(window) && window.end < now && now < ordinary_renewal(of);
+}
+
+// RFC 9773 4.3: when to ask for the window again; nothing when that would be after the certificate's end. `failures` in
+// a row count for temporary errors only.
+[[nodiscard]] inline std::optional<time_point> next_check(window_answer last, unsigned failures, time_point now,
+                                                          const validity& of,
+                                                          std::optional<std::chrono::seconds> retry_after,
+                                                          double random) noexcept
+{
+    using namespace std::chrono;
+    constexpr milliseconds shortest = minutes(1);
+    constexpr milliseconds usual = hours(6);
+    milliseconds wait = usual;
+    if (last == window_answer::temporary_error) {
+        const unsigned doublings = std::min(std::max(failures, 1u) - 1, 9u);
+        wait = detail::scaled(std::min<milliseconds>(shortest * (1u << doublings), usual),
+                              detail::around_one(0.2, random));
+    }
+    if (retry_after)
+        wait = std::clamp<seconds>(*retry_after, minutes(1), days(1));
+    // Note: a day is a long time for a certificate of an hour; ten questions in a life are few.
+    wait = std::min(wait, std::max<milliseconds>(lifetime(of) / 10, seconds(10)));
+    const time_point next = now + wait;
+    return next < of.not_after ? std::optional(next) : std::nullopt;
+}
+
+// When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
+// certificate yet. Our own waits are at most a tenth of the life that is left, and an hour when none is; a CA's
+// Retry-After is never cut short. It never gives up.
+[[nodiscard]] inline time_point next_attempt(failure_class last, unsigned failures, time_point now,
+                                             const std::optional<validity>& of,
+                                             std::optional<std::chrono::seconds> retry_after, double random) noexcept
+{
+    using namespace std::chrono;
+    constexpr std::array<milliseconds, 4> steps = {minutes(1), minutes(10), minutes(100), hours(24)};
+    constexpr milliseconds least = seconds(10);
+    const std::size_t first = last == failure_class::permanent ? 3 : last == failure_class::throttled ? 1 : 0;
+    const std::size_t retries = std::max(failures, 1u) - 1;
+    milliseconds own = steps[std::min(first + retries, steps.size() - 1)];
+    if (retries > 0)
+        own = detail::scaled(own, detail::around_one(0.2, random));
+    if (of) {
+        const milliseconds left = detail::between(now, of->not_after);
+        own = std::min<milliseconds>(own, left > left.zero() ? std::max(left / 10, least) : hours(1));
+        // Where the emergency begins, there is an attempt, whatever was planned.
+        const milliseconds until_emergency = detail::between(now, latest_renewal(*of));
+        if (until_emergency > until_emergency.zero())
+            own = std::min(own, std::max(until_emergency, least));
+    }
+    if (!retry_after)
+        return now + own;
+    const milliseconds asked = std::clamp<seconds>(*retry_after, seconds(0), days(366));
+    // Note: a CA that says "now" each time is not asked without a pause.
+    const milliseconds pause = last == failure_class::throttled ? std::min<milliseconds>(own, minutes(1)) : own;
+    return now + std::max(asked, pause);
+}
+
+// When the same names may be ordered again after a success, so that no wrong window makes a hot loop.
+[[nodiscard]] inline time_point cool_down_end(time_point obtained, const validity& of) noexcept
+{
+    return obtained + lifetime(of) / 10;
+}
+
+[[nodiscard]] inline bool may_renew(renewal_cause cause, time_point obtained, const validity& of,
+                                    time_point now) noexcept
+{
+    // Before it was obtained: the clock was wrong then or is now, and says nothing.
+    return cause != renewal_cause::due || now >= cool_down_end(obtained, of) || now < obtained;
+}
+
+// How often to look at a certificate although a timer is set: timers sleep when machines do.
+[[nodiscard]] inline std::chrono::milliseconds sweep_interval(const validity& of) noexcept
+{
+    return std::clamp<std::chrono::milliseconds>(lifetime(of) / 50, std::chrono::seconds(1), std::chrono::minutes(10));
+}
+
+// Which of `count` CAs to ask next, where `current` was asked last: another after a refusal that stays, and after any
+// failure once a sixth of life is left or the third one in a row while there is no certificate; the first when there
+// was no failure, so at the next renewal.
+[[nodiscard]] inline std::size_t next_ca(std::size_t current, std::size_t count, failure_class last, unsigned failures,
+                                         const std::optional<validity>& of, time_point now) noexcept
+{
+    if (failures == 0 || count == 0)
+        return 0;
+    const bool late = of ? detail::between(now, of->not_after) <= lifetime(*of) / 6 : failures >= 3;
+    const bool move_on = last == failure_class::permanent || late;
+    return (current % count + (move_on ? 1 : 0)) % count;
+}
+
+}
+
+#endif
+// ---- alos/acme/token_bucket.hpp ----
+// A limit on how often something may be done: so many at once, then one more every so often.
+#ifndef ALOS_ACME_TOKEN_BUCKET_HPP
+#define ALOS_ACME_TOKEN_BUCKET_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace alos::inline v0::acme {
+
+// Kept as one time, the one at which the bucket is full again: store full_at(), and give it to the next one.
+class token_bucket {
+public:
+    // `burst` 0, or a `refill` of nothing, is no limit. A burst above 10,000 is taken as that, a refill above 3 days
+    // too: they fill within the range of the clock.
+    token_bucket(unsigned burst, std::chrono::seconds refill, time_point full_at = {}) noexcept
+        : burst_(std::min(burst, largest_burst)), refill_(std::clamp(refill, std::chrono::seconds(0), longest_refill)),
+          full_at_(std::chrono::floor<std::chrono::milliseconds>(full_at))
+    {
+    }
+
+    // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
+    [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
+    {
+        const auto later = next(now);
+        if (!later && burst_ != 0 && refill_ != refill_.zero())
+            full_at_ += refill_;
+        return later;
+    }
+
+    // One that was taken was not needed.
+    void give_back() noexcept
+    {
+        if (burst_ != 0 && refill_ != refill_.zero())
+            full_at_ -= refill_;
+    }
+
+    // When one will be there; nothing: now.
+    [[nodiscard]] std::optional<time_point> next(time_point now) noexcept
+    {
+        if (burst_ == 0 || refill_ == refill_.zero())
+            return std::nullopt;
+        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
+        // Note: after the clock jumped back, or with a smaller burst than before, the bucket would seem emptier than
+        // it can be; it is empty then.
+        const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
+        full_at_ = full;
+        const instant free_at = full - refill_ * (burst_ - 1);
+        return free_at > here ? std::optional<time_point>(free_at) : std::nullopt;
+    }
+
+    // How many may be taken at once.
+    [[nodiscard]] unsigned level(time_point now) const noexcept
+    {
+        if (burst_ == 0 || refill_ == refill_.zero())
+            return ~0u;
+        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
+        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
+        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
+        return static_cast<unsigned>(burst_ - taken);
+    }
+
+    [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
+
+private:
+    using instant = std::chrono::sys_time<std::chrono::milliseconds>;
+    static constexpr unsigned largest_burst = 10'000;
+    static constexpr std::chrono::seconds longest_refill = std::chrono::days(3);
+
+    std::int64_t burst_;
+    std::chrono::milliseconds refill_;
+    instant full_at_;
+};
+
+// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a
+// name in an hour. Certificates that live shorter are from CAs that allow more.
+struct allowance {
+    token_bucket certificates;
+    token_bucket failed_validations;
+
+    // `full_at` of both as they were kept; `life` is that of the present certificate, or what is usual.
+    allowance(time_point certificates_full_at, time_point failures_full_at, std::chrono::milliseconds life) noexcept
+        : certificates(3, certificate_refill(life), certificates_full_at),
+          failed_validations(3, std::min<std::chrono::seconds>(std::chrono::minutes(30), part(life, 50)),
+                             failures_full_at)
+    {
+    }
+
+private:
+    static std::chrono::seconds part(std::chrono::milliseconds life, int of) noexcept
+    {
+        return std::chrono::ceil<std::chrono::seconds>(life / of);
+    }
+
+    // Three at once and one more in half a week are five in a week; one that lives for six days is renewed after three.
+    static std::chrono::seconds certificate_refill(std::chrono::milliseconds life) noexcept
+    {
+        if (life < std::chrono::days(5))
+            return part(life, 20);
+        return std::min<std::chrono::seconds>(std::chrono::hours(84), part(life, 2));
+    }
+};
+
+}
+
+#endif
+// ---- alos/acme/signal.hpp ----
+// Coroutines of one thread that wait for each other.
+#ifndef ALOS_ACME_SIGNAL_HPP
+#define ALOS_ACME_SIGNAL_HPP
+
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
+class signal {
+public:
+    template <class Token>
+    auto async_wait(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [this](auto handler) { enlist(std::move(handler)); }, token);
+    }
+
+    // Ends at the next notify_all(), or by being cancelled.
+    [[nodiscard]] boost::asio::awaitable<void> wait()
+    {
+        co_await async_wait(boost::asio::use_awaitable);
+    }
+
+    void notify_all()
+    {
+        while (!waiters_.empty()) {
+            waiter next = std::move(waiters_.front());
+            waiters_.pop_front();
+            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
+                slot.clear();
+            next.complete(error_code());
+        }
+    }
+
+private:
+    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
+
+    struct waiter {
+        boost::asio::any_io_executor executor;
+        handler_type handler;
+
+        void complete(error_code why)
+        {
+            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
+        }
+    };
+
+    template <class Handler>
+    void enlist(Handler handler)
+    {
+        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
+        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
+        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
+        if (!slot.is_connected())
+            return;
+        // Note: a slot may be told more than once.
+        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
+            if (std::exchange(is_told, true))
+                return;
+            waiter cancelled = std::move(*place);
+            waiters_.erase(place);
+            cancelled.complete(boost::asio::error::operation_aborted);
+        });
+    }
+
+    std::list<waiter> waiters_;
+};
+
+// As many at once as it has room for; the others wait.
+class admission_gate {
+public:
+    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
+
+    // A place, given back when it goes.
+    class place {
+    public:
+        explicit place(admission_gate& from) noexcept : from_(&from) {}
+        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        place& operator=(place&&) = delete;
+        ~place()
+        {
+            if (!from_)
+                return;
+            ++from_->room_;
+            from_->left_.notify_all();
+        }
+
+    private:
+        admission_gate* from_;
+    };
+
+    [[nodiscard]] boost::asio::awaitable<place> enter()
+    {
+        while (room_ == 0)
+            co_await left_.wait();
+        --room_;
+        co_return place(*this);
+    }
+
+private:
+    unsigned room_;
+    signal left_;
+};
+
+}
+
+#endif
+// ---- alos/acme/client.hpp ----
+// One CA, spoken to: its directory, nonces, and signed requests that are repeated where the protocol says so.
+// RFC 8555 6 and 7.1.
+#ifndef ALOS_ACME_CLIENT_HPP
+#define ALOS_ACME_CLIENT_HPP
+
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Why a CA did not do what it was asked for.
+struct refusal {
+    failure_class kind = failure_class::transient;
+    std::string what; // one sentence: the phase, the CA's own words, the cure
+    std::optional<std::chrono::seconds> retry_after{};
+    problem why{};        // without a type when it was no problem document that came back
+    bool is_ours = false; // the trouble is here: a disk, a lock
+};
+
+// Makes reply<T>::value() throw what a caller who does not check expects.
+[[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
+{
+    throw boost::system::system_error(make_error_code(errc::refused), why.what);
+}
+
+template <class T = void>
+using reply = boost::system::result<T, refusal>;
+
+// An account at a CA: the key that signs, and the URL that names it (RFC 8555 7.3).
+struct signer {
+    account_key key;
+    std::string url{}; // empty: the key itself is sent
+};
+
+// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none.
+[[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
+{
+    const auto base = http::parse_url(answer.url);
+    if (!base || reference.empty())
+        return {};
+    const auto found = http::resolve_reference(*base, reference);
+    return found ? found->text() : std::string();
+}
+
+// All members are called on one thread; several requests may be under way together.
+class client {
+public:
+    // `world` outlives it.
+    client(environment& world, certificate_authority ca) : world_(world), ca_(std::move(ca)) {}
+
+    // Reads the CA's own roots, if that is not done. Without it the first request does; then what fails shows later.
+    [[nodiscard]] outcome<> prepare()
+    {
+        if (!ca_.directory.starts_with("https://") && !(ca_.allow_http && ca_.directory.starts_with("http://")))
+            return failure{errc::bad_configuration,
+                           ca_.directory + ": the directory of a CA has an https URL; correct it"};
+        if (ca_.roots_file.empty() || trust_)
+            return {};
+        const auto pem = world_.files().read(ca_.roots_file, max_pem_size);
+        if (!pem)
+            return failure{pem.error(), ca_.roots_file + ": the authorities for " + ca_.directory
+                                            + " cannot be read: " + pem.error().message() + "; check the path"};
+        trust_ = std::make_shared<const http::trust>(http::trust{.roots_pem = std::string(as_text(*pem))});
+        return {};
+    }
+
+    [[nodiscard]] const certificate_authority& ca() const noexcept { return ca_; }
+    [[nodiscard]] environment& world() const noexcept { return world_; }
+
+    // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
+    [[nodiscard]] awaitable<reply<directory>> find_directory()
+    {
+        while (fetching_directory_)
+            co_await directory_fetched_.wait();
+        const time_point now = world_.now();
+        if (directory_ && now >= directory_read_ && now - directory_read_ < directory_life)
+            co_return *directory_;
+        // Whatever ends this (a cancellation, too), the next one has its turn.
+        struct turn {
+            client& of;
+            explicit turn(client& asking) noexcept : of(asking) { of.fetching_directory_ = true; }
+            ~turn()
+            {
+                of.fetching_directory_ = false;
+                of.directory_fetched_.notify_all();
+            }
+        };
+        const turn ours(*this);
+        auto answer = co_await get(ca_.directory, "directory");
+        if (!answer)
+            co_return answer.error();
+        auto read = parse_directory(answer->body);
+        if (!read)
+            co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
+        directory_ = std::move(*read);
+        directory_read_ = world_.now();
+        co_return *directory_;
+    }
+
+    // The next one who needs the directory asks for it again.
+    void forget_directory() { directory_.reset(); }
+
+    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. Empty: the CA's default.
+    [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
+    {
+        if (name.empty())
+            co_return reply<>();
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        if (known->profiles.contains(name))
+            co_return reply<>();
+        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
+        for (const auto& [each, meaning] : known->profiles)
+            cure += each + ", ";
+        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
+        co_return refusal{failure_class::permanent,
+                          "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
+    }
+
+    // A resource of the directory's; asked for again once when the CA has moved it.
+    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
+                                                                 signer by, std::string phase)
+    {
+        for (bool again = false;; again = true) {
+            const auto known = co_await find_directory();
+            if (!known)
+                co_return known.error();
+            const std::string url = (*known).*resource;
+            if (url.empty())
+                co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
+            auto answer = co_await post(url, payload, by, phase);
+            const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
+            if (!moved || again)
+                co_return answer;
+            forget_directory();
+        }
+    }
+
+    // RFC 8555 6.2. An empty payload is POST-as-GET (6.3). `phase` is for people: "order", "challenge".
+    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string url, std::string payload, signer by,
+                                                                 std::string phase)
+    {
+        const time_point begun = world_.now();
+        for (unsigned tries = 0;; ++tries) {
+            auto fresh = co_await take_nonce();
+            if (!fresh)
+                co_return fresh.error();
+            const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
+            auto body = sign_jws(by.key, target, payload);
+            if (!body)
+                co_return refusal{failure_class::permanent, phase + ": the account key cannot sign: "
+                                                                + body.error().message()};
+            http::outbound_request request{.method = "POST", .url = url, .body = std::move(*body)};
+            request.fields.emplace_back("Content-Type", "application/jose+json");
+            auto answer = co_await send(std::move(request), phase);
+            // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
+            const bool stale = !answer && answer.error().why.type == "badNonce";
+            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats)
+                co_return answer;
+        }
+    }
+
+    // Unsigned: the directory and renewal information.
+    [[nodiscard]] awaitable<reply<http::outbound_response>> get(std::string url, std::string phase)
+    {
+        http::outbound_request request{.url = std::move(url)};
+        request.max_redirects = 5;
+        auto answer = co_await send(std::move(request), std::move(phase));
+        co_return answer;
+    }
+
+private:
+    static constexpr std::chrono::hours directory_life{24}; // who finds a resource gone forgets it before
+    static constexpr std::chrono::hours nonce_life{1};
+    static constexpr std::size_t most_nonces = 32;
+    // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
+    static constexpr unsigned most_nonce_repeats = 300;
+    static constexpr std::chrono::minutes longest_nonce_repeats{5};
+
+    struct nonce {
+        std::string text;
+        time_point since;
+    };
+
+    // RFC 8555 7.2.
+    [[nodiscard]] awaitable<reply<std::string>> take_nonce()
+    {
+        const time_point now = world_.now();
+        while (!nonces_.empty()) {
+            nonce newest = std::move(nonces_.back());
+            nonces_.pop_back();
+            if (now >= newest.since && now - newest.since < nonce_life)
+                co_return std::move(newest.text);
+        }
+        const auto known = co_await find_directory();
+        if (!known)
+            co_return known.error();
+        http::outbound_request request{.method = "HEAD", .url = known->new_nonce};
+        const auto answer = co_await send(std::move(request), "nonce");
+        if (!answer) {
+            if (answer.error().why.status == 404 || answer.error().why.status == 405)
+                forget_directory();
+            co_return answer.error();
+        }
+        // Note: another request may have taken it, if this one waited; then that one's comes back to us.
+        if (nonces_.empty())
+            co_return refusal{failure_class::transient, "nonce: " + known->new_nonce + " gave none"};
+        nonce fresh = std::move(nonces_.back());
+        nonces_.pop_back();
+        co_return std::move(fresh.text);
+    }
+
+    [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
+    {
+        // RFC 8555 6.1: the same for what the directory names.
+        if (!ca_.allow_http && !request.url.starts_with("https://"))
+            co_return refusal{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                            + ", which is no https URL; nothing is sent there"};
+        if (auto ready = prepare(); !ready) {
+            const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
+            const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
+            refusal why{kind, phase + ": " + ready.error().what};
+            why.is_ours = true;
+            co_return why;
+        }
+        request.authorities = trust_;
+        auto answer = co_await world_.fetch(std::move(request));
+        if (!answer)
+            co_return refusal{failure_class::transient, phase + ": " + answer.error().what};
+        keep_nonce(*answer);
+        if (answer->status >= 200 && answer->status < 300)
+            co_return std::move(*answer);
+        refusal why;
+        why.why = parse_problem(answer->status, answer->field("Content-Type"), answer->body);
+        why.retry_after = retry_after(*answer, world_.now());
+        why.kind = class_of(why.why, why.retry_after.has_value());
+        why.what = phase + ": " + ca_.directory + " says " + describe(why.why) + "; " + std::string(cure_of(why.why));
+        co_return why;
+    }
+
+    // RFC 8555 6.5.1: "Clients MUST ignore invalid Replay-Nonce values."
+    void keep_nonce(const http::outbound_response& from)
+    {
+        const std::string_view text = from.field("Replay-Nonce");
+        const bool valid = text.size() <= 512 && is_base64url(text);
+        if (!valid)
+            return;
+        if (nonces_.size() == most_nonces)
+            nonces_.pop_front();
+        nonces_.push_back({std::string(text), world_.now()});
+    }
+
+    environment& world_;
+    const certificate_authority ca_;
+    std::shared_ptr<const http::trust> trust_;
+    std::deque<nonce> nonces_; // the newest last
+    std::optional<directory> directory_;
+    time_point directory_read_;
+    bool fetching_directory_ = false;
+    signal directory_fetched_;
+};
+
+}
+
+#endif
+// ---- alos/acme/account.hpp ----
+// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
+// RFC 8555 7.3.
+#ifndef ALOS_ACME_ACCOUNT_HPP
+#define ALOS_ACME_ACCOUNT_HPP
+
+// ---- alos/acme/record.hpp ----
+// What is kept of each certificate between attempts and across restarts, as JSON: where its renewal stands, the order
+// under way, and what is known of a generation.
+#ifndef ALOS_ACME_RECORD_HPP
+#define ALOS_ACME_RECORD_HPP
+
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// The document "state/<id>". Times that are not known are the epoch.
+struct certificate_state {
+    std::string configuration; // what the settings were; others are tried at once
+    time_point next_attempt{}; // after a failure
+    unsigned failures = 0;     // in a row
+    failure_class last_class = failure_class::transient;
+    std::string last_error;
+    std::string directory; // of the CA to ask
+    std::optional<suggestion> advice;
+    time_point next_check{}; // of the renewal window (RFC 9773)
+    unsigned check_failures = 0;
+    std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
+    std::string forced_why;   // "revoked", "forced", "reconfigured"
+    double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
+    std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
+    time_point certificates_full_at{}; // see allowance
+    time_point failures_full_at{};
+};
+
+// The document "order/<id>"; its private key is "order/<id>.key".
+struct order_record {
+    std::string directory;
+    std::string account; // URL
+    std::string url;
+    std::string certificate_id; // that it was to replace (RFC 9773 5)
+    std::vector<identifier> names;
+    time_point created{};
+};
+
+// meta.json of a generation.
+struct generation_record {
+    std::string directory;
+    std::string account;
+    std::string profile;
+    time_point obtained{};
+    std::vector<identifier> names;
+    std::string because; // why it replaced the one before: "revoked", ...; empty: that one's time had come
+};
+
+namespace detail {
+
+inline boost::json::array names_to_json(const std::vector<identifier>& names)
+{
+    boost::json::array list;
+    for (const identifier& each : names)
+        list.emplace_back(each.value);
+    return list;
+}
+
+// Those that are no names are left out.
+inline std::vector<identifier> names_from_json(const boost::json::object& from)
+{
+    std::vector<identifier> names;
+    const boost::json::value* const found = from.if_contains("names");
+    if (!found || !found->is_array())
+        return names;
+    for (const boost::json::value& each : found->get_array()) {
+        if (!each.is_string() || names.size() == max_identifiers)
+            continue;
+        if (auto name = identifier_of(std::string_view(each.get_string())))
+            names.push_back(std::move(*name));
+    }
+    return names;
+}
+
+inline void put_time(boost::json::object& into, std::string_view name, time_point when)
+{
+    if (when != time_point())
+        into[name] = format_rfc3339(when);
+}
+
+// The epoch if it is not there or cannot be read: then it is due.
+inline time_point time_of(const boost::json::object& from, std::string_view name)
+{
+    const auto read = parse_rfc3339(text_of(from, name));
+    return read ? *read : time_point();
+}
+
+inline std::uint64_t number_of(const boost::json::object& from, std::string_view name)
+{
+    const boost::json::value* const found = from.if_contains(name);
+    if (found && found->is_int64() && found->get_int64() > 0)
+        return static_cast<std::uint64_t>(found->get_int64());
+    return found && found->is_uint64() ? found->get_uint64() : 0;
+}
+
+inline constexpr std::array<std::string_view, 4> class_words = {"transient", "throttled", "permanent", "repairable"};
+
+// The object that `text` is, or nothing.
+inline std::optional<boost::json::object> read_object_text(std::string_view text)
+{
+    auto document = read_json(text);
+    if (!document || !document->is_object())
+        return std::nullopt;
+    return std::move(document->get_object());
+}
+
+}
+
+[[nodiscard]] inline std::string to_json(const certificate_state& state)
+{
+    boost::json::object out;
+    out["configuration"] = state.configuration;
+    out["failures"] = state.failures;
+    if (state.failures > 0) {
+        detail::put_time(out, "nextAttempt", state.next_attempt);
+        out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
+        out["lastError"] = state.last_error;
+    }
+    out["directory"] = state.directory;
+    out["generation"] = state.generation;
+    out["spread"] = state.spread;
+    if (state.advice) {
+        detail::put_time(out, "windowStart", state.advice->window.start);
+        detail::put_time(out, "windowEnd", state.advice->window.end);
+        detail::put_time(out, "chosen", state.advice->chosen);
+    }
+    detail::put_time(out, "nextCheck", state.next_check);
+    detail::put_time(out, "certificatesFullAt", state.certificates_full_at);
+    detail::put_time(out, "failuresFullAt", state.failures_full_at);
+    out["checkFailures"] = state.check_failures;
+    if (state.forced != 0) {
+        out["forced"] = state.forced;
+        out["forcedWhy"] = state.forced_why;
+    }
+    return boost::json::serialize(out);
+}
+
+// What cannot be read is as if it had never been written; nothing at all if it is not even JSON.
+[[nodiscard]] inline std::optional<certificate_state> parse_certificate_state(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return std::nullopt;
+    certificate_state state;
+    state.configuration = detail::text_of(*in, "configuration");
+    state.failures = static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "failures"), 1'000'000));
+    state.next_attempt = detail::time_of(*in, "nextAttempt");
+    const auto word = std::ranges::find(detail::class_words, detail::text_of(*in, "lastClass"));
+    if (word != detail::class_words.end())
+        state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
+    state.last_error = detail::text_of(*in, "lastError");
+    state.directory = detail::text_of(*in, "directory");
+    state.generation = detail::number_of(*in, "generation");
+    if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
+        state.spread = std::clamp(spread->get_double(), 0.0, 1.0);
+    const renewal_window window{detail::time_of(*in, "windowStart"), detail::time_of(*in, "windowEnd")};
+    if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
+        state.advice = suggestion{window, chosen};
+    state.next_check = detail::time_of(*in, "nextCheck");
+    state.certificates_full_at = detail::time_of(*in, "certificatesFullAt");
+    state.failures_full_at = detail::time_of(*in, "failuresFullAt");
+    state.check_failures =
+        static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
+    state.forced = detail::number_of(*in, "forced");
+    state.forced_why = detail::text_of(*in, "forcedWhy");
+    return state;
+}
+
+[[nodiscard]] inline std::string to_json(const order_record& order)
+{
+    boost::json::object out;
+    out["directory"] = order.directory;
+    out["account"] = order.account;
+    out["url"] = order.url;
+    out["replaces"] = order.certificate_id;
+    out["names"] = detail::names_to_json(order.names);
+    detail::put_time(out, "created", order.created);
+    return boost::json::serialize(out);
+}
+
+[[nodiscard]] inline std::optional<order_record> parse_order_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return std::nullopt;
+    order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
+    if (order.url.empty() || order.directory.empty())
+        return std::nullopt;
+    return order;
+}
+
+[[nodiscard]] inline std::string to_json(const generation_record& one)
+{
+    boost::json::object out;
+    out["directory"] = one.directory;
+    out["account"] = one.account;
+    out["profile"] = one.profile;
+    detail::put_time(out, "obtained", one.obtained);
+    out["names"] = detail::names_to_json(one.names);
+    out["because"] = one.because;
+    return boost::json::serialize(out);
+}
+
+// Never fails: a certificate serves without it.
+[[nodiscard]] inline generation_record parse_generation_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return {};
+    return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
+            detail::time_of(*in, "obtained"), detail::names_from_json(*in), detail::text_of(*in, "because")};
+}
+
+}
+
+#endif
+// ---- alos/acme/storage.hpp ----
+// What outlives the process: certificates by generation, accounts, orders under way, answers to challenges. A back end
+// has these operations; acme/file_storage.hpp is the one that comes with alos.
+#ifndef ALOS_ACME_STORAGE_HPP
+#define ALOS_ACME_STORAGE_HPP
+
 
 #include <cstdint>
 #include <memory>
@@ -17045,6 +21345,361 @@ public:
 }
 
 #endif
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique.
+[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& email = {})
+{
+    const auto where = http::parse_url(directory);
+    const auto digest = sha256_of(as_bytes(directory + "\n" + email));
+    std::string id = where ? where->host : "ca";
+    std::ranges::replace(id, ':', '_');
+    return id + "-" + to_base64url(byte_view(digest).first(9));
+}
+
+// Whether one more may be had of what a CA limits; if not, when. Shared with the other processes, and kept over
+// restarts: a program that is started again and again must not empty the bucket each time.
+[[nodiscard]] inline awaitable<std::optional<time_point>> take_token(environment& world, storage& kept,
+                                                                     std::string directory, std::string member,
+                                                                     rate limit)
+{
+    if (limit.burst == 0)
+        co_return std::nullopt;
+    const std::string name = "limits/" + storage_id(directory);
+    for (int tries = 0; tries < 5; ++tries) {
+        const auto found = co_await kept.load(name);
+        boost::json::object all;
+        std::uint64_t version = 0;
+        if (found && found->has_value()) {
+            version = (*found)->version;
+            all = detail::read_object_text(as_text((*found)->text)).value_or(boost::json::object());
+        }
+        token_bucket bucket(limit.burst, limit.refill, detail::time_of(all, member));
+        if (const auto later = bucket.take(world.now()))
+            co_return later;
+        detail::put_time(all, member, bucket.full_at());
+        const std::string text = boost::json::serialize(all);
+        secret_text bytes(text.begin(), text.end());
+        const auto stored = co_await kept.store(name, std::move(bytes), version);
+        if (stored || stored.error().code != errc::conflict)
+            break; // a disk that is full must not keep us from renewing
+    }
+    co_return std::nullopt;
+}
+
+// Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
+// "account/<id>.next", the key that is about to replace the first.
+class account_keeper {
+public:
+    // Told in one sentence what became of the account; the first argument says whether it is new.
+    using teller = std::function<void(event_kind, std::string)>;
+
+    // Both outlive it.
+    account_keeper(client& ca, storage& kept, std::string email, teller tell)
+        : ca_(ca), storage_(kept), email_(std::move(email)), tell_(std::move(tell)),
+          id_(storage_id(ca.ca().directory, email_))
+    {
+    }
+
+    // The account, which is registered if need be. Those who come meanwhile wait.
+    [[nodiscard]] awaitable<reply<signer>> open()
+    {
+        const admission_gate::place turn = co_await gate_.enter();
+        if (open_) {
+            const auto kept = co_await storage_.load(document() + ".key");
+            // Another process may have changed the key, or closed the account.
+            if (!kept || (kept->has_value() && (*kept)->version == key_version_))
+                co_return *open_;
+            open_.reset();
+        }
+        auto key = co_await load_key();
+        if (!key)
+            co_return key.error();
+        if (auto taken = co_await finish_key_change(*key); !taken)
+            co_return taken.error();
+        const std::string known = co_await load_url();
+        if (!known.empty()) {
+            tell_(event_kind::account_reused, "registration reused: " + known);
+            open_.emplace(signer{*key, known});
+            co_return *open_;
+        }
+        auto url = co_await register_key(*key);
+        if (!url)
+            co_return url.error();
+        open_.emplace(signer{*key, std::move(*url)});
+        co_return *open_;
+    }
+
+    // RFC 8555 6.7, accountDoesNotExist: the CA has lost it. The next open() registers the same key again.
+    [[nodiscard]] awaitable<outcome<>> forget()
+    {
+        open_.reset();
+        auto erased = co_await storage_.erase(document());
+        co_return erased;
+    }
+
+    // RFC 8555 7.3.2: another contact.
+    [[nodiscard]] awaitable<reply<>> update(std::vector<std::string> contact)
+    {
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        std::string payload = update_account_payload(contact);
+        const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
+        if (!done)
+            co_return done.error();
+        co_return reply<>();
+    }
+
+    // Another address by which it is found in the storage from then on; this keeper opens it no more. Nothing is lost
+    // wherever it ends: the old place is left last.
+    [[nodiscard]] awaitable<reply<>> keep_for(std::string email)
+    {
+        if (email == email_)
+            co_return reply<>();
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        const std::string there = "account/" + storage_id(ca_.ca().directory, email);
+        const auto taken = co_await storage_.load(there + ".key");
+        if (!taken)
+            co_return local(taken.error());
+        if (taken->has_value() && (*taken)->version != key_version_)
+            co_return refusal{failure_class::permanent,
+                              "account: there is one of " + email + " already; use that, or close it first"};
+        secret_text pem = by->key.to_pem();
+        const auto stored = co_await storage_.store(there + ".key", std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        if (const auto kept = co_await keep_url(there, email, by->url); !kept)
+            co_return local(kept.error());
+        open_.reset();
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.erase(document() + ".key"));
+        co_return reply<>();
+    }
+
+    // RFC 8555 7.3.6. It cannot be opened again.
+    [[nodiscard]] awaitable<reply<>> deactivate()
+    {
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        std::string payload(deactivation_payload);
+        const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
+        if (!done)
+            co_return done.error();
+        open_.reset();
+        static_cast<void>(co_await storage_.erase(document()));
+        static_cast<void>(co_await storage_.move_aside(document() + ".key"));
+        co_return reply<>();
+    }
+
+    // RFC 8555 7.3.5: a new key for the same account. It is kept before the CA hears of it: if the answer is lost,
+    // open() finds out which of the two counts.
+    [[nodiscard]] awaitable<reply<>> change_key(key_kind kind)
+    {
+        auto by = co_await open();
+        if (!by)
+            co_return by.error();
+        auto next = account_key::generate(kind);
+        if (!next)
+            co_return local(next.error());
+        const std::string pending = document() + ".next";
+        secret_text pem = next->to_pem();
+        const auto stored = co_await storage_.store(pending, std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        const auto known = co_await ca_.find_directory();
+        if (!known)
+            co_return known.error();
+        auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
+        if (!inner)
+            co_return local(failure{inner.error(), "the new account key cannot sign"});
+        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
+        open_.reset();
+        if (!done)
+            co_return done.error();
+        auto promoted = co_await promote(*next);
+        co_return promoted;
+    }
+
+private:
+    static refusal local(const failure& why) { return {failure_class::transient, "account: " + why.what}; }
+
+    [[nodiscard]] std::string document() const { return "account/" + id_; }
+
+    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
+    [[nodiscard]] awaitable<reply<account_key>> load_key()
+    {
+        const std::string name = document() + ".key";
+        for (int tries = 0;; ++tries) {
+            const auto kept = co_await storage_.load(name);
+            if (!kept)
+                co_return local(kept.error());
+            if (kept->has_value()) {
+                auto key = account_key::from_pem(as_text((*kept)->text));
+                key_version_ = (*kept)->version;
+                if (key)
+                    co_return std::move(*key);
+                const auto aside = co_await storage_.move_aside(name);
+                if (!aside)
+                    co_return local(aside.error());
+                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
+                                                  + "); it is now in " + *aside + ", and a new account is made");
+            }
+            // What is known of an account belongs to a key that is gone.
+            static_cast<void>(co_await storage_.erase(document()));
+            auto made = account_key::generate(key_kind::ecdsa_p256);
+            if (!made)
+                co_return local(made.error());
+            secret_text pem = made->to_pem();
+            const auto stored = co_await storage_.store(name, std::move(pem), 0);
+            if (stored) {
+                key_version_ = *stored;
+                co_return std::move(*made);
+            }
+            if (stored.error().code != errc::conflict || tries == 3)
+                co_return local(stored.error());
+        }
+    }
+
+    [[nodiscard]] awaitable<std::string> load_url()
+    {
+        const auto kept = co_await storage_.load(document());
+        if (!kept || !kept->has_value())
+            co_return std::string();
+        const auto in = detail::read_object_text(as_text((*kept)->text));
+        co_return in ? detail::text_of(*in, "url") : std::string();
+    }
+
+    [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
+    {
+        boost::json::object out;
+        out["directory"] = ca_.ca().directory;
+        out["email"] = email;
+        out["url"] = url;
+        const std::string text = boost::json::serialize(out);
+        secret_text kept(text.begin(), text.end());
+        const auto stored = co_await storage_.store(std::move(document), std::move(kept), std::nullopt);
+        if (!stored)
+            co_return stored.error();
+        co_return outcome<>();
+    }
+
+    // RFC 8555 7.3: 201 is a new account, 200 one that this key had already.
+    [[nodiscard]] awaitable<reply<std::string>> register_key(account_key key)
+    {
+        const auto later = co_await take_token(ca_.world(), storage_, ca_.ca().directory, "accountsFullAt",
+                                               ca_.ca().accounts);
+        if (later)
+            co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
+                              std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};
+        const auto known = co_await ca_.find_directory();
+        if (!known)
+            co_return known.error();
+        new_account asked;
+        if (!email_.empty())
+            asked.contact.push_back("mailto:" + email_);
+        const certificate_authority& ca = ca_.ca();
+        if (!ca.eab_kid.empty() || !ca.eab_hmac_key.empty()) {
+            const auto secret = secret_from_base64(ca.eab_hmac_key);
+            if (!secret)
+                co_return refusal{failure_class::permanent,
+                                  "account: the eab_hmac_key for " + ca.directory
+                                      + " is not base64url; copy it again from the CA's page"};
+            auto binding = external_account_binding(ca.eab_kid, *secret, known->new_account, key);
+            if (!binding)
+                co_return refusal{failure_class::permanent, "account: " + binding.error().what};
+            asked.external_account_binding = std::move(*binding);
+        } else if (known->external_account_required) {
+            co_return refusal{failure_class::permanent,
+                              "account: " + ca.directory
+                                  + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
+        }
+        std::string payload = new_account_payload(asked);
+        signer itself{key};
+        const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
+        if (!answer)
+            co_return answer.error();
+        const std::string url = url_in(*answer, answer->field("Location"));
+        if (url.empty())
+            co_return refusal{failure_class::transient, "account: " + ca.directory + " named no account URL"};
+        const auto read = parse_account(answer->body);
+        if (read && read->status != account_status::valid)
+            co_return refusal{failure_class::permanent,
+                              "account: " + url + " is closed; move its key away (" + document() + ".key)"};
+        if (const auto stored = co_await keep_url(document(), email_, url); !stored)
+            co_return local(stored.error());
+        const bool is_new = answer->status == 201;
+        tell_(is_new ? event_kind::account_created : event_kind::account_reused,
+              (is_new ? "registered as " : "registration reused: ") + url);
+        co_return url;
+    }
+
+    // After a change of keys whose answer was lost: `key` becomes the new one if the CA knows that.
+    [[nodiscard]] awaitable<reply<>> finish_key_change(account_key& key)
+    {
+        const std::string pending = document() + ".next";
+        const auto kept = co_await storage_.load(pending);
+        if (!kept || !kept->has_value())
+            co_return reply<>();
+        const auto next = account_key::from_pem(as_text((*kept)->text));
+        if (next) {
+            new_account asked;
+            asked.only_return_existing = true;
+            asked.terms_of_service_agreed = false;
+            std::string payload = new_account_payload(asked);
+            signer itself{*next};
+            const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
+            if (answer) {
+                auto promoted = co_await promote(*next);
+                if (!promoted)
+                    co_return promoted;
+                key = *next;
+                co_return reply<>();
+            }
+            if (answer.error().why.type != "accountDoesNotExist")
+                co_return answer.error();
+        }
+        static_cast<void>(co_await storage_.erase(pending));
+        co_return reply<>();
+    }
+
+    [[nodiscard]] awaitable<reply<>> promote(account_key next)
+    {
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
+        if (!stored)
+            co_return local(stored.error());
+        key_version_ = *stored;
+        static_cast<void>(co_await storage_.erase(document() + ".next"));
+        co_return reply<>();
+    }
+
+    client& ca_;
+    storage& storage_;
+    const std::string email_;
+    const teller tell_;
+    const std::string id_;
+    admission_gate gate_{1};
+    std::optional<signer> open_;
+    std::uint64_t key_version_ = 0; // of its document, when it was read or written here
+};
+
+}
+
+#endif
+// ---- alos/acme/detail/durable_files.hpp ----
+// Files that are there as a whole or not at all, after a crash, too; and which names they may have.
+#ifndef ALOS_ACME_DETAIL_DURABLE_FILES_HPP
+#define ALOS_ACME_DETAIL_DURABLE_FILES_HPP
+
 
 #include <cstddef>
 #include <set>
@@ -17201,6 +21856,12 @@ private:
 }
 
 #endif
+// ---- alos/acme/detail/certificate_folder.hpp ----
+// Certificates in a folder, <id>/000001/{fullchain.pem,privkey.pem,meta.json} and <id>/current -> 000001: a new one
+// is written beside the others, and is the current one at once or not at all.
+#ifndef ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+#define ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
+
 
 #include <algorithm>
 #include <charconv>
@@ -17484,127 +22145,6 @@ private:
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
-// ---- alos/acme/signal.hpp ----
-// Coroutines of one thread that wait for each other.
-#ifndef ALOS_ACME_SIGNAL_HPP
-#define ALOS_ACME_SIGNAL_HPP
-
-
-#include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <list>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// Wakes all that wait. Not for several threads. It outlives whoever waits, or goes with them when their executor does.
-class signal {
-public:
-    template <class Token>
-    auto async_wait(Token&& token)
-    {
-        return boost::asio::async_initiate<Token, void(error_code)>(
-            [this](auto handler) { enlist(std::move(handler)); }, token);
-    }
-
-    // Ends at the next notify_all(), or by being cancelled.
-    [[nodiscard]] boost::asio::awaitable<void> wait()
-    {
-        co_await async_wait(boost::asio::use_awaitable);
-    }
-
-    void notify_all()
-    {
-        while (!waiters_.empty()) {
-            waiter next = std::move(waiters_.front());
-            waiters_.pop_front();
-            if (auto slot = boost::asio::get_associated_cancellation_slot(next.handler); slot.is_connected())
-                slot.clear();
-            next.complete(error_code());
-        }
-    }
-
-private:
-    using handler_type = boost::asio::any_completion_handler<void(error_code)>;
-
-    struct waiter {
-        boost::asio::any_io_executor executor;
-        handler_type handler;
-
-        void complete(error_code why)
-        {
-            boost::asio::post(executor, [done = std::move(handler), why]() mutable { std::move(done)(why); });
-        }
-    };
-
-    template <class Handler>
-    void enlist(Handler handler)
-    {
-        boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
-        const auto place = waiters_.insert(waiters_.end(), waiter{std::move(executor), std::move(handler)});
-        auto slot = boost::asio::get_associated_cancellation_slot(place->handler);
-        if (!slot.is_connected())
-            return;
-        // Note: a slot may be told more than once.
-        slot.assign([this, place, is_told = false](boost::asio::cancellation_type) mutable {
-            if (std::exchange(is_told, true))
-                return;
-            waiter cancelled = std::move(*place);
-            waiters_.erase(place);
-            cancelled.complete(boost::asio::error::operation_aborted);
-        });
-    }
-
-    std::list<waiter> waiters_;
-};
-
-// As many at once as it has room for; the others wait.
-class admission_gate {
-public:
-    explicit admission_gate(unsigned room) noexcept : room_(room == 0 ? 1 : room) {}
-
-    // A place, given back when it goes.
-    class place {
-    public:
-        explicit place(admission_gate& from) noexcept : from_(&from) {}
-        place(place&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
-        place& operator=(place&&) = delete;
-        ~place()
-        {
-            if (!from_)
-                return;
-            ++from_->room_;
-            from_->left_.notify_all();
-        }
-
-    private:
-        admission_gate* from_;
-    };
-
-    [[nodiscard]] boost::asio::awaitable<place> enter()
-    {
-        while (room_ == 0)
-            co_await left_.wait();
-        --room_;
-        co_return place(*this);
-    }
-
-private:
-    unsigned room_;
-    signal left_;
-};
-
-}
-
-#endif
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
@@ -17760,121 +22300,14 @@ private:
 }
 
 #endif
-// ---- alos/acme/rfc3339.hpp ----
-// Times as ACME's JSON writes them. RFC 3339 5.6.
-#ifndef ALOS_ACME_RFC3339_HPP
-#define ALOS_ACME_RFC3339_HPP
+// ---- alos/acme/file_storage.hpp ----
+// Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
+//   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
+//   <key>.json, locks/<name>.lock, locks/<name>.fence.json
+// Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
+#ifndef ALOS_ACME_FILE_STORAGE_HPP
+#define ALOS_ACME_FILE_STORAGE_HPP
 
-
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
-
-namespace alos::inline v0::acme {
-
-using time_point = std::chrono::system_clock::time_point;
-
-namespace detail {
-
-// Takes "." 1*DIGIT from the front of `rest`, if it is there; nothing when the digits are missing. What is finer than
-// a nanosecond is dropped.
-inline std::optional<std::chrono::nanoseconds> take_fraction(std::string_view& rest) noexcept
-{
-    if (!rest.starts_with('.'))
-        return std::chrono::nanoseconds(0);
-    rest.remove_prefix(1);
-    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
-    if (digits == 0)
-        return std::nullopt;
-    std::int64_t value = 0;
-    for (std::size_t i = 0; i < 9; ++i)
-        value = value * 10 + (i < digits ? rest[i] - '0' : 0);
-    rest.remove_prefix(digits);
-    return std::chrono::nanoseconds(value);
-}
-
-// time-offset: "Z", or how far local time is ahead of UTC.
-inline std::optional<std::chrono::seconds> parse_offset(std::string_view text) noexcept
-{
-    if (text == "Z" || text == "z")
-        return std::chrono::seconds(0);
-    if (!text.starts_with('+') && !text.starts_with('-'))
-        return std::nullopt;
-    http::detail::date_reader in(text.substr(1));
-    const unsigned hour = in.number(2);
-    in.skip(":");
-    const unsigned minute = in.number(2);
-    if (!in.complete() || hour > 23 || minute > 59)
-        return std::nullopt;
-    const std::chrono::seconds ahead(hour * 3600 + minute * 60);
-    return text.front() == '-' ? -ahead : ahead;
-}
-
-}
-
-// A date-time with any fraction and offset. A leap second is the second after it. Years before 1900 and from 2200 on
-// are taken as those: system_clock counts nanoseconds, and would not hold them.
-[[nodiscard]] inline result<time_point> parse_rfc3339(std::string_view text)
-{
-    const error_code malformed = make_error_code(boost::system::errc::bad_message);
-    constexpr std::size_t date_size = 10;
-    constexpr std::size_t time_size = 8;
-    // RFC 3339 5.6: "T" and "Z" may be lower case, and a space may stand for "T".
-    constexpr std::string_view separators = "Tt ";
-    if (text.size() <= date_size || separators.find(text[date_size]) == std::string_view::npos)
-        return malformed;
-
-    http::detail::date_reader date(text.substr(0, date_size));
-    const unsigned year = date.number(4);
-    date.skip("-");
-    const unsigned month = date.number(2);
-    date.skip("-");
-    const unsigned day = date.number(2);
-    const auto calendar = std::chrono::year(static_cast<int>(year)) / static_cast<int>(month) / static_cast<int>(day);
-    std::string_view rest = text.substr(date_size + 1);
-    http::detail::date_reader clock(rest.substr(0, time_size));
-    const unsigned second = clock.time();
-    if (!date.complete() || !calendar.ok() || !clock.complete())
-        return malformed;
-
-    rest.remove_prefix(time_size);
-    const auto fraction = detail::take_fraction(rest);
-    const auto offset = detail::parse_offset(rest);
-    if (!fraction || !offset)
-        return malformed;
-    constexpr std::chrono::sys_seconds first = std::chrono::sys_days(std::chrono::year(1900) / 1 / 1);
-    constexpr std::chrono::sys_seconds last = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
-    const std::chrono::sys_seconds whole = std::chrono::sys_days(calendar) + std::chrono::seconds(second) - *offset;
-    return std::clamp(whole, first, last) + std::chrono::duration_cast<time_point::duration>(*fraction);
-}
-
-// In UTC, to the second: "2026-11-22T23:55:32Z".
-[[nodiscard]] inline std::string format_rfc3339(time_point when)
-{
-    const auto second = std::chrono::floor<std::chrono::seconds>(when);
-    const auto midnight = std::chrono::floor<std::chrono::days>(second);
-    const std::chrono::year_month_day date(midnight);
-    const std::chrono::hh_mm_ss time(second - midnight);
-    std::string text = "0000-00-00T00:00:00Z";
-    const auto put = [&](std::size_t end, auto number) {
-        for (; number > 0; number /= 10)
-            text[--end] = static_cast<char>('0' + number % 10);
-    };
-    put(4, static_cast<int>(date.year()));
-    put(7, static_cast<unsigned>(date.month()));
-    put(10, static_cast<unsigned>(date.day()));
-    put(13, time.hours().count());
-    put(16, time.minutes().count());
-    put(19, time.seconds().count());
-    return text;
-}
-
-}
-
-#endif
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -18434,2942 +22867,12 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
 }
 
 #endif
-// ---- alos/acme/manager.hpp ----
-// All certificates of a server: what is configured, what is served, and who works on what and when. It runs on one
-// thread and sees the world through an environment, so that years of it pass in a test in a second.
-#ifndef ALOS_ACME_MANAGER_HPP
-#define ALOS_ACME_MANAGER_HPP
-
-// ---- alos/acme/presenter.hpp ----
-// What a server answers with for the names that ACME cares for: their certificates, and what stands in for those that
-// are not there yet.
-#ifndef ALOS_ACME_PRESENTER_HPP
-#define ALOS_ACME_PRESENTER_HPP
-
-// ---- alos/acme/managed_certificate.hpp ----
-// One certificate that somebody works on: its name in the storage, where it stands, and that for people.
-#ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
-#define ALOS_ACME_MANAGED_CERTIFICATE_HPP
-
-// ---- alos/acme/client.hpp ----
-// One CA, spoken to: its directory, nonces, and signed requests that are repeated where the protocol says so.
-// RFC 8555 6 and 7.1.
-#ifndef ALOS_ACME_CLIENT_HPP
-#define ALOS_ACME_CLIENT_HPP
-
-// ---- alos/acme/jws.hpp ----
-// Keys of accounts and what they sign: JWK (RFC 7517 4, RFC 7518 6, RFC 8037 2), its thumbprint (RFC 7638 3), and JWS
-// in the flattened form that ACME asks for (RFC 7515 7.2.2, RFC 8555 6.2).
-#ifndef ALOS_ACME_JWS_HPP
-#define ALOS_ACME_JWS_HPP
-
-// ---- alos/acme/base64url.hpp ----
-// base64url without padding (RFC 4648 5), as JOSE writes bytes (RFC 7515 2).
-#ifndef ALOS_ACME_BASE64URL_HPP
-#define ALOS_ACME_BASE64URL_HPP
-
-
-#include <boost/system/errc.hpp>
-
-#include <algorithm>
-#include <string>
-#include <string_view>
-
-namespace alos::inline v0::acme {
-
-namespace detail {
-
-inline constexpr unsigned no_digit = 64;
-
-// What a digit of the alphabet for URLs stands for; no_digit for any other character.
-constexpr unsigned base64url_value(char c) noexcept
-{
-    if (c >= 'A' && c <= 'Z')
-        return static_cast<unsigned>(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return static_cast<unsigned>(c - 'a') + 26;
-    if (c >= '0' && c <= '9')
-        return static_cast<unsigned>(c - '0') + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : no_digit;
-}
-
-// The same for both alphabets (RFC 4648 4 and 5).
-constexpr unsigned base64_value(char c) noexcept
-{
-    return c == '+' ? 62 : c == '/' ? 63 : base64url_value(c);
-}
-
-template <class Bytes, class Value>
-result<Bytes> decode_base64(std::string_view text, Value value_of)
-{
-    const auto bad = boost::system::errc::make_error_code(boost::system::errc::illegal_byte_sequence);
-    if (text.size() % 4 == 1)
-        return bad;
-    Bytes bytes;
-    bytes.reserve(text.size() / 4 * 3 + 2);
-    unsigned pending = 0;
-    unsigned bits = 0; // of `pending`, at its low end
-    for (const char c : text) {
-        const unsigned digit = value_of(c);
-        if (digit == no_digit)
-            return bad;
-        pending = (pending & 0x3f) << 6 | digit;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            bytes.push_back(static_cast<std::uint8_t>(pending >> bits));
-        }
-    }
-    // RFC 4648 3.5: bits that belong to no byte are zero, so that bytes have one spelling.
-    if ((pending & ((1u << bits) - 1)) != 0)
-        return bad;
-    return bytes;
-}
-
-}
-
-[[nodiscard]] inline std::string to_base64url(byte_view bytes)
-{
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::string text;
-    text.reserve(bytes.size() / 3 * 4 + 3);
-    unsigned pending = 0;
-    unsigned bits = 0;
-    for (const std::uint8_t byte : bytes) {
-        pending = (pending & 0xff) << 8 | byte;
-        for (bits += 8; bits >= 6;) {
-            bits -= 6;
-            text += digits[pending >> bits & 0x3f];
-        }
-    }
-    if (bits != 0)
-        text += digits[pending << (6 - bits) & 0x3f];
-    return text;
-}
-
-// Fails with illegal_byte_sequence for anything that to_base64url() does not write.
-[[nodiscard]] inline result<byte_vector> from_base64url(std::string_view text)
-{
-    return detail::decode_base64<byte_vector>(text, detail::base64url_value);
-}
-
-// A key as people copy it from a CA's page: either alphabet, with padding or without, blanks around it.
-[[nodiscard]] inline result<secret_bytes> secret_from_base64(std::string_view text)
-{
-    constexpr std::string_view blanks = " \t\r\n";
-    const std::size_t start = text.find_first_not_of(blanks);
-    text.remove_prefix(std::min(start, text.size()));
-    text = text.substr(0, text.find_last_not_of(blanks) + 1);
-    for (int i = 0; i < 2 && text.ends_with('='); ++i)
-        text.remove_suffix(1);
-    return detail::decode_base64<secret_bytes>(text, detail::base64_value);
-}
-
-// Whether the text is of that alphabet, and not empty. Tokens and nonces have to be (RFC 8555 6.5.1, 8.3).
-[[nodiscard]] inline bool is_base64url(std::string_view text) noexcept
-{
-    const auto is_digit = [](char c) { return detail::base64url_value(c) != detail::no_digit; };
-    return !text.empty() && std::ranges::all_of(text, is_digit);
-}
-
-}
-
-#endif
-
-#include <boost/json/serialize.hpp>
-
-#include <algorithm>
-#include <array>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-inline constexpr std::size_t min_account_rsa_bits = 2048; // RFC 7518 3.3
-inline constexpr std::size_t max_hmac_key_size = 1024;    // bytes; RFC 7518 3.2 wants at least 32
-
-namespace detail {
-
-// RFC 7518 3.1, RFC 8037 3.1
-[[nodiscard]] constexpr std::string_view algorithm_of(public_key_facts::type key) noexcept
-{
-    switch (key) {
-    case public_key_facts::type::ecdsa_p256: return "ES256";
-    case public_key_facts::type::ecdsa_p384: return "ES384";
-    case public_key_facts::type::ed25519: return "EdDSA";
-    case public_key_facts::type::rsa: return "RS256";
-    default: return {};
-    }
-}
-
-// A JSON object whose members stay in the order in which they are added. Boost.JSON quotes the texts: what a CA sent,
-// such as a URL, may hold anything.
-class json_text {
-public:
-    json_text member(std::string_view name, std::string_view text) &&
-    {
-        return std::move(*this).document(name, boost::json::serialize(boost::json::string_view(text)));
-    }
-
-    // `json` is a value already.
-    json_text document(std::string_view name, std::string_view json) &&
-    {
-        text_ += text_.empty() ? "{\"" : ",\"";
-        text_.append(name).append("\":").append(json);
-        return std::move(*this);
-    }
-
-    [[nodiscard]] std::string text() && { return std::move(text_) + "}"; }
-
-private:
-    std::string text_;
-};
-
-// RFC 7518 6.2.1: both coordinates are as wide as the curve, zeros in front included.
-inline std::string ec_jwk(std::string_view curve, byte_view point, std::size_t width)
-{
-    if (point.size() != 1 + 2 * width || point[0] != 0x04) // SEC 1 2.3.3: not compressed
-        return {};
-    const std::string x = to_base64url(point.subspan(1, width));
-    const std::string y = to_base64url(point.subspan(1 + width));
-    return json_text().member("crv", curve).member("kty", "EC").member("x", x).member("y", y).text();
-}
-
-// RFC 8037 2
-inline std::string ed25519_jwk(byte_view point)
-{
-    return json_text().member("crv", "Ed25519").member("kty", "OKP").member("x", to_base64url(point)).text();
-}
-
-// RFC 7518 6.3.1: numbers without zeros in front.
-inline std::string rsa_jwk(byte_view key)
-{
-    der::reader in(key);
-    der::reader fields(in.read(der::sequence));
-    const auto number = [&] {
-        byte_view digits = fields.read(der::integer);
-        while (!digits.empty() && digits[0] == 0)
-            digits = digits.subspan(1);
-        return to_base64url(digits);
-    };
-    const std::string n = number();
-    const std::string e = number();
-    if (!fields.ok())
-        return {};
-    return json_text().member("e", e).member("kty", "RSA").member("n", n).text();
-}
-
-// RFC 7638 3.2, 3.3: the required members only, in the order of their names, without blanks. Empty for a key that has
-// no such form here.
-inline std::string jwk_of(public_key_facts::type kind, byte_view public_key_info)
-{
-    der::reader in(public_key_info);
-    der::reader fields(in.read(der::sequence));
-    fields.read(der::sequence);
-    byte_view key = fields.read(der::bit_string);
-    if (key.empty())
-        return {};
-    key = key.subspan(1);
-    switch (kind) {
-    case public_key_facts::type::ecdsa_p256: return ec_jwk("P-256", key, 32);
-    case public_key_facts::type::ecdsa_p384: return ec_jwk("P-384", key, 48);
-    case public_key_facts::type::ed25519: return ed25519_jwk(key);
-    case public_key_facts::type::rsa: return rsa_jwk(key);
-    default: return {};
-    }
-}
-
-}
-
-// A key pair that signs requests. Copies share it; any number of threads may use it.
-class account_key {
-public:
-    // Note: RSA takes a large part of a second.
-    [[nodiscard]] static outcome<account_key> generate(key_kind kind)
-    {
-        const auto key = private_key::generate(kind);
-        if (!key)
-            return key.error();
-        return from(*key);
-    }
-
-    // The first private key of a PEM text, not encrypted.
-    [[nodiscard]] static outcome<account_key> from_pem(std::string_view pem)
-    {
-        const auto blocks = parse_pem(pem);
-        if (!blocks)
-            return blocks.error();
-        const auto block = std::ranges::find_if(*blocks, is_private_key);
-        if (block == blocks->end())
-            return failure{errc::bad_pem, "it holds no private key; restore the account's"};
-        const auto key = parse_private_key(*block, {}, {});
-        if (!key)
-            return key.error();
-        return from(*key);
-    }
-
-    // Any private key, not null: that of a certificate may revoke it (RFC 8555 7.6).
-    [[nodiscard]] static outcome<account_key> from(private_key_ptr key)
-    {
-        const byte_vector info = key->public_key_info();
-        const public_key_facts facts = read_public_key(info);
-        const auto scheme = document_scheme_of(facts);
-        std::string jwk = detail::jwk_of(facts.kind, info);
-        if (!scheme || jwk.empty())
-            return failure{errc::unsupported_key, "an ACME account cannot use " + facts.text
-                                                      + "; use ECDSA P-256 or P-384, or RSA of 2048 bits or more"};
-        // RFC 7518 3.3: "A key of size 2048 bits or larger MUST be used".
-        if (facts.kind == public_key_facts::type::rsa && facts.bits < min_account_rsa_bits)
-            return failure{errc::unsupported_key,
-                           facts.text + " is too small for any CA; use ECDSA P-256, or RSA of 2048 bits or more"};
-        // RFC 7638 3.1
-        std::string thumbprint = to_base64url(sha256_of(as_bytes(jwk)));
-        return account_key(std::make_shared<const parts>(
-            parts{std::move(key), *scheme, detail::algorithm_of(facts.kind), std::move(jwk), std::move(thumbprint)}));
-    }
-
-    // PrivateKeyInfo (RFC 5958), not encrypted.
-    [[nodiscard]] secret_text to_pem() const { return parts_->key->to_pem(); }
-
-    // "ES256", "ES384", "RS256"; "EdDSA", which few CAs take. All views are valid as long as a copy of the key.
-    [[nodiscard]] std::string_view alg() const noexcept { return parts_->alg; }
-
-    // The public key as JSON, the way its thumbprint is computed of.
-    [[nodiscard]] std::string_view jwk() const noexcept { return parts_->jwk; }
-
-    // base64url, 43 characters.
-    [[nodiscard]] std::string_view thumbprint() const noexcept { return parts_->thumbprint; }
-
-    // The bytes of a JWS Signature. ECDSA's are r and s side by side (RFC 7518 3.4).
-    [[nodiscard]] result<byte_vector> sign(byte_view input) const
-    {
-        return parts_->key->sign_document(parts_->scheme, input, ecdsa_form::raw);
-    }
-
-private:
-    struct parts {
-        private_key_ptr key;
-        signature_scheme scheme;
-        std::string_view alg;
-        std::string jwk;
-        std::string thumbprint;
-    };
-
-    explicit account_key(std::shared_ptr<const parts> made) noexcept : parts_(std::move(made)) {}
-
-    std::shared_ptr<const parts> parts_;
-};
-
-// What a request is for (RFC 8555 6.2).
-struct jws_target {
-    std::string url; // exactly that of the request
-    std::string nonce;
-    std::string kid{}; // the account's URL; empty: the key itself is sent
-};
-
-namespace detail {
-
-// RFC 7515 5.1: what is signed, and RFC 7515 7.2.2: how it is sent.
-struct unsigned_jws {
-    std::string header;
-    std::string payload;
-
-    unsigned_jws(std::string_view header_json, std::string_view payload_text)
-        : header(to_base64url(as_bytes(header_json))), payload(to_base64url(as_bytes(payload_text)))
-    {}
-
-    [[nodiscard]] std::string signing_input() const { return header + "." + payload; }
-
-    [[nodiscard]] std::string with(byte_view signature) const
-    {
-        return json_text()
-            .member("protected", header)
-            .member("payload", payload)
-            .member("signature", to_base64url(signature))
-            .text();
-    }
-};
-
-inline result<std::string> sign_with(const account_key& key, const unsigned_jws& text)
-{
-    const auto signature = key.sign(as_bytes(text.signing_input()));
-    if (!signature)
-        return signature.error();
-    return text.with(*signature);
-}
-
-}
-
-// RFC 8555 6.2: the body of a POST. `payload` is JSON, or empty for POST-as-GET (RFC 8555 6.3). Fails only when the key
-// is damaged.
-[[nodiscard]] inline result<std::string> sign_jws(const account_key& key, const jws_target& target,
-                                                  std::string_view payload)
-{
-    // RFC 8555 6.2: "The "jwk" and "kid" fields are mutually exclusive."
-    auto header = detail::json_text().member("alg", key.alg());
-    auto named = target.kid.empty() ? std::move(header).document("jwk", key.jwk())
-                                    : std::move(header).member("kid", target.kid);
-    const std::string text = std::move(named).member("nonce", target.nonce).member("url", target.url).text();
-    return detail::sign_with(key, detail::unsigned_jws(text, payload));
-}
-
-// RFC 8555 7.3.5: what the new key signs to take over `account` from the old one. The old key then signs it as the
-// payload of a request to `url`, that of keyChange.
-[[nodiscard]] inline result<std::string> sign_key_change(const account_key& new_key, const account_key& old_key,
-                                                         std::string_view account, std::string_view url)
-{
-    // RFC 8555 7.3.5: "The inner JWS MUST omit the "nonce" header parameter."
-    const std::string header =
-        detail::json_text().member("alg", new_key.alg()).document("jwk", new_key.jwk()).member("url", url).text();
-    const std::string payload =
-        detail::json_text().member("account", account).document("oldKey", old_key.jwk()).text();
-    return detail::sign_with(new_key, detail::unsigned_jws(header, payload));
-}
-
-// RFC 8555 7.3.4: the externalAccountBinding of a newAccount request to `url`, a JSON object. `kid` and `hmac_key` (see
-// secret_from_base64) are from the CA.
-[[nodiscard]] inline outcome<std::string> external_account_binding(std::string_view kid, byte_view hmac_key,
-                                                                   std::string_view url, const account_key& key)
-{
-    if (kid.empty() || hmac_key.empty() || hmac_key.size() > max_hmac_key_size)
-        return failure{errc::bad_configuration, "the key identifier or the HMAC key of the external account is missing "
-                                                "or too long; copy both from the CA's page"};
-    const std::string header = detail::json_text().member("alg", "HS256").member("kid", kid).member("url", url).text();
-    const detail::unsigned_jws text(header, key.jwk());
-    std::array<std::uint8_t, 32> mac{};
-    botan_crypto::hmac hs256(hash_algorithm::sha256);
-    hs256.start(hmac_key);
-    hs256.update(as_bytes(text.signing_input()));
-    hs256.finish(mac);
-    return text.with(mac);
-}
-
-}
-
-#endif
-// ---- alos/acme/objects.hpp ----
-// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
-// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
-// failure names the one at fault. What we send is in payloads.hpp.
-#ifndef ALOS_ACME_OBJECTS_HPP
-#define ALOS_ACME_OBJECTS_HPP
-
-// ---- alos/acme/problem.hpp ----
-// What a CA says when it refuses: problem documents (RFC 7807, RFC 8555 6.7), what follows from them, and when to ask
-// again (RFC 9110 10.2.3). Answers that are no problem documents are taken as they are.
-#ifndef ALOS_ACME_PROBLEM_HPP
-#define ALOS_ACME_PROBLEM_HPP
-
-
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
-
-#include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// RFC 8555 6.7: the namespace of `type`.
-inline constexpr std::string_view problem_namespace = "urn:ietf:params:acme:error:";
-
-// RFC 8555 6.7.1: what is wrong with one of several names.
-struct subproblem {
-    std::string type; // without the namespace
-    std::string detail;
-    std::string identifier; // its value
-};
-
-struct problem {
-    unsigned status = 0; // of HTTP; 0 when the CA gave none
-    std::string type;    // without the namespace; empty when the answer was no problem document
-    std::string title;
-    std::string detail; // of an answer that was no problem document: its first 512 bytes
-    std::string instance;
-    std::vector<subproblem> subproblems;
-    std::vector<std::string> algorithms; // RFC 8555 6.2: those the CA takes, of badSignatureAlgorithm
-};
-
-// What a failure means for the next attempt.
-enum class failure_class : std::uint8_t {
-    transient,  // may pass by itself
-    throttled,  // passes by waiting
-    permanent,  // stays until settings change, here or in the DNS
-    repairable, // the same is asked again in another way, at once
-};
-
-namespace detail {
-
-inline constexpr std::size_t max_problem_text = 4096;
-inline constexpr std::size_t max_problem_list = 100;
-inline constexpr std::size_t max_excerpt = 512;
-inline constexpr std::size_t max_description = 1000;
-
-struct known_problem {
-    std::string_view type;
-    failure_class means;
-    std::string_view cure;
-};
-
-// RFC 8555 6.7, RFC 9773 7.4, and the registry that both write to.
-inline constexpr auto known_problems = std::to_array<known_problem>({
-    {"accountDoesNotExist", failure_class::repairable, "the account is registered anew, with the same key"},
-    {"alreadyReplaced", failure_class::repairable, "the order is repeated without the certificate that it replaces"},
-    {"alreadyRevoked", failure_class::repairable, "nothing is left to do: the certificate is revoked"},
-    {"badCSR", failure_class::permanent, "choose another key type, or fewer names for one certificate"},
-    {"badNonce", failure_class::repairable, "the request is repeated with a new nonce"},
-    {"badPublicKey", failure_class::permanent, "choose another key type; ECDSA P-256 is taken everywhere"},
-    {"badRevocationReason", failure_class::permanent, "give one of the reasons 0, 1, 4 and 5, or none"},
-    {"badSignatureAlgorithm", failure_class::repairable, "the request is repeated with an algorithm the CA names"},
-    {"caa", failure_class::permanent,
-     "add a CAA record for this CA to the domain, or use a CA that its records name"},
-    {"compound", failure_class::transient, "mend what is said of each name"},
-    {"conflict", failure_class::transient, "wait: another request is changing the same thing"},
-    {"connection", failure_class::transient,
-     "let the CA reach every address of the name, on port 80 for http-01 and 443 for tls-alpn-01; check firewalls"},
-    {"dns", failure_class::transient, "check that all name servers of the domain answer, and DNSSEC"},
-    {"externalAccountRequired", failure_class::permanent, "give the eab_kid and eab_hmac_key that the CA handed out"},
-    {"incorrectResponse", failure_class::transient,
-     "check that every address of the name leads to this server, and that nothing before it answers challenges"},
-    {"invalidContact", failure_class::permanent, "correct the e-mail address"},
-    {"invalidProfile", failure_class::permanent, "choose a profile that the CA's directory lists, or none"},
-    {"malformed", failure_class::permanent, "check the names and the profile; this CA does not take such a request"},
-    {"orderNotReady", failure_class::repairable, "the order is read again"},
-    {"rateLimited", failure_class::throttled, "wait, or use another CA; one certificate may have several names"},
-    {"rejectedIdentifier", failure_class::permanent, "leave that name out, or use another CA"},
-    {"serverInternal", failure_class::transient, "wait: the fault is the CA's own"},
-    {"tls", failure_class::transient,
-     "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
-    {"unauthorized", failure_class::transient,
-     "check that every address of the name leads to this server, or the TXT record; and that the account is open"},
-    {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
-    {"unsupportedIdentifier", failure_class::permanent,
-     "leave out names of that kind, or choose a profile or a CA that certifies them"},
-    {"userActionRequired", failure_class::permanent, "open the page that the CA names, and agree there"},
-});
-
-inline const known_problem* find_problem(std::string_view type) noexcept
-{
-    const auto found = std::ranges::find(known_problems, type, &known_problem::type);
-    return found == known_problems.end() ? nullptr : &*found;
-}
-
-// RFC 8259, nested 32 deep at most; nothing for anything else. What is read is bounded by the caller.
-inline std::optional<boost::json::value> read_json(std::string_view text)
-{
-    boost::json::parse_options options;
-    options.max_depth = 32;
-    error_code ec;
-    boost::json::value document = boost::json::parse(text, ec, {}, options);
-    return ec ? std::nullopt : std::optional(std::move(document));
-}
-
-// The first bytes of UTF-8 without the half of a character at their end.
-inline std::string_view cut(std::string_view text, std::size_t limit) noexcept
-{
-    if (text.size() <= limit)
-        return text;
-    while (limit > 0 && (static_cast<std::uint8_t>(text[limit]) & 0xc0) == 0x80)
-        --limit;
-    return text.substr(0, limit);
-}
-
-// The text of a member, cut to what is worth keeping; empty if there is none.
-inline std::string text_of(const boost::json::object& from, std::string_view name)
-{
-    const boost::json::value* const found = from.if_contains(name);
-    const boost::json::string* const text = found ? found->if_string() : nullptr;
-    return text ? std::string(cut(*text, max_problem_text)) : std::string();
-}
-
-inline std::string without_namespace(std::string type)
-{
-    if (type.starts_with(problem_namespace))
-        type.erase(0, problem_namespace.size());
-    return type;
-}
-
-// RFC 8555 6.7.1: each may have an identifier.
-inline subproblem read_subproblem(const boost::json::object& from)
-{
-    subproblem made{without_namespace(text_of(from, "type")), text_of(from, "detail"), {}};
-    const boost::json::value* const about = from.if_contains("identifier");
-    if (const boost::json::object* const identifier = about ? about->if_object() : nullptr)
-        made.identifier = text_of(*identifier, "value");
-    return made;
-}
-
-// RFC 7807 3.1: a member of another type than it should have is as one that is not there. `status` is that of the
-// answer, 0 for a problem that is part of an object.
-inline problem read_problem(const boost::json::object& from, unsigned status)
-{
-    problem made;
-    made.status = status;
-    if (const auto* const own = from.if_contains("status"); own && own->is_int64() && status == 0) {
-        if (const std::int64_t number = own->get_int64(); number >= 100 && number <= 599)
-            made.status = static_cast<unsigned>(number);
-    }
-    made.type = without_namespace(text_of(from, "type"));
-    if (made.type.empty())
-        made.type = "about:blank"; // RFC 7807 3.1: "when this member is not present, its value is assumed to be"
-    made.title = text_of(from, "title");
-    made.detail = text_of(from, "detail");
-    made.instance = text_of(from, "instance");
-    const auto list = [&](std::string_view name) {
-        const boost::json::value* const found = from.if_contains(name);
-        return found ? found->if_array() : nullptr;
-    };
-    if (const boost::json::array* const parts = list("subproblems")) {
-        for (const boost::json::value& each : *parts) {
-            if (made.subproblems.size() < max_problem_list && each.is_object())
-                made.subproblems.push_back(read_subproblem(each.get_object()));
-        }
-    }
-    if (const boost::json::array* const names = list("algorithms")) {
-        for (const boost::json::value& each : *names) {
-            if (made.algorithms.size() < max_problem_list && each.is_string())
-                made.algorithms.emplace_back(cut(each.get_string(), 64));
-        }
-    }
-    return made;
-}
-
-// A page of a proxy, as one line of ASCII.
-inline std::string excerpt_of(std::string_view body)
-{
-    std::string text;
-    for (const char c : body.substr(0, max_excerpt))
-        text += c >= 0x20 && c < 0x7f ? c : c == '\t' || c == '\r' || c == '\n' ? ' ' : '?';
-    return text;
-}
-
-// The media type without its parameters (RFC 9110 8.3.1).
-inline bool is_problem_type(std::string_view content_type) noexcept
-{
-    return http::equal_ignoring_case(http::next_part(content_type, ';'), "application/problem+json");
-}
-
-// Appends `text` in one line: controls, those of C1 too, are written as numbers.
-inline void append_in_one_line(std::string& out, std::string_view text)
-{
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<std::uint8_t>(text[i]);
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && (static_cast<std::uint8_t>(text[i + 1]) & 0xe0) == 0x80;
-        if (byte >= 0x20 && byte != 0x7f && !c1) {
-            out += text[i];
-            continue;
-        }
-        const auto code = c1 ? static_cast<std::uint8_t>(text[++i]) : byte;
-        out += "\\x";
-        out += digits[code >> 4];
-        out += digits[code & 0x0f];
-    }
-}
-
-inline void append_with(std::string& out, std::string_view before, std::string_view text)
-{
-    if (text.empty())
-        return;
-    out += before;
-    append_in_one_line(out, text);
-}
-
-}
-
-// Never fails: of a body that is no problem document, the status and the beginning are kept. `body` is bounded by who
-// fetched it.
-[[nodiscard]] inline problem parse_problem(unsigned status, std::string_view content_type, std::string_view body)
-{
-    const auto document = detail::read_json(body);
-    const boost::json::object* const members = document ? document->if_object() : nullptr;
-    // Note: some CAs send their problem documents as application/json; the namespace gives them away.
-    if (members && (detail::is_problem_type(content_type)
-                    || detail::text_of(*members, "type").starts_with(problem_namespace)))
-        return detail::read_problem(*members, status);
-    problem made;
-    made.status = status;
-    made.detail = detail::excerpt_of(body);
-    return made;
-}
-
-// `has_retry_after`: whether the answer named a time to come back.
-[[nodiscard]] inline failure_class class_of(const problem& what, bool has_retry_after = false) noexcept
-{
-    if (what.status == 429 || (what.status == 503 && has_retry_after))
-        return failure_class::throttled;
-    if (what.type == "compound") {
-        // As its parts: one name that will never be certified stops the order.
-        for (const failure_class worst : {failure_class::permanent, failure_class::throttled}) {
-            const bool found = std::ranges::any_of(what.subproblems, [&](const subproblem& each) {
-                const detail::known_problem* const known = detail::find_problem(each.type);
-                return known && known->means == worst;
-            });
-            if (found)
-                return worst;
-        }
-    }
-    if (const detail::known_problem* const known = detail::find_problem(what.type))
-        return known->means;
-    // A refusal of a kind that is not known: nothing says that asking again helps. A page that is no problem document
-    // is not the CA's word, but that of something before it, and a problem within an object has no status.
-    const bool refused = what.status >= 400 && what.status < 500 && what.status != 408 && !what.type.empty();
-    return refused ? failure_class::permanent : failure_class::transient;
-}
-
-// One line in the CA's own words, the single names included; at most 1000 bytes.
-[[nodiscard]] inline std::string describe(const problem& what)
-{
-    std::string text = what.status != 0 ? std::to_string(what.status) : std::string();
-    const std::string_view type = what.type == "about:blank" ? std::string_view{} : std::string_view(what.type);
-    detail::append_with(text, text.empty() ? "" : " ", type);
-    detail::append_with(text, text.empty() ? "" : ": ", what.detail.empty() ? what.title : what.detail);
-    for (const subproblem& each : what.subproblems) {
-        detail::append_with(text, "; ", each.identifier.empty() ? "one name" : each.identifier);
-        detail::append_with(text, ": ", each.type);
-        detail::append_with(text, ": ", each.detail);
-    }
-    detail::append_with(text, "; see ", what.instance);
-    if (text.empty())
-        return "no reason is given";
-    if (text.size() > detail::max_description) {
-        constexpr std::string_view dots = "...";
-        text.resize(detail::cut(text, detail::max_description - dots.size()).size());
-        text += dots;
-    }
-    return text;
-}
-
-// What the operator can do about it, or what is done without them; a sentence's end.
-[[nodiscard]] inline std::string_view cure_of(const problem& what) noexcept
-{
-    if (const detail::known_problem* const known = detail::find_problem(what.type))
-        return known->cure;
-    if (what.status == 429)
-        return detail::find_problem("rateLimited")->cure;
-    if (what.status >= 500)
-        return "wait: the fault is the CA's, or that of a proxy on the way";
-    return "check that the directory's URL is that of an ACME CA, and that no proxy answers in its place";
-}
-
-// RFC 9110 10.2.3: how long to wait; a date is taken by the server's own clock if the answer has its Date. Within 0
-// and 7 days; nothing without the field or when it cannot be read.
-[[nodiscard]] inline std::optional<std::chrono::seconds> retry_after(const http::outbound_response& answer,
-                                                                     time_point now) noexcept
-{
-    constexpr std::chrono::seconds longest = std::chrono::days(7);
-    const std::string_view text = http::trim(answer.field("Retry-After"));
-    if (text.empty())
-        return std::nullopt;
-    if (std::ranges::all_of(text, http::is_digit)) {
-        const auto number = http::parse_decimal(text);
-        const auto most = static_cast<std::uint64_t>(longest.count());
-        return std::chrono::seconds(static_cast<std::int64_t>(std::min(number.value_or(most), most)));
-    }
-    const std::time_t here = std::max<std::time_t>(1, std::chrono::system_clock::to_time_t(now));
-    const auto when = http::parse_date(text, here);
-    if (!when)
-        return std::nullopt;
-    const auto there = http::parse_date(http::trim(answer.field("Date")), here);
-    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0), longest);
-}
-
-}
-
-#endif
-
-#include <boost/json/value.hpp>
-
-#include <algorithm>
-#include <array>
-#include <compare>
-#include <cstdint>
-#include <map>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-enum class identifier_type : std::uint8_t { dns, ip };
-
-// RFC 8555 9.7.7, RFC 8738 3: a name in its one spelling, A-labels in lower case, maybe behind "*.", or an address as
-// in RFC 5952.
-struct identifier {
-    identifier_type type = identifier_type::dns;
-    std::string value;
-
-    friend auto operator<=>(const identifier&, const identifier&) = default;
-};
-
-// RFC 8555 7.1.1. An empty URL: the CA does not offer it.
-struct directory {
-    std::string new_nonce;
-    std::string new_account;
-    std::string new_order;
-    std::string new_authz;
-    std::string revoke_cert;
-    std::string key_change;
-    std::string renewal_info; // RFC 9773 3
-    std::string terms_of_service;
-    std::string website;
-    std::vector<std::string> caa_identities;
-    bool external_account_required = false;
-    std::map<std::string, std::string> profiles; // by name, what they are for
-};
-
-enum class account_status : std::uint8_t { valid, deactivated, revoked };
-enum class order_status : std::uint8_t { pending, ready, processing, valid, invalid };
-enum class authorization_status : std::uint8_t { pending, valid, invalid, deactivated, expired, revoked };
-enum class challenge_status : std::uint8_t { pending, processing, valid, invalid };
-
-// RFC 8555 7.1.2.
-struct account {
-    account_status status = account_status::valid; // one that is not known is `revoked`
-    std::vector<std::string> contact;
-    std::string orders; // empty: the CA keeps no list
-};
-
-// RFC 8555 7.1.3.
-struct order {
-    order_status status = order_status::invalid; // also one that is not known
-    std::optional<time_point> expires;
-    std::vector<identifier> identifiers;
-    std::vector<std::string> authorizations; // URLs; there while pending
-    std::string finalize;                    // there while pending or ready
-    std::string certificate;                 // there when valid
-    std::optional<problem> error;
-    std::string profile;
-    std::string replaces; // RFC 9773 5
-};
-
-// RFC 8555 7.1.5 and 8.
-struct challenge {
-    std::string type; // "http-01"; others than alos knows are here, too
-    std::string url;
-    std::string token; // of base64url characters; empty when the type has none
-    challenge_status status = challenge_status::invalid; // also one that is not known
-    std::optional<problem> error;
-    std::optional<time_point> validated;
-};
-
-// RFC 8555 7.1.4.
-struct authorization {
-    authorization_status status = authorization_status::invalid; // also one that is not known
-    acme::identifier identifier; // without "*."
-    std::optional<time_point> expires;
-    bool wildcard = false;
-    std::vector<challenge> challenges;
-};
-
-// RFC 9773 4.2: when the CA would like the certificate to be renewed. `start` is before `end`.
-struct renewal_info {
-    time_point start;
-    time_point end;
-    std::string explanation_url;
-};
-
-// The name in its one spelling.
-[[nodiscard]] inline outcome<identifier> identifier_of(std::string_view name)
-{
-    const auto spelled = cert::parse_domain(name);
-    if (!spelled)
-        return failure{errc::bad_name, "'" + std::string(name.substr(0, cert::max_name_size))
-                                           + "' cannot be in a certificate; write a host name like www.example.com "
-                                             "(other alphabets as xn-- labels), *.example.com, or an IP address"};
-    const bool is_address = !cert::ip_address(*spelled).empty();
-    return identifier{is_address ? identifier_type::ip : identifier_type::dns, *spelled};
-}
-
-// Whether both have the same names, in any order and any number; RFC 8555 7.4 lets a CA shuffle them.
-[[nodiscard]] inline bool same_identifiers(std::vector<identifier> a, std::vector<identifier> b)
-{
-    for (std::vector<identifier>* const each : {&a, &b}) {
-        std::ranges::sort(*each);
-        each->erase(std::unique(each->begin(), each->end()), each->end());
-    }
-    return a == b;
-}
-
-// RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
-[[nodiscard]] inline identifier ordered_identifier(const authorization& from)
-{
-    return {from.identifier.type, (from.wildcard ? "*." : "") + from.identifier.value};
-}
-
-namespace detail {
-
-inline constexpr std::size_t max_answer = 1 << 20;
-inline constexpr std::size_t max_url = 2048;
-inline constexpr std::size_t max_text = 4096;
-inline constexpr std::size_t max_token = 512;
-inline constexpr std::size_t max_identifiers = 100;
-inline constexpr std::size_t max_challenges = 20;
-inline constexpr std::size_t max_list = 100;
-inline constexpr std::size_t max_orders = 1000;
-
-enum class need : std::uint8_t { optional, required };
-
-// Reads the members of one JSON object. The first fault is kept in `fault`; what is read afterwards does not count. A
-// member that is null is as one that is not there.
-class object_reader {
-public:
-    // `path` names the object in failures: "order". All parameters must outlive this.
-    object_reader(const boost::json::object& from, std::string path, std::optional<failure>& fault)
-        : from_(from), path_(std::move(path)), fault_(fault)
-    {
-    }
-
-    [[nodiscard]] std::string text(std::string_view name, need how, std::size_t limit = max_text)
-    {
-        const boost::json::value* const found = find(name, how);
-        if (!found)
-            return {};
-        const boost::json::string* const value = found->if_string();
-        if (!value || value->size() > limit || (value->empty() && how == need::required)) {
-            fail(name, "is not a string of at most " + std::to_string(limit) + " bytes");
-            return {};
-        }
-        return std::string(value->data(), value->size());
-    }
-
-    // An absolute URL, to be asked later. It has no character that could end a line or a header field.
-    [[nodiscard]] std::string url(std::string_view name, need how)
-    {
-        std::string value = text(name, how, max_url);
-        if (!value.empty() && !is_url(value))
-            fail(name, "is not an absolute URL");
-        return value;
-    }
-
-    [[nodiscard]] bool flag(std::string_view name)
-    {
-        const boost::json::value* const found = find(name, need::optional);
-        if (found && !found->is_bool())
-            fail(name, "is neither true nor false");
-        return found && found->is_bool() && found->get_bool();
-    }
-
-    [[nodiscard]] std::optional<time_point> time(std::string_view name, need how)
-    {
-        const std::string value = text(name, how);
-        if (value.empty())
-            return std::nullopt;
-        const auto when = parse_rfc3339(value);
-        if (when)
-            return *when;
-        fail(name, "is not a time as in RFC 3339");
-        return std::nullopt;
-    }
-
-    // Calls read(value, path) for each element of an array.
-    template <class Read>
-    void each(std::string_view name, need how, std::size_t limit, Read read)
-    {
-        const boost::json::value* const found = find(name, how);
-        if (!found)
-            return;
-        const boost::json::array* const list = found->if_array();
-        if (!list || list->size() > limit)
-            return fail(name, "is not a list of at most " + std::to_string(limit));
-        for (std::size_t i = 0; i < list->size() && !fault_; ++i)
-            read((*list)[i], path_ + "." + std::string(name) + "[" + std::to_string(i) + "]");
-    }
-
-    [[nodiscard]] std::vector<std::string> texts(std::string_view name, std::size_t limit)
-    {
-        std::vector<std::string> values;
-        each(name, need::optional, limit, [&](const boost::json::value& value, const std::string& path) {
-            const boost::json::string* const one = value.if_string();
-            if (!one || one->size() > max_text)
-                return fail_at(path, "is not a string of at most " + std::to_string(max_text) + " bytes");
-            values.emplace_back(one->data(), one->size());
-        });
-        return values;
-    }
-
-    [[nodiscard]] std::vector<std::string> urls(std::string_view name, need how, std::size_t limit)
-    {
-        std::vector<std::string> values;
-        each(name, how, limit, [&](const boost::json::value& value, const std::string& path) {
-            const boost::json::string* const one = value.if_string();
-            if (!one || !is_url({one->data(), one->size()}))
-                return fail_at(path, "is not an absolute URL");
-            values.emplace_back(one->data(), one->size());
-        });
-        return values;
-    }
-
-    // Calls read(reader) for the members of an object within this one.
-    template <class Read>
-    void within(std::string_view name, need how, Read read)
-    {
-        const boost::json::value* const found = find(name, how);
-        if (found)
-            enter(*found, path_ + "." + std::string(name), read);
-    }
-
-    // The same for an element of a list.
-    template <class Read>
-    void enter(const boost::json::value& value, const std::string& path, Read read)
-    {
-        const boost::json::object* const members = value.if_object();
-        if (!members)
-            return fail_at(path, "is not an object");
-        object_reader inner(*members, path, fault_);
-        read(inner);
-    }
-
-    // RFC 7807. One that is no object says nothing, and stops nothing.
-    [[nodiscard]] std::optional<problem> error(std::string_view name) const
-    {
-        const boost::json::value* const found = from_.if_contains(name);
-        const boost::json::object* const members = found ? found->if_object() : nullptr;
-        return members ? std::optional(read_problem(*members, 0)) : std::nullopt;
-    }
-
-    [[nodiscard]] const boost::json::object& members() const noexcept { return from_; }
-
-    void fail(std::string_view name, std::string_view what) { fail_at(path_ + "." + std::string(name), what); }
-
-private:
-    void fail_at(const std::string& path, std::string_view what)
-    {
-        if (!fault_)
-            fault_ = failure{make_error_code(boost::system::errc::bad_message),
-                             "the CA's answer cannot be used: " + path + " " + std::string(what)
-                                 + "; check that its directory's URL is that of an ACME CA (RFC 8555)"};
-    }
-
-    [[nodiscard]] const boost::json::value* find(std::string_view name, need how)
-    {
-        const boost::json::value* const found = from_.if_contains(name);
-        if (found && !found->is_null())
-            return found;
-        if (how == need::required)
-            fail(name, "is missing");
-        return nullptr;
-    }
-
-    [[nodiscard]] static bool is_url(std::string_view text) noexcept
-    {
-        const std::size_t end = text.find("://");
-        if (end == std::string_view::npos || text.size() > max_url || text.size() <= end + 3)
-            return false;
-        const std::string_view scheme = text.substr(0, end);
-        return (http::equal_ignoring_case(scheme, "https") || http::equal_ignoring_case(scheme, "http"))
-               && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
-    }
-
-    const boost::json::object& from_;
-    const std::string path_;
-    std::optional<failure>& fault_;
-};
-
-// An Object from the JSON text of one, by read(reader, object).
-template <class Object, class Read>
-outcome<Object> read_object(std::string_view json, std::string_view what, Read read)
-{
-    const auto document = json.size() <= max_answer ? read_json(json) : std::nullopt;
-    const boost::json::object* const members = document ? document->if_object() : nullptr;
-    if (!members)
-        return failure{make_error_code(boost::system::errc::bad_message),
-                       "the CA's answer cannot be used: the " + std::string(what)
-                           + " is no JSON object; check that its directory's URL is that of an ACME CA (RFC 8555)"};
-    Object made{};
-    std::optional<failure> fault;
-    object_reader reader(*members, std::string(what), fault);
-    read(reader, made);
-    if (fault)
-        return std::move(*fault);
-    return made;
-}
-
-// The value of an enumeration by its place in `words`.
-template <class Status, std::size_t Count>
-Status status_of(std::string_view word, const std::array<std::string_view, Count>& words, Status otherwise) noexcept
-{
-    const auto found = std::ranges::find(words, word);
-    return found == words.end() ? otherwise : static_cast<Status>(found - words.begin());
-}
-
-inline constexpr std::array<std::string_view, 3> account_words = {"valid", "deactivated", "revoked"};
-inline constexpr std::array<std::string_view, 5> order_words = {"pending", "ready", "processing", "valid", "invalid"};
-inline constexpr std::array<std::string_view, 6> authorization_words = {"pending",     "valid",   "invalid",
-                                                                        "deactivated", "expired", "revoked"};
-inline constexpr std::array<std::string_view, 4> challenge_words = {"pending", "processing", "valid", "invalid"};
-
-// RFC 8555 7.1.3, RFC 8738 3: spelled as we spell it, since what was asked for is compared with what came back.
-inline identifier read_identifier(object_reader& in)
-{
-    const std::string type = in.text("type", need::required);
-    const std::string value = in.text("value", need::required);
-    auto made = identifier_of(value);
-    const std::string_view expected = made && made->type == identifier_type::ip ? "ip" : "dns";
-    if (!made || type != expected) {
-        in.fail("value", "is no identifier of a type that alos knows");
-        return {};
-    }
-    return std::move(*made);
-}
-
-// Others can be neither written in a configuration nor shown.
-inline bool is_profile_name(std::string_view name) noexcept
-{
-    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-inline void read_challenge(object_reader& in, challenge& out)
-{
-    out.type = in.text("type", need::required, 64);
-    out.url = in.url("url", need::required);
-    out.status = status_of(in.text("status", need::required), challenge_words, challenge_status::invalid);
-    out.validated = in.time("validated", need::optional);
-    out.error = in.error("error");
-    // RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path.
-    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const bool known = out.type == "http-01" || out.type == "dns-01" || out.type == "tls-alpn-01";
-    if (!known)
-        return; // alos does not answer it, whatever its token is
-    out.token = in.text("token", need::required, max_token);
-    if (out.token.find_first_not_of(alphabet) != std::string::npos)
-        in.fail("token", "has characters outside the base64url alphabet");
-}
-
-}
-
-[[nodiscard]] constexpr std::string_view name_of(account_status status) noexcept
-{
-    return detail::account_words[static_cast<std::size_t>(status)];
-}
-
-[[nodiscard]] constexpr std::string_view name_of(order_status status) noexcept
-{
-    return detail::order_words[static_cast<std::size_t>(status)];
-}
-
-[[nodiscard]] constexpr std::string_view name_of(authorization_status status) noexcept
-{
-    return detail::authorization_words[static_cast<std::size_t>(status)];
-}
-
-[[nodiscard]] constexpr std::string_view name_of(challenge_status status) noexcept
-{
-    return detail::challenge_words[static_cast<std::size_t>(status)];
-}
-
-[[nodiscard]] inline outcome<directory> parse_directory(std::string_view json)
-{
-    using namespace detail;
-    return read_object<directory>(json, "directory", [](object_reader& in, directory& out) {
-        out.new_nonce = in.url("newNonce", need::required);
-        out.new_account = in.url("newAccount", need::required);
-        out.new_order = in.url("newOrder", need::required);
-        out.new_authz = in.url("newAuthz", need::optional);
-        out.revoke_cert = in.url("revokeCert", need::optional);
-        out.key_change = in.url("keyChange", need::optional);
-        out.renewal_info = in.url("renewalInfo", need::optional);
-        in.within("meta", need::optional, [&](object_reader& meta) {
-            out.terms_of_service = meta.text("termsOfService", need::optional);
-            out.website = meta.text("website", need::optional);
-            out.caa_identities = meta.texts("caaIdentities", max_list);
-            out.external_account_required = meta.flag("externalAccountRequired");
-            meta.within("profiles", need::optional, [&](object_reader& profiles) {
-                if (profiles.members().size() > max_list)
-                    return meta.fail("profiles", "has more than " + std::to_string(max_list) + " members");
-                for (const auto& each : profiles.members()) {
-                    const std::string_view name(each.key().data(), each.key().size());
-                    if (is_profile_name(name))
-                        out.profiles.emplace(name, text_of(profiles.members(), name));
-                }
-            });
-        });
-    });
-}
-
-[[nodiscard]] inline outcome<account> parse_account(std::string_view json)
-{
-    using namespace detail;
-    return read_object<account>(json, "account", [](object_reader& in, account& out) {
-        const std::string status = in.text("status", need::optional);
-        // Note: what answers 200 or 201 without a status has taken the account.
-        out.status = status.empty() ? account_status::valid : status_of(status, account_words, account_status::revoked);
-        out.contact = in.texts("contact", max_list);
-        out.orders = in.url("orders", need::optional);
-    });
-}
-
-// RFC 8555 7.1.2.1: the URLs of one page of an account's orders.
-[[nodiscard]] inline outcome<std::vector<std::string>> parse_order_list(std::string_view json)
-{
-    using namespace detail;
-    using list = std::vector<std::string>;
-    return read_object<list>(json, "list of orders", [](object_reader& in, list& out) {
-        out = in.urls("orders", need::required, max_orders);
-    });
-}
-
-[[nodiscard]] inline outcome<order> parse_order(std::string_view json)
-{
-    using namespace detail;
-    return read_object<order>(json, "order", [](object_reader& in, order& out) {
-        out.status = status_of(in.text("status", need::required), order_words, order_status::invalid);
-        const bool pending = out.status == order_status::pending;
-        const bool open = pending || out.status == order_status::ready;
-        const bool valid = out.status == order_status::valid;
-        out.expires = in.time("expires", need::optional);
-        in.each("identifiers", need::required, max_identifiers, [&](const auto& value, const std::string& path) {
-            in.enter(value, path, [&](object_reader& one) { out.identifiers.push_back(read_identifier(one)); });
-        });
-        out.authorizations = in.urls("authorizations", pending ? need::required : need::optional, max_identifiers);
-        out.finalize = in.url("finalize", open ? need::required : need::optional);
-        out.certificate = in.url("certificate", valid ? need::required : need::optional);
-        out.error = in.error("error");
-        out.profile = in.text("profile", need::optional);
-        out.replaces = in.text("replaces", need::optional);
-    });
-}
-
-// The answer to a challenge that was accepted, and each within an authorization.
-[[nodiscard]] inline outcome<challenge> parse_challenge(std::string_view json)
-{
-    return detail::read_object<challenge>(json, "challenge", detail::read_challenge);
-}
-
-[[nodiscard]] inline outcome<authorization> parse_authorization(std::string_view json)
-{
-    using namespace detail;
-    return read_object<authorization>(json, "authorization", [](object_reader& in, authorization& out) {
-        out.status = status_of(in.text("status", need::required), authorization_words, authorization_status::invalid);
-        in.within("identifier", need::required, [&](object_reader& about) { out.identifier = read_identifier(about); });
-        // RFC 8555 7.1.4: "Wildcard domain names ... MUST NOT be included in authorization objects."
-        if (out.identifier.value.starts_with("*."))
-            in.fail("identifier", "is a wildcard");
-        out.expires = in.time("expires", need::optional);
-        out.wildcard = in.flag("wildcard");
-        in.each("challenges", need::required, max_challenges, [&](const auto& value, const std::string& path) {
-            in.enter(value, path, [&](object_reader& one) { read_challenge(one, out.challenges.emplace_back()); });
-        });
-    });
-}
-
-[[nodiscard]] inline outcome<renewal_info> parse_renewal_info(std::string_view json)
-{
-    using namespace detail;
-    return read_object<renewal_info>(json, "renewal information", [](object_reader& in, renewal_info& out) {
-        in.within("suggestedWindow", need::required, [&](object_reader& window) {
-            out.start = window.time("start", need::required).value_or(time_point());
-            out.end = window.time("end", need::required).value_or(time_point());
-        });
-        // RFC 9773 4.2: such an answer is treated as none.
-        if (out.end <= out.start)
-            in.fail("suggestedWindow", "does not end after its start");
-        out.explanation_url = in.text("explanationURL", need::optional);
-    });
-}
-
-}
-
-#endif
-// ---- alos/http/url.hpp ----
-// URLs of http and https as a client uses them (RFC 3986, RFC 9110 4.2), and references that are resolved against one
-// (RFC 3986 5.2), as they stand in Location and Link. Pure.
-#ifndef ALOS_HTTP_URL_HPP
-#define ALOS_HTTP_URL_HPP
-
-
-#include <algorithm>
-#include <charconv>
-#include <cstdint>
-#include <string>
-#include <string_view>
-
-namespace alos::inline v0::http {
-
-inline constexpr std::size_t max_url_size = 8192;
-
-struct url {
-    std::string scheme{};       // "http" or "https"
-    std::string host{};         // in lower case, without a final dot; an IPv6 address without brackets
-    std::uint16_t port = 0;
-    std::string target = "/";   // path and query as they are sent; no fragment
-
-    [[nodiscard]] bool is_secure() const noexcept { return scheme == "https"; }
-    [[nodiscard]] std::uint16_t default_port() const noexcept { return is_secure() ? 443 : 80; }
-
-    // What Host carries (RFC 9110 7.2): the port only if it is not the scheme's own.
-    [[nodiscard]] std::string authority() const
-    {
-        return port == default_port() ? bracketed_host() : host_and_port();
-    }
-
-    // What CONNECT asks for (RFC 9112 3.2.3).
-    [[nodiscard]] std::string host_and_port() const { return bracketed_host() + ":" + std::to_string(port); }
-
-    // Without the target, in which there may be secrets.
-    [[nodiscard]] std::string origin() const { return scheme + "://" + authority(); }
-
-    [[nodiscard]] std::string text() const { return origin() + target; }
-
-    friend bool operator==(const url&, const url&) = default;
-
-private:
-    [[nodiscard]] std::string bracketed_host() const
-    {
-        return host.find(':') == std::string::npos ? host : "[" + host + "]";
-    }
-};
-
-namespace detail {
-
-inline failure bad_url(std::string what)
-{
-    return {make_error_code(boost::system::errc::invalid_argument), std::move(what)};
-}
-
-// The scheme in lower case (RFC 3986 3.1); empty if there is none.
-inline std::string scheme_of(std::string_view text)
-{
-    const std::size_t end = text.find_first_of(":/?#");
-    if (end == std::string_view::npos || end == 0 || text[end] != ':')
-        return {};
-    std::string scheme;
-    for (const char c : text.substr(0, end)) {
-        const char lower = to_lower(c);
-        const bool letter = lower >= 'a' && lower <= 'z';
-        if (!letter && (scheme.empty() || (!is_digit(c) && c != '+' && c != '-' && c != '.')))
-            return {};
-        scheme.push_back(lower);
-    }
-    return scheme;
-}
-
-// RFC 3986 3.2: host and port into `into`, whose scheme is set. Names with percent-escapes or other alphabets are
-// refused: no two parts of a program shall disagree about whom they mean.
-inline outcome<> read_authority(std::string_view text, url& into)
-{
-    if (text.find('@') != std::string_view::npos)
-        return bad_url("a URL with a user name or password in it; leave them out");
-    into.port = into.default_port();
-    std::string_view host = text;
-    const std::size_t colon = text.find(':', text.starts_with('[') ? text.find(']') : 0);
-    if (colon != std::string_view::npos) {
-        const std::string_view digits = text.substr(colon + 1);
-        host = text.substr(0, colon);
-        if (!digits.empty()) { // RFC 3986 3.2.3
-            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), into.port);
-            if (error != std::errc{} || end != digits.data() + digits.size() || into.port == 0)
-                return bad_url("a URL's port is a number from 1 to 65535");
-        }
-    }
-    const bool brackets = host.starts_with('[') && host.ends_with(']');
-    if (brackets)
-        host = host.substr(1, host.size() - 2);
-    const cert::ip_address address(host);
-    if (brackets != (host.find(':') != std::string_view::npos))
-        return bad_url("a URL has an IPv6 address, and nothing else, in brackets");
-    if (!address.empty()) {
-        into.host = address.text();
-        return {};
-    }
-    const cert::host_name name(host);
-    if (name.empty())
-        return bad_url("a URL's host is a name or an IP address; write other alphabets as xn-- labels");
-    into.host = name.text();
-    return {};
-}
-
-// RFC 3986 5.2.3 and 5.2.4: the path of a relative reference, with the query behind it.
-inline std::string target_of(std::string_view path, std::string_view query)
-{
-    std::string target(path);
-    remove_dot_segments(target);
-    if (target.empty())
-        target = "/";
-    return target.append(query);
-}
-
-}
-
-// An absolute URL. A fragment is left out.
-[[nodiscard]] inline outcome<url> parse_url(std::string_view text)
-{
-    if (text.size() > max_url_size)
-        return detail::bad_url("a URL of more than 8192 bytes");
-    text = text.substr(0, text.find('#'));
-    const auto is_allowed = [](char c) { return is_target_char(c) && static_cast<std::uint8_t>(c) < 0x7f; };
-    if (!std::ranges::all_of(text, is_allowed))
-        return detail::bad_url("a URL with a blank, a control character or another alphabet in it; percent-encode it");
-    url found;
-    found.scheme = detail::scheme_of(text);
-    if (found.scheme != "http" && found.scheme != "https")
-        return detail::bad_url("a URL that does not start with http:// or https://");
-    text.remove_prefix(found.scheme.size() + 1);
-    if (!text.starts_with("//"))
-        return detail::bad_url("a URL that does not start with http:// or https://");
-    text.remove_prefix(2);
-    const std::size_t end = std::min(text.find_first_of("/?"), text.size());
-    if (const auto read = detail::read_authority(text.substr(0, end), found); !read)
-        return read.error();
-    const std::size_t mark = std::min(text.find('?'), text.size());
-    found.target = detail::target_of(text.substr(end, mark - end), text.substr(mark));
-    return found;
-}
-
-// RFC 3986 5.2.2: what `reference`, absolute or relative, means in a document that came from `base`.
-[[nodiscard]] inline outcome<url> resolve_reference(const url& base, std::string_view reference)
-{
-    reference = reference.substr(0, reference.find('#'));
-    if (!detail::scheme_of(reference).empty())
-        return parse_url(reference);
-    if (reference.starts_with("//"))
-        return parse_url(base.scheme + ":" + std::string(reference));
-    const std::string_view old_path = std::string_view(base.target).substr(0, base.target.find('?'));
-    const std::size_t mark = std::min(reference.find('?'), reference.size());
-    const std::string_view path = reference.substr(0, mark);
-    if (reference.empty())
-        return base;
-    std::string merged;
-    if (path.empty())
-        merged = old_path;
-    else if (path.front() == '/')
-        merged = path;
-    else
-        merged = std::string(old_path.substr(0, old_path.rfind('/') + 1)).append(path);
-    merged.append(reference.substr(mark));
-    return parse_url(base.origin() + merged);
-}
-
-}
-
-#endif
-
-#include <deque>
-#include <memory>
-#include <optional>
-#include <string>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// Why a CA did not do what it was asked for.
-struct refusal {
-    failure_class kind = failure_class::transient;
-    std::string what; // one sentence: the phase, the CA's own words, the cure
-    std::optional<std::chrono::seconds> retry_after{};
-    problem why{};        // without a type when it was no problem document that came back
-    bool is_ours = false; // the trouble is here: a disk, a lock
-};
-
-// Makes reply<T>::value() throw what a caller who does not check expects.
-[[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
-{
-    throw boost::system::system_error(make_error_code(errc::refused), why.what);
-}
-
-template <class T = void>
-using reply = boost::system::result<T, refusal>;
-
-// An account at a CA: the key that signs, and the URL that names it (RFC 8555 7.3).
-struct signer {
-    account_key key;
-    std::string url{}; // empty: the key itself is sent
-};
-
-// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none.
-[[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
-{
-    const auto base = http::parse_url(answer.url);
-    if (!base || reference.empty())
-        return {};
-    const auto found = http::resolve_reference(*base, reference);
-    return found ? found->text() : std::string();
-}
-
-// All members are called on one thread; several requests may be under way together.
-class client {
-public:
-    // `world` outlives it.
-    client(environment& world, certificate_authority ca) : world_(world), ca_(std::move(ca)) {}
-
-    // Reads the CA's own roots, if that is not done. Without it the first request does; then what fails shows later.
-    [[nodiscard]] outcome<> prepare()
-    {
-        if (!ca_.directory.starts_with("https://") && !(ca_.allow_http && ca_.directory.starts_with("http://")))
-            return failure{errc::bad_configuration,
-                           ca_.directory + ": the directory of a CA has an https URL; correct it"};
-        if (ca_.roots_file.empty() || trust_)
-            return {};
-        const auto pem = world_.files().read(ca_.roots_file, max_pem_size);
-        if (!pem)
-            return failure{pem.error(), ca_.roots_file + ": the authorities for " + ca_.directory
-                                            + " cannot be read: " + pem.error().message() + "; check the path"};
-        trust_ = std::make_shared<const http::trust>(http::trust{.roots_pem = std::string(as_text(*pem))});
-        return {};
-    }
-
-    [[nodiscard]] const certificate_authority& ca() const noexcept { return ca_; }
-    [[nodiscard]] environment& world() const noexcept { return world_; }
-
-    // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
-    [[nodiscard]] awaitable<reply<directory>> find_directory()
-    {
-        while (fetching_directory_)
-            co_await directory_fetched_.wait();
-        const time_point now = world_.now();
-        if (directory_ && now >= directory_read_ && now - directory_read_ < directory_life)
-            co_return *directory_;
-        // Whatever ends this (a cancellation, too), the next one has its turn.
-        struct turn {
-            client& of;
-            explicit turn(client& asking) noexcept : of(asking) { of.fetching_directory_ = true; }
-            ~turn()
-            {
-                of.fetching_directory_ = false;
-                of.directory_fetched_.notify_all();
-            }
-        };
-        const turn ours(*this);
-        auto answer = co_await get(ca_.directory, "directory");
-        if (!answer)
-            co_return answer.error();
-        auto read = parse_directory(answer->body);
-        if (!read)
-            co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
-        directory_ = std::move(*read);
-        directory_read_ = world_.now();
-        co_return *directory_;
-    }
-
-    // The next one who needs the directory asks for it again.
-    void forget_directory() { directory_.reset(); }
-
-    // draft-ietf-acme-profiles 4: no profile is asked for that the directory does not list. Empty: the CA's default.
-    [[nodiscard]] awaitable<reply<>> check_profile(std::string name)
-    {
-        if (name.empty())
-            co_return reply<>();
-        const auto known = co_await find_directory();
-        if (!known)
-            co_return known.error();
-        if (known->profiles.contains(name))
-            co_return reply<>();
-        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
-        for (const auto& [each, meaning] : known->profiles)
-            cure += each + ", ";
-        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
-        co_return refusal{failure_class::permanent,
-                          "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
-    }
-
-    // A resource of the directory's; asked for again once when the CA has moved it.
-    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string directory::*resource, std::string payload,
-                                                                 signer by, std::string phase)
-    {
-        for (bool again = false;; again = true) {
-            const auto known = co_await find_directory();
-            if (!known)
-                co_return known.error();
-            const std::string url = (*known).*resource;
-            if (url.empty())
-                co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
-            auto answer = co_await post(url, payload, by, phase);
-            const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
-            if (!moved || again)
-                co_return answer;
-            forget_directory();
-        }
-    }
-
-    // RFC 8555 6.2. An empty payload is POST-as-GET (6.3). `phase` is for people: "order", "challenge".
-    [[nodiscard]] awaitable<reply<http::outbound_response>> post(std::string url, std::string payload, signer by,
-                                                                 std::string phase)
-    {
-        const time_point begun = world_.now();
-        for (unsigned tries = 0;; ++tries) {
-            auto fresh = co_await take_nonce();
-            if (!fresh)
-                co_return fresh.error();
-            const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
-            auto body = sign_jws(by.key, target, payload);
-            if (!body)
-                co_return refusal{failure_class::permanent, phase + ": the account key cannot sign: "
-                                                                + body.error().message()};
-            http::outbound_request request{.method = "POST", .url = url, .body = std::move(*body)};
-            request.fields.emplace_back("Content-Type", "application/jose+json");
-            auto answer = co_await send(std::move(request), phase);
-            // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
-            const bool stale = !answer && answer.error().why.type == "badNonce";
-            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats)
-                co_return answer;
-        }
-    }
-
-    // Unsigned: the directory and renewal information.
-    [[nodiscard]] awaitable<reply<http::outbound_response>> get(std::string url, std::string phase)
-    {
-        http::outbound_request request{.url = std::move(url)};
-        request.max_redirects = 5;
-        auto answer = co_await send(std::move(request), std::move(phase));
-        co_return answer;
-    }
-
-private:
-    static constexpr std::chrono::hours directory_life{24}; // who finds a resource gone forgets it before
-    static constexpr std::chrono::hours nonce_life{1};
-    static constexpr std::size_t most_nonces = 32;
-    // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
-    static constexpr unsigned most_nonce_repeats = 300;
-    static constexpr std::chrono::minutes longest_nonce_repeats{5};
-
-    struct nonce {
-        std::string text;
-        time_point since;
-    };
-
-    // RFC 8555 7.2.
-    [[nodiscard]] awaitable<reply<std::string>> take_nonce()
-    {
-        const time_point now = world_.now();
-        while (!nonces_.empty()) {
-            nonce newest = std::move(nonces_.back());
-            nonces_.pop_back();
-            if (now >= newest.since && now - newest.since < nonce_life)
-                co_return std::move(newest.text);
-        }
-        const auto known = co_await find_directory();
-        if (!known)
-            co_return known.error();
-        http::outbound_request request{.method = "HEAD", .url = known->new_nonce};
-        const auto answer = co_await send(std::move(request), "nonce");
-        if (!answer) {
-            if (answer.error().why.status == 404 || answer.error().why.status == 405)
-                forget_directory();
-            co_return answer.error();
-        }
-        // Note: another request may have taken it, if this one waited; then that one's comes back to us.
-        if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + known->new_nonce + " gave none"};
-        nonce fresh = std::move(nonces_.back());
-        nonces_.pop_back();
-        co_return std::move(fresh.text);
-    }
-
-    [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
-    {
-        // RFC 8555 6.1: the same for what the directory names.
-        if (!ca_.allow_http && !request.url.starts_with("https://"))
-            co_return refusal{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there"};
-        if (auto ready = prepare(); !ready) {
-            const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
-            const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
-            refusal why{kind, phase + ": " + ready.error().what};
-            why.is_ours = true;
-            co_return why;
-        }
-        request.authorities = trust_;
-        auto answer = co_await world_.fetch(std::move(request));
-        if (!answer)
-            co_return refusal{failure_class::transient, phase + ": " + answer.error().what};
-        keep_nonce(*answer);
-        if (answer->status >= 200 && answer->status < 300)
-            co_return std::move(*answer);
-        refusal why;
-        why.why = parse_problem(answer->status, answer->field("Content-Type"), answer->body);
-        why.retry_after = retry_after(*answer, world_.now());
-        why.kind = class_of(why.why, why.retry_after.has_value());
-        why.what = phase + ": " + ca_.directory + " says " + describe(why.why) + "; " + std::string(cure_of(why.why));
-        co_return why;
-    }
-
-    // RFC 8555 6.5.1: "Clients MUST ignore invalid Replay-Nonce values."
-    void keep_nonce(const http::outbound_response& from)
-    {
-        const std::string_view text = from.field("Replay-Nonce");
-        const bool valid = text.size() <= 512 && is_base64url(text);
-        if (!valid)
-            return;
-        if (nonces_.size() == most_nonces)
-            nonces_.pop_front();
-        nonces_.push_back({std::string(text), world_.now()});
-    }
-
-    environment& world_;
-    const certificate_authority ca_;
-    std::shared_ptr<const http::trust> trust_;
-    std::deque<nonce> nonces_; // the newest last
-    std::optional<directory> directory_;
-    time_point directory_read_;
-    bool fetching_directory_ = false;
-    signal directory_fetched_;
-};
-
-}
-
-#endif
-// ---- alos/acme/record.hpp ----
-// What is kept of each certificate between attempts and across restarts, as JSON: where its renewal stands, the order
-// under way, and what is known of a generation.
-#ifndef ALOS_ACME_RECORD_HPP
-#define ALOS_ACME_RECORD_HPP
-
-// ---- alos/acme/renewal.hpp ----
-// When to renew, when to ask the CA about it (RFC 9773), and when to try again after a failure. Pure: the time and
-// random numbers, from [0, 1), are arguments. Everything is in proportion to a certificate's life, so that it holds
-// for ten minutes as for a year.
-#ifndef ALOS_ACME_RENEWAL_HPP
-#define ALOS_ACME_RENEWAL_HPP
-
-
-#include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-
-namespace alos::inline v0::acme {
-
-// Both times are within it (RFC 5280 4.1.2.5).
-struct validity {
-    time_point not_before;
-    time_point not_after;
-};
-
-// RFC 9773 4.2.
-struct renewal_window {
-    time_point start;
-    time_point end;
-};
-
-// A window that the CA gave, and the time that was drawn from it. Kept, across restarts too, until the window changes.
-struct suggestion {
-    renewal_window window;
-    time_point chosen;
-};
-
-// What came of asking for a window.
-enum class window_answer : std::uint8_t {
-    received,
-    temporary_error, // no connection, a timeout, 5xx
-    long_term_error, // 4xx, or an answer that cannot be used
-};
-
-// Why a certificate is to be replaced.
-enum class renewal_cause : std::uint8_t { due, forced, revoked, reconfigured };
-
-namespace detail {
-
-// In milliseconds no difference overflows, whatever a certificate says.
-inline std::chrono::milliseconds between(time_point from, time_point to) noexcept
-{
-    using std::chrono::milliseconds;
-    return std::chrono::floor<milliseconds>(to) - std::chrono::floor<milliseconds>(from);
-}
-
-inline std::chrono::milliseconds scaled(std::chrono::milliseconds all, double factor) noexcept
-{
-    return std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(all.count()) * factor));
-}
-
-// From 1 - part to 1 + part.
-inline double around_one(double part, double random) noexcept { return 1 + part * (2 * random - 1); }
-
-}
-
-// How long a certificate lives, its last second included; at least a second.
-[[nodiscard]] inline std::chrono::milliseconds lifetime(const validity& of) noexcept
-{
-    return std::max<std::chrono::milliseconds>(std::chrono::seconds(1),
-                                          detail::between(of.not_before, of.not_after) + std::chrono::seconds(1));
-}
-
-// After this, a twentieth of life is left, and nothing is worth waiting for.
-[[nodiscard]] inline time_point latest_renewal(const validity& of) noexcept { return of.not_after - lifetime(of) / 20; }
-
-// Whether to renew now, whatever window was suggested and however long we would wait after a failure of our own
-// accord. A CA's Retry-After still holds.
-[[nodiscard]] inline bool is_emergency(const validity& of, time_point now) noexcept
-{
-    return now >= latest_renewal(of);
-}
-
-// When to renew without advice: with a third of life left, with half of it below ten days. `random` spreads it by 1 %
-// of life to either side; 0.5 is the middle.
-[[nodiscard]] inline time_point ordinary_renewal(const validity& of, double random = 0.5) noexcept
-{
-    const std::chrono::milliseconds life = lifetime(of);
-    const std::chrono::milliseconds left = life / (life >= std::chrono::days(10) ? 3 : 2);
-    return std::min<time_point>(of.not_after - left + detail::scaled(life, 0.01 * (2 * random - 1)),
-                                latest_renewal(of));
-}
-
-// RFC 9773 4.2: another is as no answer.
-[[nodiscard]] inline bool is_answer(const renewal_window& window) noexcept { return window.end > window.start; }
-
-// RFC 9773 4.2: a random time within the window. None is later than a twentieth of life before the end: a window
-// behind that is the CA's mistake.
-[[nodiscard]] inline time_point choose_time(const renewal_window& window, const validity& of, double random) noexcept
-{
-    const std::chrono::milliseconds width = detail::between(window.start, window.end);
-    return std::min<time_point>(window.start + detail::scaled(width, random), latest_renewal(of));
-}
-
-// What to go by after `answer`: the suggestion that there was, while the window is the same to the second; else a new
-// one. An answer that is none leaves what there was.
-[[nodiscard]] inline std::optional<suggestion> suggest(const std::optional<suggestion>& before,
-                                                       const renewal_window& answer, const validity& of,
-                                                       double random) noexcept
-{
-    const auto same = [](time_point a, time_point b) {
-        return std::chrono::floor<std::chrono::seconds>(a) == std::chrono::floor<std::chrono::seconds>(b);
-    };
-    if (!is_answer(answer))
-        return before;
-    if (before && same(before->window.start, answer.start) && same(before->window.end, answer.end))
-        return before;
-    return suggestion{answer, choose_time(answer, of, random)};
-}
-
-// When to renew: at the time that was chosen, else at the ordinary one, but not before `now`. `random` is drawn once
-// for each certificate.
-[[nodiscard]] inline time_point next_renewal(const validity& of, const std::optional<suggestion>& advice,
-                                             time_point now, double random) noexcept
-{
-    const time_point planned = advice ? std::min(advice->chosen, latest_renewal(of)) : ordinary_renewal(of, random);
-    return std::max(planned, now);
-}
-
-// Whether a window says that the certificate is revoked, or will be: it passed before anybody would have renewed.
-[[nodiscard]] inline bool is_revocation(const renewal_window& window, const validity& of, time_point now) noexcept
-{
-    return is_answer(window) && window.end < now && now < ordinary_renewal(of);
-}
-
-// RFC 9773 4.3: when to ask for the window again; nothing when that would be after the certificate's end. `failures` in
-// a row count for temporary errors only.
-[[nodiscard]] inline std::optional<time_point> next_check(window_answer last, unsigned failures, time_point now,
-                                                          const validity& of,
-                                                          std::optional<std::chrono::seconds> retry_after,
-                                                          double random) noexcept
-{
-    using namespace std::chrono;
-    constexpr milliseconds shortest = minutes(1);
-    constexpr milliseconds usual = hours(6);
-    milliseconds wait = usual;
-    if (last == window_answer::temporary_error) {
-        const unsigned doublings = std::min(std::max(failures, 1u) - 1, 9u);
-        wait = detail::scaled(std::min<milliseconds>(shortest * (1u << doublings), usual),
-                              detail::around_one(0.2, random));
-    }
-    if (retry_after)
-        wait = std::clamp<seconds>(*retry_after, minutes(1), days(1));
-    // Note: a day is a long time for a certificate of an hour; ten questions in a life are few.
-    wait = std::min(wait, std::max<milliseconds>(lifetime(of) / 10, seconds(10)));
-    const time_point next = now + wait;
-    return next < of.not_after ? std::optional(next) : std::nullopt;
-}
-
-// When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
-// certificate yet. Our own waits are at most a tenth of the life that is left, and an hour when none is; a CA's
-// Retry-After is never cut short. It never gives up.
-[[nodiscard]] inline time_point next_attempt(failure_class last, unsigned failures, time_point now,
-                                             const std::optional<validity>& of,
-                                             std::optional<std::chrono::seconds> retry_after, double random) noexcept
-{
-    using namespace std::chrono;
-    constexpr std::array<milliseconds, 4> steps = {minutes(1), minutes(10), minutes(100), hours(24)};
-    constexpr milliseconds least = seconds(10);
-    const std::size_t first = last == failure_class::permanent ? 3 : last == failure_class::throttled ? 1 : 0;
-    const std::size_t retries = std::max(failures, 1u) - 1;
-    milliseconds own = steps[std::min(first + retries, steps.size() - 1)];
-    if (retries > 0)
-        own = detail::scaled(own, detail::around_one(0.2, random));
-    if (of) {
-        const milliseconds left = detail::between(now, of->not_after);
-        own = std::min<milliseconds>(own, left > left.zero() ? std::max(left / 10, least) : hours(1));
-        // Where the emergency begins, there is an attempt, whatever was planned.
-        const milliseconds until_emergency = detail::between(now, latest_renewal(*of));
-        if (until_emergency > until_emergency.zero())
-            own = std::min(own, std::max(until_emergency, least));
-    }
-    if (!retry_after)
-        return now + own;
-    const milliseconds asked = std::clamp<seconds>(*retry_after, seconds(0), days(366));
-    // Note: a CA that says "now" each time is not asked without a pause.
-    const milliseconds pause = last == failure_class::throttled ? std::min<milliseconds>(own, minutes(1)) : own;
-    return now + std::max(asked, pause);
-}
-
-// When the same names may be ordered again after a success, so that no wrong window makes a hot loop.
-[[nodiscard]] inline time_point cool_down_end(time_point obtained, const validity& of) noexcept
-{
-    return obtained + lifetime(of) / 10;
-}
-
-[[nodiscard]] inline bool may_renew(renewal_cause cause, time_point obtained, const validity& of,
-                                    time_point now) noexcept
-{
-    // Before it was obtained: the clock was wrong then or is now, and says nothing.
-    return cause != renewal_cause::due || now >= cool_down_end(obtained, of) || now < obtained;
-}
-
-// How often to look at a certificate although a timer is set: timers sleep when machines do.
-[[nodiscard]] inline std::chrono::milliseconds sweep_interval(const validity& of) noexcept
-{
-    return std::clamp<std::chrono::milliseconds>(lifetime(of) / 50, std::chrono::seconds(1), std::chrono::minutes(10));
-}
-
-// Which of `count` CAs to ask next, where `current` was asked last: another after a refusal that stays, and after any
-// failure once a sixth of life is left or the third one in a row while there is no certificate; the first when there
-// was no failure, so at the next renewal.
-[[nodiscard]] inline std::size_t next_ca(std::size_t current, std::size_t count, failure_class last, unsigned failures,
-                                         const std::optional<validity>& of, time_point now) noexcept
-{
-    if (failures == 0 || count == 0)
-        return 0;
-    const bool late = of ? detail::between(now, of->not_after) <= lifetime(*of) / 6 : failures >= 3;
-    const bool move_on = last == failure_class::permanent || late;
-    return (current % count + (move_on ? 1 : 0)) % count;
-}
-
-}
-
-#endif
-
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-
-#include <optional>
-#include <string>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// The document "state/<id>". Times that are not known are the epoch.
-struct certificate_state {
-    std::string configuration; // what the settings were; others are tried at once
-    time_point next_attempt{}; // after a failure
-    unsigned failures = 0;     // in a row
-    failure_class last_class = failure_class::transient;
-    std::string last_error;
-    std::string directory; // of the CA to ask
-    std::optional<suggestion> advice;
-    time_point next_check{}; // of the renewal window (RFC 9773)
-    unsigned check_failures = 0;
-    std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
-    std::string forced_why;   // "revoked", "forced", "reconfigured"
-    double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
-    std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
-    time_point certificates_full_at{}; // see allowance
-    time_point failures_full_at{};
-};
-
-// The document "order/<id>"; its private key is "order/<id>.key".
-struct order_record {
-    std::string directory;
-    std::string account; // URL
-    std::string url;
-    std::string certificate_id; // that it was to replace (RFC 9773 5)
-    std::vector<identifier> names;
-    time_point created{};
-};
-
-// meta.json of a generation.
-struct generation_record {
-    std::string directory;
-    std::string account;
-    std::string profile;
-    time_point obtained{};
-    std::vector<identifier> names;
-    std::string because; // why it replaced the one before: "revoked", ...; empty: that one's time had come
-};
-
-namespace detail {
-
-inline boost::json::array names_to_json(const std::vector<identifier>& names)
-{
-    boost::json::array list;
-    for (const identifier& each : names)
-        list.emplace_back(each.value);
-    return list;
-}
-
-// Those that are no names are left out.
-inline std::vector<identifier> names_from_json(const boost::json::object& from)
-{
-    std::vector<identifier> names;
-    const boost::json::value* const found = from.if_contains("names");
-    if (!found || !found->is_array())
-        return names;
-    for (const boost::json::value& each : found->get_array()) {
-        if (!each.is_string() || names.size() == max_identifiers)
-            continue;
-        if (auto name = identifier_of(std::string_view(each.get_string())))
-            names.push_back(std::move(*name));
-    }
-    return names;
-}
-
-inline void put_time(boost::json::object& into, std::string_view name, time_point when)
-{
-    if (when != time_point())
-        into[name] = format_rfc3339(when);
-}
-
-// The epoch if it is not there or cannot be read: then it is due.
-inline time_point time_of(const boost::json::object& from, std::string_view name)
-{
-    const auto read = parse_rfc3339(text_of(from, name));
-    return read ? *read : time_point();
-}
-
-inline std::uint64_t number_of(const boost::json::object& from, std::string_view name)
-{
-    const boost::json::value* const found = from.if_contains(name);
-    if (found && found->is_int64() && found->get_int64() > 0)
-        return static_cast<std::uint64_t>(found->get_int64());
-    return found && found->is_uint64() ? found->get_uint64() : 0;
-}
-
-inline constexpr std::array<std::string_view, 4> class_words = {"transient", "throttled", "permanent", "repairable"};
-
-// The object that `text` is, or nothing.
-inline std::optional<boost::json::object> read_object_text(std::string_view text)
-{
-    auto document = read_json(text);
-    if (!document || !document->is_object())
-        return std::nullopt;
-    return std::move(document->get_object());
-}
-
-}
-
-[[nodiscard]] inline std::string to_json(const certificate_state& state)
-{
-    boost::json::object out;
-    out["configuration"] = state.configuration;
-    out["failures"] = state.failures;
-    if (state.failures > 0) {
-        detail::put_time(out, "nextAttempt", state.next_attempt);
-        out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
-        out["lastError"] = state.last_error;
-    }
-    out["directory"] = state.directory;
-    out["generation"] = state.generation;
-    out["spread"] = state.spread;
-    if (state.advice) {
-        detail::put_time(out, "windowStart", state.advice->window.start);
-        detail::put_time(out, "windowEnd", state.advice->window.end);
-        detail::put_time(out, "chosen", state.advice->chosen);
-    }
-    detail::put_time(out, "nextCheck", state.next_check);
-    detail::put_time(out, "certificatesFullAt", state.certificates_full_at);
-    detail::put_time(out, "failuresFullAt", state.failures_full_at);
-    out["checkFailures"] = state.check_failures;
-    if (state.forced != 0) {
-        out["forced"] = state.forced;
-        out["forcedWhy"] = state.forced_why;
-    }
-    return boost::json::serialize(out);
-}
-
-// What cannot be read is as if it had never been written; nothing at all if it is not even JSON.
-[[nodiscard]] inline std::optional<certificate_state> parse_certificate_state(std::string_view text)
-{
-    const auto in = detail::read_object_text(text);
-    if (!in)
-        return std::nullopt;
-    certificate_state state;
-    state.configuration = detail::text_of(*in, "configuration");
-    state.failures = static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "failures"), 1'000'000));
-    state.next_attempt = detail::time_of(*in, "nextAttempt");
-    const auto word = std::ranges::find(detail::class_words, detail::text_of(*in, "lastClass"));
-    if (word != detail::class_words.end())
-        state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
-    state.last_error = detail::text_of(*in, "lastError");
-    state.directory = detail::text_of(*in, "directory");
-    state.generation = detail::number_of(*in, "generation");
-    if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
-        state.spread = std::clamp(spread->get_double(), 0.0, 1.0);
-    const renewal_window window{detail::time_of(*in, "windowStart"), detail::time_of(*in, "windowEnd")};
-    if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
-        state.advice = suggestion{window, chosen};
-    state.next_check = detail::time_of(*in, "nextCheck");
-    state.certificates_full_at = detail::time_of(*in, "certificatesFullAt");
-    state.failures_full_at = detail::time_of(*in, "failuresFullAt");
-    state.check_failures =
-        static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
-    state.forced = detail::number_of(*in, "forced");
-    state.forced_why = detail::text_of(*in, "forcedWhy");
-    return state;
-}
-
-[[nodiscard]] inline std::string to_json(const order_record& order)
-{
-    boost::json::object out;
-    out["directory"] = order.directory;
-    out["account"] = order.account;
-    out["url"] = order.url;
-    out["replaces"] = order.certificate_id;
-    out["names"] = detail::names_to_json(order.names);
-    detail::put_time(out, "created", order.created);
-    return boost::json::serialize(out);
-}
-
-[[nodiscard]] inline std::optional<order_record> parse_order_record(std::string_view text)
-{
-    const auto in = detail::read_object_text(text);
-    if (!in)
-        return std::nullopt;
-    order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
-                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
-    if (order.url.empty() || order.directory.empty())
-        return std::nullopt;
-    return order;
-}
-
-[[nodiscard]] inline std::string to_json(const generation_record& one)
-{
-    boost::json::object out;
-    out["directory"] = one.directory;
-    out["account"] = one.account;
-    out["profile"] = one.profile;
-    detail::put_time(out, "obtained", one.obtained);
-    out["names"] = detail::names_to_json(one.names);
-    out["because"] = one.because;
-    return boost::json::serialize(out);
-}
-
-// Never fails: a certificate serves without it.
-[[nodiscard]] inline generation_record parse_generation_record(std::string_view text)
-{
-    const auto in = detail::read_object_text(text);
-    if (!in)
-        return {};
-    return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
-            detail::time_of(*in, "obtained"), detail::names_from_json(*in), detail::text_of(*in, "because")};
-}
-
-}
-
-#endif
-
-#include <algorithm>
-#include <array>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// One certificate and where it stands. Changed on the thread of whoever works on it.
-struct managed_certificate {
-    // From the configuration.
-    std::string id;     // in the storage: "example.com.ecdsa-p256"
-    std::string domain; // the first name, under which it is served
-    std::vector<identifier> names;
-    key_kind key = key_kind::ecdsa_p256;
-    std::string email;
-    std::string configuration; // what all settings that matter to it come to
-
-    // From the storage.
-    certificate_state state;
-    generation_record about;
-    cert::credential_ptr credential; // null: there is none yet
-    std::uint64_t generation = 0;
-
-    // Of this process.
-    bool is_busy = false;
-    bool is_removed = false;
-    bool is_unsaved = false; // the storage could not take `state`, and has an older one
-    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
-    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
-
-    [[nodiscard]] std::optional<validity> life() const
-    {
-        if (!credential)
-            return std::nullopt;
-        return validity{credential->about.not_before, credential->about.not_after};
-    }
-};
-
-namespace detail {
-
-// In the order of key_kind.
-inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
-
-}
-
-[[nodiscard]] constexpr std::string_view name_of_key(key_kind key) noexcept
-{
-    return detail::key_words[static_cast<std::size_t>(key)];
-}
-
-// Of "rsa-2048", and of an id that ends in it; nothing when it is none of ours.
-[[nodiscard]] inline std::optional<key_kind> key_kind_of(std::string_view id) noexcept
-{
-    const std::string_view word = id.substr(id.rfind('.') + 1);
-    const auto found = std::ranges::find(detail::key_words, word);
-    if (found == detail::key_words.end())
-        return std::nullopt;
-    return static_cast<key_kind>(found - detail::key_words.begin());
-}
-
-// Under which the storage has it: "example.com.ecdsa-p256".
-[[nodiscard]] inline std::string id_of_certificate(const std::string& domain, key_kind key)
-{
-    const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
-    return name + "." + std::string(name_of_key(key));
-}
-
-// `next_attempt` is renewer::renewal_due().
-[[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
-{
-    certificate_status line;
-    line.id = of.id;
-    for (const identifier& each : of.names)
-        line.names.push_back(each.value);
-    line.key_type = name_of_key(of.key);
-    if (of.credential) {
-        line.issuer = of.credential->about.issuer;
-        line.not_before = of.credential->about.not_before;
-        line.not_after = of.credential->about.not_after;
-    }
-    line.next_attempt = next_attempt;
-    line.failures = of.state.failures;
-    line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
-    line.ca = of.credential ? of.about.directory : of.state.directory;
-    line.profile = of.about.profile;
-    line.generation = of.generation;
-    return line;
-}
-
-}
-
-#endif
-
-#include <algorithm>
-#include <map>
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
-using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
-
-// Used on the manager's thread.
-class presenter {
-public:
-    // Both outlive it.
-    presenter(environment& world, cert::registry& into, event_teller tell)
-        : world_(world), registry_(into), tell_(std::move(tell))
-    {
-    }
-
-    // How names are answered whose first certificate is missing; from now on.
-    void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
-
-    // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
-    void show(const std::vector<managed_certificate*>& those, const certificate_list& all)
-    {
-        cert::named_credentials made;
-        std::vector<std::string> certified; // domains
-        std::vector<std::string> answered;  // names
-        for (const managed_certificate* each : those) {
-            if (each->is_removed || !each->credential)
-                continue;
-            made.emplace_back(each->domain, each->credential);
-            certified.push_back(each->domain);
-            for (const identifier& name : each->names)
-                answered.push_back(name.value);
-        }
-        std::vector<std::string> refused; // names
-        for (const managed_certificate* each : those) {
-            if (each->is_removed || each->credential || has_any(each->domain, all) || is_answered(*each))
-                continue;
-            if (meanwhile_ == before_issuance::unrecognized_name) {
-                for (const identifier& name : each->names)
-                    refused.push_back(name.value);
-            } else if (cert::credential_ptr stand_in = make_stand_in(*each)) {
-                made.emplace_back(each->domain, std::move(stand_in));
-            }
-        }
-        if (!made.empty()) {
-            if (const auto done = registry_.add_credentials(std::move(made)); !done)
-                tell_({event_kind::unreadable, {}, done.error().what});
-        }
-        for (const std::string& each : certified)
-            drop_stand_in(each);
-        if (!refused.empty())
-            static_cast<void>(registry_.refuse(refused, true));
-        if (meanwhile_ == before_issuance::unrecognized_name && !answered.empty())
-            static_cast<void>(registry_.refuse(answered, false));
-    }
-
-    // From now on nothing of ours answers for it.
-    void withdraw(const managed_certificate& one)
-    {
-        if (one.credential)
-            static_cast<void>(registry_.remove_credential(one.domain, one.credential));
-        drop_stand_in(one.domain);
-        std::vector<std::string> names;
-        for (const identifier& each : one.names)
-            names.push_back(each.value);
-        static_cast<void>(registry_.refuse(names, false));
-    }
-
-private:
-    // Whether a certificate of ACME's, for another type of key, or a stand-in answers for the domain.
-    [[nodiscard]] bool has_any(const std::string& domain, const certificate_list& all) const
-    {
-        const auto is_there = [&](const auto& each) { return each->domain == domain && each->credential; };
-        return stand_ins_.contains(domain) || std::ranges::any_of(all, is_there);
-    }
-
-    // Whether somebody else's certificates, the operator's own for example, answer for all of its names.
-    [[nodiscard]] bool is_answered(const managed_certificate& of) const
-    {
-        const auto now = registry_.served().load();
-        return std::ranges::all_of(of.names, [&](const identifier& name) { return now->knows(name.value); });
-    }
-
-    [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
-    {
-        std::vector<std::string> names;
-        for (const identifier& each : of.names)
-            names.push_back(each.value);
-        const auto pair = cert::make_self_signed(names, world_.now());
-        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
-                               : outcome<cert::credential_ptr>(pair.error());
-        if (!made) {
-            tell_({event_kind::unreadable, of.id, made.error().what});
-            return nullptr;
-        }
-        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one"});
-        return stand_ins_[of.domain] = *made;
-    }
-
-    void drop_stand_in(const std::string& domain)
-    {
-        const auto found = stand_ins_.find(domain);
-        if (found == stand_ins_.end())
-            return;
-        static_cast<void>(registry_.remove_credential(domain, found->second));
-        stand_ins_.erase(found);
-    }
-
-    environment& world_;
-    cert::registry& registry_;
-    const event_teller tell_;
-    before_issuance meanwhile_ = before_issuance::self_signed;
-    std::map<std::string, cert::credential_ptr> stand_ins_; // by domain
-};
-
-}
-
-#endif
-// ---- alos/acme/renewer.hpp ----
-// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
-// (RFC 9773). The manager has one of these for all certificates.
-#ifndef ALOS_ACME_RENEWER_HPP
-#define ALOS_ACME_RENEWER_HPP
-
 // ---- alos/acme/authority.hpp ----
 // One CA of the configuration with all that belongs to it: the client, the accounts by e-mail address, and how much may
 // still be asked of it.
 #ifndef ALOS_ACME_AUTHORITY_HPP
 #define ALOS_ACME_AUTHORITY_HPP
 
-// ---- alos/acme/account.hpp ----
-// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
-// RFC 8555 7.3.
-#ifndef ALOS_ACME_ACCOUNT_HPP
-#define ALOS_ACME_ACCOUNT_HPP
-
-// ---- alos/acme/payloads.hpp ----
-// What is asked of a CA, as the JSON texts that JWS sign. RFC 8555 7.3 to 7.6, RFC 9773 5.
-#ifndef ALOS_ACME_PAYLOADS_HPP
-#define ALOS_ACME_PAYLOADS_HPP
-
-
-#include <boost/json/serialize.hpp>
-
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// RFC 8555 7.3.
-struct new_account {
-    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
-    bool terms_of_service_agreed = true;
-    bool only_return_existing = false; // RFC 8555 7.3.1
-    std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON
-};
-
-// RFC 8555 7.5.1: what accepts a challenge.
-inline constexpr std::string_view challenge_payload = "{}";
-
-// RFC 8555 7.3.6 and 7.5.2: what deactivates an account or an authorization.
-inline constexpr std::string_view deactivation_payload = "{\"status\":\"deactivated\"}";
-
-namespace detail {
-
-inline boost::json::array json_list(const std::vector<std::string>& texts)
-{
-    boost::json::array list;
-    for (const std::string& each : texts)
-        list.emplace_back(each);
-    return list;
-}
-
-}
-
-// Throws when the binding is no JSON.
-[[nodiscard]] inline std::string new_account_payload(const new_account& asked)
-{
-    boost::json::object payload;
-    if (asked.only_return_existing)
-        payload["onlyReturnExisting"] = true;
-    if (!asked.contact.empty())
-        payload["contact"] = detail::json_list(asked.contact);
-    if (asked.terms_of_service_agreed)
-        payload["termsOfServiceAgreed"] = true;
-    if (!asked.external_account_binding.empty())
-        payload["externalAccountBinding"] = boost::json::parse(asked.external_account_binding);
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.3.2: the contacts from now on; none takes them away.
-[[nodiscard]] inline std::string update_account_payload(const std::vector<std::string>& contact)
-{
-    boost::json::object payload;
-    payload["contact"] = detail::json_list(contact);
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.4. `profile` is one of the directory's; `replaces` the RFC 9773 4.1 identifier of the certificate that
-// the new one is instead of. Empty ones are left out.
-[[nodiscard]] inline std::string new_order_payload(std::span<const identifier> identifiers,
-                                                   std::string_view profile = {}, std::string_view replaces = {})
-{
-    boost::json::array list;
-    for (const identifier& each : identifiers) {
-        boost::json::object one;
-        one["type"] = each.type == identifier_type::ip ? "ip" : "dns";
-        one["value"] = each.value;
-        list.push_back(std::move(one));
-    }
-    boost::json::object payload;
-    payload["identifiers"] = std::move(list);
-    if (!profile.empty())
-        payload["profile"] = profile;
-    if (!replaces.empty())
-        payload["replaces"] = replaces;
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.4: `csr` in DER.
-[[nodiscard]] inline std::string finalize_payload(byte_view csr)
-{
-    boost::json::object payload;
-    payload["csr"] = to_base64url(csr);
-    return boost::json::serialize(payload);
-}
-
-// RFC 8555 7.6: `certificate` in DER; `reason` as in RFC 5280 5.3.1.
-[[nodiscard]] inline std::string revoke_payload(byte_view certificate, std::optional<unsigned> reason = {})
-{
-    boost::json::object payload;
-    payload["certificate"] = to_base64url(certificate);
-    if (reason)
-        payload["reason"] = *reason;
-    return boost::json::serialize(payload);
-}
-
-}
-
-#endif
-// ---- alos/acme/token_bucket.hpp ----
-// A limit on how often something may be done: so many at once, then one more every so often.
-#ifndef ALOS_ACME_TOKEN_BUCKET_HPP
-#define ALOS_ACME_TOKEN_BUCKET_HPP
-
-
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <optional>
-
-namespace alos::inline v0::acme {
-
-// Kept as one time, the one at which the bucket is full again: store full_at(), and give it to the next one.
-class token_bucket {
-public:
-    // `burst` 0, or a `refill` of nothing, is no limit. A burst above 10,000 is taken as that, a refill above 3 days
-    // too: they fill within the range of the clock.
-    token_bucket(unsigned burst, std::chrono::seconds refill, time_point full_at = {}) noexcept
-        : burst_(std::min(burst, largest_burst)), refill_(std::clamp(refill, std::chrono::seconds(0), longest_refill)),
-          full_at_(std::chrono::floor<std::chrono::milliseconds>(full_at))
-    {
-    }
-
-    // Nothing: one was taken. Otherwise when one will be there, if nobody is faster.
-    [[nodiscard]] std::optional<time_point> take(time_point now) noexcept
-    {
-        const auto later = next(now);
-        if (!later && burst_ != 0 && refill_ != refill_.zero())
-            full_at_ += refill_;
-        return later;
-    }
-
-    // One that was taken was not needed.
-    void give_back() noexcept
-    {
-        if (burst_ != 0 && refill_ != refill_.zero())
-            full_at_ -= refill_;
-    }
-
-    // When one will be there; nothing: now.
-    [[nodiscard]] std::optional<time_point> next(time_point now) noexcept
-    {
-        if (burst_ == 0 || refill_ == refill_.zero())
-            return std::nullopt;
-        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
-        // Note: after the clock jumped back, or with a smaller burst than before, the bucket would seem emptier than
-        // it can be; it is empty then.
-        const instant full = std::clamp(full_at_, here, here + refill_ * burst_);
-        full_at_ = full;
-        const instant free_at = full - refill_ * (burst_ - 1);
-        return free_at > here ? std::optional<time_point>(free_at) : std::nullopt;
-    }
-
-    // How many may be taken at once.
-    [[nodiscard]] unsigned level(time_point now) const noexcept
-    {
-        if (burst_ == 0 || refill_ == refill_.zero())
-            return ~0u;
-        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
-        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
-        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
-        return static_cast<unsigned>(burst_ - taken);
-    }
-
-    [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
-
-private:
-    using instant = std::chrono::sys_time<std::chrono::milliseconds>;
-    static constexpr unsigned largest_burst = 10'000;
-    static constexpr std::chrono::seconds longest_refill = std::chrono::days(3);
-
-    std::int64_t burst_;
-    std::chrono::milliseconds refill_;
-    instant full_at_;
-};
-
-// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a
-// name in an hour. Certificates that live shorter are from CAs that allow more.
-struct allowance {
-    token_bucket certificates;
-    token_bucket failed_validations;
-
-    // `full_at` of both as they were kept; `life` is that of the present certificate, or what is usual.
-    allowance(time_point certificates_full_at, time_point failures_full_at, std::chrono::milliseconds life) noexcept
-        : certificates(3, certificate_refill(life), certificates_full_at),
-          failed_validations(3, std::min<std::chrono::seconds>(std::chrono::minutes(30), part(life, 50)),
-                             failures_full_at)
-    {
-    }
-
-private:
-    static std::chrono::seconds part(std::chrono::milliseconds life, int of) noexcept
-    {
-        return std::chrono::ceil<std::chrono::seconds>(life / of);
-    }
-
-    // Three at once and one more in half a week are five in a week; one that lives for six days is renewed after three.
-    static std::chrono::seconds certificate_refill(std::chrono::milliseconds life) noexcept
-    {
-        if (life < std::chrono::days(5))
-            return part(life, 20);
-        return std::min<std::chrono::seconds>(std::chrono::hours(84), part(life, 2));
-    }
-};
-
-}
-
-#endif
-
-#include <functional>
-#include <string>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique.
-[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& email = {})
-{
-    const auto where = http::parse_url(directory);
-    const auto digest = sha256_of(as_bytes(directory + "\n" + email));
-    std::string id = where ? where->host : "ca";
-    std::ranges::replace(id, ':', '_');
-    return id + "-" + to_base64url(byte_view(digest).first(9));
-}
-
-// Whether one more may be had of what a CA limits; if not, when. Shared with the other processes, and kept over
-// restarts: a program that is started again and again must not empty the bucket each time.
-[[nodiscard]] inline awaitable<std::optional<time_point>> take_token(environment& world, storage& kept,
-                                                                     std::string directory, std::string member,
-                                                                     rate limit)
-{
-    if (limit.burst == 0)
-        co_return std::nullopt;
-    const std::string name = "limits/" + storage_id(directory);
-    for (int tries = 0; tries < 5; ++tries) {
-        const auto found = co_await kept.load(name);
-        boost::json::object all;
-        std::uint64_t version = 0;
-        if (found && found->has_value()) {
-            version = (*found)->version;
-            all = detail::read_object_text(as_text((*found)->text)).value_or(boost::json::object());
-        }
-        token_bucket bucket(limit.burst, limit.refill, detail::time_of(all, member));
-        if (const auto later = bucket.take(world.now()))
-            co_return later;
-        detail::put_time(all, member, bucket.full_at());
-        const std::string text = boost::json::serialize(all);
-        secret_text bytes(text.begin(), text.end());
-        const auto stored = co_await kept.store(name, std::move(bytes), version);
-        if (stored || stored.error().code != errc::conflict)
-            break; // a disk that is full must not keep us from renewing
-    }
-    co_return std::nullopt;
-}
-
-// Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
-// "account/<id>.next", the key that is about to replace the first.
-class account_keeper {
-public:
-    // Told in one sentence what became of the account; the first argument says whether it is new.
-    using teller = std::function<void(event_kind, std::string)>;
-
-    // Both outlive it.
-    account_keeper(client& ca, storage& kept, std::string email, teller tell)
-        : ca_(ca), storage_(kept), email_(std::move(email)), tell_(std::move(tell)),
-          id_(storage_id(ca.ca().directory, email_))
-    {
-    }
-
-    // The account, which is registered if need be. Those who come meanwhile wait.
-    [[nodiscard]] awaitable<reply<signer>> open()
-    {
-        const admission_gate::place turn = co_await gate_.enter();
-        if (open_) {
-            const auto kept = co_await storage_.load(document() + ".key");
-            // Another process may have changed the key, or closed the account.
-            if (!kept || (kept->has_value() && (*kept)->version == key_version_))
-                co_return *open_;
-            open_.reset();
-        }
-        auto key = co_await load_key();
-        if (!key)
-            co_return key.error();
-        if (auto taken = co_await finish_key_change(*key); !taken)
-            co_return taken.error();
-        const std::string known = co_await load_url();
-        if (!known.empty()) {
-            tell_(event_kind::account_reused, "registration reused: " + known);
-            open_.emplace(signer{*key, known});
-            co_return *open_;
-        }
-        auto url = co_await register_key(*key);
-        if (!url)
-            co_return url.error();
-        open_.emplace(signer{*key, std::move(*url)});
-        co_return *open_;
-    }
-
-    // RFC 8555 6.7, accountDoesNotExist: the CA has lost it. The next open() registers the same key again.
-    [[nodiscard]] awaitable<outcome<>> forget()
-    {
-        open_.reset();
-        auto erased = co_await storage_.erase(document());
-        co_return erased;
-    }
-
-    // RFC 8555 7.3.2: another contact.
-    [[nodiscard]] awaitable<reply<>> update(std::vector<std::string> contact)
-    {
-        auto by = co_await open();
-        if (!by)
-            co_return by.error();
-        std::string payload = update_account_payload(contact);
-        const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
-        if (!done)
-            co_return done.error();
-        co_return reply<>();
-    }
-
-    // Another address by which it is found in the storage from then on; this keeper opens it no more. Nothing is lost
-    // wherever it ends: the old place is left last.
-    [[nodiscard]] awaitable<reply<>> keep_for(std::string email)
-    {
-        if (email == email_)
-            co_return reply<>();
-        auto by = co_await open();
-        if (!by)
-            co_return by.error();
-        const std::string there = "account/" + storage_id(ca_.ca().directory, email);
-        const auto taken = co_await storage_.load(there + ".key");
-        if (!taken)
-            co_return local(taken.error());
-        if (taken->has_value() && (*taken)->version != key_version_)
-            co_return refusal{failure_class::permanent,
-                              "account: there is one of " + email + " already; use that, or close it first"};
-        secret_text pem = by->key.to_pem();
-        const auto stored = co_await storage_.store(there + ".key", std::move(pem), std::nullopt);
-        if (!stored)
-            co_return local(stored.error());
-        if (const auto kept = co_await keep_url(there, email, by->url); !kept)
-            co_return local(kept.error());
-        open_.reset();
-        static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.erase(document() + ".key"));
-        co_return reply<>();
-    }
-
-    // RFC 8555 7.3.6. It cannot be opened again.
-    [[nodiscard]] awaitable<reply<>> deactivate()
-    {
-        auto by = co_await open();
-        if (!by)
-            co_return by.error();
-        std::string payload(deactivation_payload);
-        const auto done = co_await ca_.post(by->url, std::move(payload), *by, "account");
-        if (!done)
-            co_return done.error();
-        open_.reset();
-        static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.move_aside(document() + ".key"));
-        co_return reply<>();
-    }
-
-    // RFC 8555 7.3.5: a new key for the same account. It is kept before the CA hears of it: if the answer is lost,
-    // open() finds out which of the two counts.
-    [[nodiscard]] awaitable<reply<>> change_key(key_kind kind)
-    {
-        auto by = co_await open();
-        if (!by)
-            co_return by.error();
-        auto next = account_key::generate(kind);
-        if (!next)
-            co_return local(next.error());
-        const std::string pending = document() + ".next";
-        secret_text pem = next->to_pem();
-        const auto stored = co_await storage_.store(pending, std::move(pem), std::nullopt);
-        if (!stored)
-            co_return local(stored.error());
-        const auto known = co_await ca_.find_directory();
-        if (!known)
-            co_return known.error();
-        auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
-        if (!inner)
-            co_return local(failure{inner.error(), "the new account key cannot sign"});
-        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
-        open_.reset();
-        if (!done)
-            co_return done.error();
-        auto promoted = co_await promote(*next);
-        co_return promoted;
-    }
-
-private:
-    static refusal local(const failure& why) { return {failure_class::transient, "account: " + why.what}; }
-
-    [[nodiscard]] std::string document() const { return "account/" + id_; }
-
-    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
-    [[nodiscard]] awaitable<reply<account_key>> load_key()
-    {
-        const std::string name = document() + ".key";
-        for (int tries = 0;; ++tries) {
-            const auto kept = co_await storage_.load(name);
-            if (!kept)
-                co_return local(kept.error());
-            if (kept->has_value()) {
-                auto key = account_key::from_pem(as_text((*kept)->text));
-                key_version_ = (*kept)->version;
-                if (key)
-                    co_return std::move(*key);
-                const auto aside = co_await storage_.move_aside(name);
-                if (!aside)
-                    co_return local(aside.error());
-                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
-                                                  + "); it is now in " + *aside + ", and a new account is made");
-            }
-            // What is known of an account belongs to a key that is gone.
-            static_cast<void>(co_await storage_.erase(document()));
-            auto made = account_key::generate(key_kind::ecdsa_p256);
-            if (!made)
-                co_return local(made.error());
-            secret_text pem = made->to_pem();
-            const auto stored = co_await storage_.store(name, std::move(pem), 0);
-            if (stored) {
-                key_version_ = *stored;
-                co_return std::move(*made);
-            }
-            if (stored.error().code != errc::conflict || tries == 3)
-                co_return local(stored.error());
-        }
-    }
-
-    [[nodiscard]] awaitable<std::string> load_url()
-    {
-        const auto kept = co_await storage_.load(document());
-        if (!kept || !kept->has_value())
-            co_return std::string();
-        const auto in = detail::read_object_text(as_text((*kept)->text));
-        co_return in ? detail::text_of(*in, "url") : std::string();
-    }
-
-    [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
-    {
-        boost::json::object out;
-        out["directory"] = ca_.ca().directory;
-        out["email"] = email;
-        out["url"] = url;
-        const std::string text = boost::json::serialize(out);
-        secret_text kept(text.begin(), text.end());
-        const auto stored = co_await storage_.store(std::move(document), std::move(kept), std::nullopt);
-        if (!stored)
-            co_return stored.error();
-        co_return outcome<>();
-    }
-
-    // RFC 8555 7.3: 201 is a new account, 200 one that this key had already.
-    [[nodiscard]] awaitable<reply<std::string>> register_key(account_key key)
-    {
-        const auto later = co_await take_token(ca_.world(), storage_, ca_.ca().directory, "accountsFullAt",
-                                               ca_.ca().accounts);
-        if (later)
-            co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
-                              std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};
-        const auto known = co_await ca_.find_directory();
-        if (!known)
-            co_return known.error();
-        new_account asked;
-        if (!email_.empty())
-            asked.contact.push_back("mailto:" + email_);
-        const certificate_authority& ca = ca_.ca();
-        if (!ca.eab_kid.empty() || !ca.eab_hmac_key.empty()) {
-            const auto secret = secret_from_base64(ca.eab_hmac_key);
-            if (!secret)
-                co_return refusal{failure_class::permanent,
-                                  "account: the eab_hmac_key for " + ca.directory
-                                      + " is not base64url; copy it again from the CA's page"};
-            auto binding = external_account_binding(ca.eab_kid, *secret, known->new_account, key);
-            if (!binding)
-                co_return refusal{failure_class::permanent, "account: " + binding.error().what};
-            asked.external_account_binding = std::move(*binding);
-        } else if (known->external_account_required) {
-            co_return refusal{failure_class::permanent,
-                              "account: " + ca.directory
-                                  + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
-        }
-        std::string payload = new_account_payload(asked);
-        signer itself{key};
-        const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
-        if (!answer)
-            co_return answer.error();
-        const std::string url = url_in(*answer, answer->field("Location"));
-        if (url.empty())
-            co_return refusal{failure_class::transient, "account: " + ca.directory + " named no account URL"};
-        const auto read = parse_account(answer->body);
-        if (read && read->status != account_status::valid)
-            co_return refusal{failure_class::permanent,
-                              "account: " + url + " is closed; move its key away (" + document() + ".key)"};
-        if (const auto stored = co_await keep_url(document(), email_, url); !stored)
-            co_return local(stored.error());
-        const bool is_new = answer->status == 201;
-        tell_(is_new ? event_kind::account_created : event_kind::account_reused,
-              (is_new ? "registered as " : "registration reused: ") + url);
-        co_return url;
-    }
-
-    // After a change of keys whose answer was lost: `key` becomes the new one if the CA knows that.
-    [[nodiscard]] awaitable<reply<>> finish_key_change(account_key& key)
-    {
-        const std::string pending = document() + ".next";
-        const auto kept = co_await storage_.load(pending);
-        if (!kept || !kept->has_value())
-            co_return reply<>();
-        const auto next = account_key::from_pem(as_text((*kept)->text));
-        if (next) {
-            new_account asked;
-            asked.only_return_existing = true;
-            asked.terms_of_service_agreed = false;
-            std::string payload = new_account_payload(asked);
-            signer itself{*next};
-            const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
-            if (answer) {
-                auto promoted = co_await promote(*next);
-                if (!promoted)
-                    co_return promoted;
-                key = *next;
-                co_return reply<>();
-            }
-            if (answer.error().why.type != "accountDoesNotExist")
-                co_return answer.error();
-        }
-        static_cast<void>(co_await storage_.erase(pending));
-        co_return reply<>();
-    }
-
-    [[nodiscard]] awaitable<reply<>> promote(account_key next)
-    {
-        secret_text pem = next.to_pem();
-        const auto stored = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
-        if (!stored)
-            co_return local(stored.error());
-        key_version_ = *stored;
-        static_cast<void>(co_await storage_.erase(document() + ".next"));
-        co_return reply<>();
-    }
-
-    client& ca_;
-    storage& storage_;
-    const std::string email_;
-    const teller tell_;
-    const std::string id_;
-    admission_gate gate_{1};
-    std::optional<signer> open_;
-    std::uint64_t key_version_ = 0; // of its document, when it was read or written here
-};
-
-}
-
-#endif
 
 #include <map>
 #include <memory>
@@ -21427,210 +22930,6 @@ private:
 #ifndef ALOS_ACME_BOARD_HPP
 #define ALOS_ACME_BOARD_HPP
 
-// ---- alos/acme/challenge.hpp ----
-// Answers to challenges: key authorizations, and how each challenge shows them (RFC 8555 8, RFC 8737, RFC 8738).
-#ifndef ALOS_ACME_CHALLENGE_HPP
-#define ALOS_ACME_CHALLENGE_HPP
-
-
-#include <array>
-#include <chrono>
-#include <string>
-#include <string_view>
-
-namespace alos::inline v0::acme {
-
-inline constexpr std::size_t max_token_size = 512; // bytes; CAs send 43
-
-// For clients whose clock is late, and as long as an order may be open.
-inline constexpr std::chrono::hours tls_alpn_backdate{24};
-inline constexpr std::chrono::hours tls_alpn_lifetime{24 * 7};
-
-// RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path and of
-// a file's name.
-[[nodiscard]] inline bool is_token(std::string_view text) noexcept
-{
-    return text.size() <= max_token_size && is_base64url(text);
-}
-
-// RFC 8555 8.1; `thumbprint` as account_key::thumbprint() gives it.
-[[nodiscard]] inline std::string key_authorization(std::string_view token, std::string_view thumbprint)
-{
-    return std::string(token) + "." + std::string(thumbprint);
-}
-
-inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
-
-// RFC 8555 8.3: where the CA asks for the key authorization.
-[[nodiscard]] inline std::string http01_path(std::string_view token)
-{
-    return std::string(http01_prefix) + std::string(token);
-}
-
-// RFC 8555 8.4: the name of the TXT record; a wildcard's is that of the name below it.
-[[nodiscard]] inline std::string dns01_name(std::string_view domain)
-{
-    if (domain.starts_with("*."))
-        domain.remove_prefix(2);
-    return "_acme-challenge." + std::string(domain);
-}
-
-// RFC 8555 8.4: its value, 43 characters.
-[[nodiscard]] inline std::string dns01_value(std::string_view key_authorization)
-{
-    return to_base64url(sha256_of(as_bytes(key_authorization)));
-}
-
-// The name of an IP address in the DNS (RFC 1035 3.5, RFC 3596 2.5); empty for any other text.
-[[nodiscard]] inline std::string reverse_name(std::string_view ip)
-{
-    const cert::ip_address address(ip);
-    if (address.empty())
-        return {};
-    const byte_view bytes = address.bytes();
-    std::string name;
-    for (std::size_t i = bytes.size(); i-- > 0;) {
-        if (bytes.size() == 4) {
-            name += std::to_string(bytes[i]) + ".";
-            continue;
-        }
-        constexpr std::string_view digits = "0123456789abcdef";
-        for (const int digit : {bytes[i] & 0x0f, bytes[i] >> 4}) {
-            name += digits[static_cast<std::size_t>(digit)];
-            name += '.';
-        }
-    }
-    return name + (bytes.size() == 4 ? "in-addr.arpa" : "ip6.arpa");
-}
-
-// What the CA puts into SNI when it asks for this identifier, a DNS name or an IP address (RFC 8737 3, RFC 8738 6).
-[[nodiscard]] inline std::string tls_alpn_server_name(std::string_view identifier)
-{
-    const std::string reversed = reverse_name(identifier);
-    return reversed.empty() ? std::string(identifier) : reversed;
-}
-
-namespace detail {
-
-// RFC 8737 3: id-pe 31
-inline constexpr std::array<std::uint8_t, 8> oid_acme_identifier{0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f};
-
-// RFC 8737 3: Authorization, an OCTET STRING of 32 bytes.
-inline byte_vector acme_identifier(std::string_view key_authorization)
-{
-    byte_vector value;
-    der::writer<byte_vector> out(value);
-    out.value(der::octet_string, sha256_of(as_bytes(key_authorization)));
-    return value;
-}
-
-// An identifier in its one spelling.
-inline outcome<std::string> tls_alpn_identifier(std::string_view text)
-{
-    auto name = cert::parse_domain(text);
-    if (!name) {
-        std::string what = "'";
-        alos::detail::append_printable(what, as_bytes(text));
-        return failure{errc::bad_name, what + "' is no host name and no IP address, which tls-alpn-01 is for"};
-    }
-    if (name->starts_with("*."))
-        return failure{errc::bad_name, "'" + *name + "' cannot be proved by tls-alpn-01; use dns-01 for wildcards"};
-    return std::move(*name);
-}
-
-// The names of a certificate, for people.
-inline std::string names_text(const certificate& one)
-{
-    std::string text;
-    for (const std::string_view name : one.dns_names) {
-        if (text.size() > 300)
-            return text + ", ...";
-        text += text.empty() ? "" : ", ";
-        alos::detail::append_printable(text, as_bytes(name));
-    }
-    for (const byte_view address : one.addresses) {
-        if (text.size() > 300)
-            return text + ", ...";
-        text += text.empty() ? "" : ", ";
-        text += cert::ip_address(address).text();
-    }
-    return text.empty() ? "no name" : text;
-}
-
-inline bool names_only(const certificate& one, const std::string& identifier)
-{
-    if (one.dns_names.size() + one.addresses.size() != 1)
-        return false;
-    if (!one.addresses.empty())
-        return cert::ip_address(one.addresses.front()).text() == identifier;
-    // A dNSName that spells an address is not the address.
-    return cert::ip_address(identifier).empty() && cert::parse_domain(one.dns_names.front()) == identifier;
-}
-
-}
-
-// RFC 8737 3: what is shown to a client that offers "acme-tls/1" and nothing else, under tls_alpn_server_name().
-[[nodiscard]] inline outcome<cert::credential_ptr> make_tls_alpn_credential(std::string_view identifier,
-                                                                            std::string_view key_authorization,
-                                                                            system_time now)
-{
-    const auto name = detail::tls_alpn_identifier(identifier);
-    if (!name)
-        return name.error();
-    certificate_spec spec;
-    spec.common_name = "tls-alpn-01";
-    if (const cert::ip_address address(*name); !address.empty())
-        spec.addresses.emplace_back(address.bytes().begin(), address.bytes().end());
-    else
-        spec.dns_names.push_back(*name);
-    spec.not_before = now - tls_alpn_backdate;
-    spec.not_after = now + tls_alpn_lifetime;
-    // "The acmeIdentifier extension MUST be critical so that the certificate isn't inadvertently used by non-ACME
-    // software."
-    const byte_view oid = detail::oid_acme_identifier;
-    spec.more.push_back({{oid.begin(), oid.end()}, true, detail::acme_identifier(key_authorization)});
-
-    const auto key = private_key::generate(key_kind::ecdsa_p256);
-    if (!key)
-        return key.error();
-    const auto der = issue_self_signed(spec, **key);
-    if (!der)
-        return der.error();
-    return cert::make_credential(as_text(encode_pem("CERTIFICATE", *der)), as_text((*key)->to_pem()),
-                                 {.from = cert::source::acme});
-}
-
-// Whether the certificate that a server showed to "acme-tls/1" would convince the CA (RFC 8737 3, step 4); if not, what
-// is wrong with it.
-[[nodiscard]] inline outcome<> answers_tls_alpn(byte_view leaf_der, std::string_view identifier,
-                                                std::string_view key_authorization)
-{
-    const auto name = detail::tls_alpn_identifier(identifier);
-    if (!name)
-        return name.error();
-    const auto leaf = parse_certificate({leaf_der.begin(), leaf_der.end()});
-    if (!leaf)
-        return failure{errc::bad_certificate,
-                       *name + " shows a certificate that cannot be read; another server answers there"};
-    const auto proof = find_extension(*leaf, detail::oid_acme_identifier);
-    if (!proof)
-        return failure{errc::bad_certificate,
-                       *name + " shows an ordinary certificate (" + detail::names_text(*leaf)
-                           + ") where acme-tls/1 was asked for; let what ends TLS before this server pass it through, "
-                             "or use another challenge"};
-    if (!detail::names_only(*leaf, *name))
-        return failure{errc::bad_certificate, *name + " shows a challenge certificate for " + detail::names_text(*leaf)
-                                                  + "; another ACME client answers there"};
-    if (!proof->critical || !equal(proof->value, detail::acme_identifier(key_authorization)))
-        return failure{errc::bad_certificate,
-                       *name + " answers another challenge than this one; another ACME client, or an attempt that has "
-                               "ended, answers there"};
-    return {};
-}
-
-}
-
-#endif
 
 #include <map>
 #include <memory>
@@ -21829,194 +23128,6 @@ private:
 }
 
 #endif
-// ---- alos/acme/certificate_id.hpp ----
-// How a certificate is named to the CA that issued it, when it is asked about renewal (RFC 9773 4.1).
-#ifndef ALOS_ACME_CERTIFICATE_ID_HPP
-#define ALOS_ACME_CERTIFICATE_ID_HPP
-
-
-#include <string>
-
-namespace alos::inline v0::acme {
-
-inline constexpr std::size_t max_certificate_id_part = 64; // bytes; RFC 5280 4.1.2.2 knows 20
-
-// RFC 9773 4.1: the authority key identifier and the serial number. Fails when the certificate names no authority key,
-// as self-signed ones may: then no CA can be asked.
-[[nodiscard]] inline result<std::string> ari_certificate_id(const certificate& leaf)
-{
-    const byte_view authority = authority_key_identifier(leaf);
-    if (authority.empty() || authority.size() > max_certificate_id_part || leaf.serial.empty()
-        || leaf.serial.size() > max_certificate_id_part)
-        return make_error_code(errc::bad_certificate);
-    return to_base64url(authority) + "." + to_base64url(leaf.serial);
-}
-
-[[nodiscard]] inline result<std::string> ari_certificate_id(byte_view leaf_der)
-{
-    const auto leaf = parse_certificate({leaf_der.begin(), leaf_der.end()});
-    if (!leaf)
-        return leaf.error();
-    return ari_certificate_id(*leaf);
-}
-
-}
-
-#endif
-// ---- alos/acme/issue.hpp ----
-// One certificate, from the order to the download, as a coroutine in the order of RFC 8555 7.4: order,
-// authorizations, challenges, finalize, download, check.
-#ifndef ALOS_ACME_ISSUE_HPP
-#define ALOS_ACME_ISSUE_HPP
-
-// ---- alos/acme/link.hpp ----
-// Links between resources: "alternate" chains, "next" pages, the terms of service. RFC 8288, RFC 8555 7.
-#ifndef ALOS_ACME_LINK_HPP
-#define ALOS_ACME_LINK_HPP
-
-
-#include <algorithm>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-namespace detail {
-
-inline constexpr std::size_t max_links = 32;
-inline constexpr std::size_t max_link_target = 2048;
-
-// Takes links from the front of one field value. RFC 8288 3, appendix B.2.
-class link_reader {
-public:
-    explicit link_reader(std::string_view value) noexcept : rest_(value) {}
-
-    struct link {
-        std::string_view target;
-        std::string relations; // relation types with spaces between them
-        bool has_anchor = false;
-    };
-
-    // Nothing at the end, and where the value stops being a list of links.
-    [[nodiscard]] std::optional<link> next()
-    {
-        while (skip_space(), take(','))
-            continue;
-        const std::size_t end = rest_.find('>');
-        if (!take('<') || end == std::string_view::npos)
-            return std::nullopt;
-        link made;
-        made.target = rest_.substr(0, end - 1);
-        rest_.remove_prefix(end);
-        bool has_relations = false;
-        while (skip_space(), take(';')) {
-            skip_space();
-            const std::string_view name = token();
-            std::string value;
-            if (skip_space(); take('=')) {
-                skip_space();
-                value = rest_.starts_with('"') ? quoted() : std::string(token());
-            }
-            // RFC 8288 3.3: "occurrences after the first MUST be ignored by parsers."
-            if (http::equal_ignoring_case(name, "rel") && !std::exchange(has_relations, true))
-                made.relations = std::move(value);
-            made.has_anchor = made.has_anchor || http::equal_ignoring_case(name, "anchor");
-        }
-        if (!rest_.empty() && rest_.front() != ',')
-            rest_ = {}; // what follows cannot be told from a parameter of this one
-        return made;
-    }
-
-private:
-    void skip_space() noexcept
-    {
-        while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
-            rest_.remove_prefix(1);
-    }
-
-    bool take(char c) noexcept
-    {
-        const bool there = rest_.starts_with(c);
-        rest_.remove_prefix(there ? 1 : 0);
-        return there;
-    }
-
-    // What stands before the next separator: more than RFC 9110 calls a token, as a value may be an unquoted URL.
-    std::string_view token() noexcept
-    {
-        const std::size_t size = std::min(rest_.find_first_of(" \t=;,\""), rest_.size());
-        const std::string_view text = rest_.substr(0, size);
-        rest_.remove_prefix(size);
-        return text;
-    }
-
-    // RFC 9110 5.6.4; one that never ends, ends with the value.
-    std::string quoted()
-    {
-        std::string text;
-        rest_.remove_prefix(1);
-        while (!rest_.empty() && !take('"')) {
-            if (rest_.front() == '\\' && rest_.size() > 1)
-                rest_.remove_prefix(1);
-            text += rest_.front();
-            rest_.remove_prefix(1);
-        }
-        return text;
-    }
-
-    std::string_view rest_;
-};
-
-// RFC 8288 2.1.1: relation types are compared without regard to case.
-inline bool has_relation(std::string_view relations, std::string_view wanted) noexcept
-{
-    while (!relations.empty()) {
-        if (http::equal_ignoring_case(http::next_part(relations, ' '), wanted))
-            return true;
-    }
-    return false;
-}
-
-}
-
-// The targets of the answer's links of relation `rel`, in their order and as they stand: a relative one is to be
-// taken against `from.url`. Links with another context than the answer itself (RFC 8288 3.2) are left out, as are those
-// with a target longer than 2048 bytes; 32 links are looked at, at most.
-[[nodiscard]] inline std::vector<std::string> links(const http::outbound_response& from, std::string_view rel)
-{
-    std::vector<std::string> targets;
-    std::size_t seen = 0;
-    for (const auto& [name, value] : from.fields) {
-        if (!http::equal_ignoring_case(name, "Link"))
-            continue;
-        detail::link_reader reader(value);
-        while (seen < detail::max_links) {
-            const auto link = reader.next();
-            if (!link)
-                break;
-            ++seen;
-            const std::string_view target = http::trim(link->target);
-            const bool usable = !target.empty() && target.size() <= detail::max_link_target
-                                && http::is_field_value(target) && !link->has_anchor;
-            if (usable && detail::has_relation(link->relations, rel))
-                targets.emplace_back(target);
-        }
-    }
-    return targets;
-}
-
-}
-
-#endif
-// ---- alos/acme/prover.hpp ----
-// Proves control of the names of one order: chooses a challenge for each, publishes the answers, looks at them from
-// outside, tells the CA, and waits for its verdict. RFC 8555 7.5, 8.
-#ifndef ALOS_ACME_PROVER_HPP
-#define ALOS_ACME_PROVER_HPP
-
 // ---- alos/acme/self_check.hpp ----
 // Looks at the answer to a challenge the way the CA will, from here: by the name, over the wire. RFC 8555 8.3,
 // RFC 8737 3.
@@ -22142,6 +23253,291 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
 }
 
 #endif
+// ---- alos/acme/caa.hpp ----
+// Whether the CAA records of a domain let a CA issue for it: the values of "issue" and "issuewild" (RFC 8659 4.2, 4.3),
+// and what they may say of accounts and validation methods (RFC 8657). Pure; who asks the DNS is in acme/doctor.hpp.
+#ifndef ALOS_ACME_CAA_HPP
+#define ALOS_ACME_CAA_HPP
+
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8659 4.2. An empty issuer-domain-name: nobody.
+struct issue_value {
+    std::string issuer_domain_name;                                // in lower case
+    std::vector<std::pair<std::string, std::string>> parameters{}; // tags in lower case, in their order
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_caa_value = 2048;    // bytes
+inline constexpr std::size_t max_caa_parameters = 32; // of one value
+
+inline bool is_alpha_or_digit(char c) noexcept
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+// RFC 8659 4.2: label = (ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT)), and so is the tag of a parameter; `text` is in
+// lower case.
+inline bool is_caa_label(std::string_view text) noexcept
+{
+    const auto fits = [](char c) { return is_alpha_or_digit(c) || c == '-'; };
+    return !text.empty() && text.front() != '-' && text.back() != '-' && std::ranges::all_of(text, fits);
+}
+
+// RFC 8659 4.2: issuer-domain-name = label *("." label).
+inline bool is_caa_domain(std::string_view text) noexcept
+{
+    if (text.ends_with('.') || text.find_first_of(" \t") != std::string_view::npos)
+        return false;
+    while (!text.empty()) {
+        if (!is_caa_label(http::next_part(text, '.')))
+            return false;
+    }
+    return true;
+}
+
+inline std::string caa_lower_case(std::string_view text)
+{
+    std::string lower(text);
+    std::ranges::transform(lower, lower.begin(), dns::detail::lower_case);
+    return lower;
+}
+
+// RFC 8659 4.2: parameter = tag *WSP "=" *WSP value, with value = *(%x21-3A / %x3C-7E).
+inline std::optional<std::pair<std::string, std::string>> parse_caa_parameter(std::string_view text)
+{
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos)
+        return std::nullopt;
+    const std::string tag = caa_lower_case(http::trim(text.substr(0, equals)));
+    const std::string_view value = http::trim(text.substr(equals + 1));
+    const auto is_visible = [](char c) { return c >= 0x21 && c <= 0x7e; };
+    if (!is_caa_label(tag) || !std::ranges::all_of(value, is_visible))
+        return std::nullopt;
+    return std::pair(tag, std::string(value));
+}
+
+}
+
+// RFC 8659 4.2: the value of an "issue" or "issuewild" property; nothing for one that does not follow the grammar, or
+// is longer than 2 KiB, or has more than 32 parameters.
+[[nodiscard]] inline std::optional<issue_value> parse_issue_value(std::string_view value)
+{
+    if (value.size() > detail::max_caa_value)
+        return std::nullopt;
+    const std::size_t semicolon = value.find(';');
+    issue_value read{detail::caa_lower_case(http::trim(value.substr(0, semicolon)))};
+    if (!detail::is_caa_domain(read.issuer_domain_name))
+        return std::nullopt;
+    if (semicolon == std::string_view::npos)
+        return read;
+    std::string_view rest = http::trim(value.substr(semicolon + 1));
+    // RFC 8659 4.2: parameters = (parameter *WSP ";" *WSP parameters) / parameter
+    for (bool more = !rest.empty(); more;) {
+        const std::size_t end = rest.find(';');
+        auto one = detail::parse_caa_parameter(rest.substr(0, end));
+        if (!one || read.parameters.size() == detail::max_caa_parameters)
+            return std::nullopt;
+        read.parameters.push_back(std::move(*one));
+        more = end != std::string_view::npos;
+        rest.remove_prefix(more ? end + 1 : rest.size());
+    }
+    return read;
+}
+
+// What is to be issued, and by whom.
+struct caa_question {
+    bool is_wildcard = false;
+    std::vector<std::string> identities; // of the CA (RFC 8555 7.1.1: caaIdentities)
+    std::string account;                 // its URL; empty: there is none yet
+    std::vector<std::string> methods;    // that would be used: "http-01"
+};
+
+struct caa_answer {
+    bool is_allowed = true;
+    bool is_restricted = false;       // records decided it
+    std::vector<std::string> methods; // of the question's, those that are allowed
+    std::string why;                  // when it is not allowed: what each record that counts says, in one sentence
+};
+
+namespace detail {
+
+// What a zone says, for a line of text.
+inline std::string printable(std::string_view text)
+{
+    constexpr std::size_t most = 200;
+    std::string shown(text.substr(0, most));
+    // What is not ASCII may be no UTF-8.
+    std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
+    return shown;
+}
+
+// Which of the question's methods a property allows; why there are none is added to `why`.
+inline std::vector<std::string> methods_allowed(const std::string& value, const caa_question& asked, std::string& why)
+{
+    const auto refuse = [&](std::string_view reason) {
+        why.append(why.empty() ? "" : ", ").append("\"").append(printable(value)).append("\" ").append(reason);
+        return std::vector<std::string>();
+    };
+    const auto issuer = parse_issue_value(value);
+    // RFC 8659 4.2: a value that does not match the grammar "MUST be treated the same as" one without an issuer.
+    if (!issuer)
+        return refuse("does not follow RFC 8659 and so lets nobody issue");
+    if (issuer->issuer_domain_name.empty())
+        return refuse("lets nobody issue");
+    const auto is_it = [&](const std::string& each) {
+        return http::equal_ignoring_case(each, issuer->issuer_domain_name);
+    };
+    if (std::ranges::none_of(asked.identities, is_it))
+        return refuse("names another CA");
+    const auto count = [&](std::string_view tag) {
+        return std::ranges::count(issuer->parameters, tag, &std::pair<std::string, std::string>::first);
+    };
+    // RFC 8657 3, 4: "A Property with multiple "accounturi" parameters is unsatisfiable."
+    if (count("accounturi") > 1 || count("validationmethods") > 1)
+        return refuse("has a parameter twice, which nothing satisfies");
+    std::vector<std::string> methods = asked.methods;
+    for (const auto& [tag, text] : issuer->parameters) {
+        // RFC 8657 3.
+        if (tag == "accounturi" && text != asked.account)
+            return refuse(asked.account.empty() ? "names an account, and there is none here yet"
+                                                : "names another account than " + asked.account);
+        // RFC 8657 4: "one of the names listed in the comma-separated list".
+        if (tag == "validationmethods") {
+            const std::string_view list = text;
+            std::erase_if(methods, [list](const std::string& method) {
+                std::string_view rest = list;
+                while (!rest.empty()) {
+                    if (http::next_part(rest, ',') == method)
+                        return false;
+                }
+                return true;
+            });
+            if (methods.empty())
+                return refuse("allows other challenges than can be answered");
+        }
+    }
+    return methods;
+}
+
+}
+
+// `records` is the relevant record set (RFC 8659 3), only records of type CAA.
+[[nodiscard]] inline caa_answer decide_caa(const std::vector<dns::record>& records, const caa_question& asked)
+{
+    constexpr std::uint8_t critical = 0x80; // RFC 8659 4.1
+    std::string_view tag = "issue";
+    for (const dns::record& each : records) {
+        // RFC 8659 4.2 to 4.4, RFC 9495; the last two are from the CA/Browser Forum's Baseline Requirements, A.1.
+        const bool is_known = each.caa_tag == "issue" || each.caa_tag == "issuewild" || each.caa_tag == "iodef"
+                              || each.caa_tag == "issuemail" || each.caa_tag == "contactemail"
+                              || each.caa_tag == "contactphone";
+        // RFC 8659 4.1: a CA "MUST NOT issue" for what is critical and not understood.
+        if (!is_known && (each.caa_flags & critical) != 0)
+            return {false, true, {},
+                    "the property \"" + detail::printable(each.caa_tag) + "\" is critical, and CAs may not know it"};
+        // RFC 8659 4.3: for wildcards, "issue" does not count where there is an "issuewild".
+        if (asked.is_wildcard && each.caa_tag == "issuewild")
+            tag = "issuewild";
+    }
+    caa_answer answer{.is_allowed = true, .is_restricted = false, .methods = asked.methods, .why = {}};
+    std::vector<std::string> allowed;
+    for (const dns::record& each : records) {
+        if (each.caa_tag != tag)
+            continue;
+        answer.is_restricted = true;
+        for (std::string& method : detail::methods_allowed(each.text, asked, answer.why)) {
+            if (std::ranges::count(allowed, method) == 0)
+                allowed.push_back(std::move(method));
+        }
+    }
+    if (!answer.is_restricted)
+        return answer;
+    answer.is_allowed = !allowed.empty();
+    answer.methods = std::move(allowed);
+    if (answer.is_allowed)
+        answer.why.clear();
+    return answer;
+}
+
+}
+
+#endif
+// ---- alos/acme/trial.hpp ----
+// Whether the answer to a challenge would be seen, tried without a CA: one that nobody asked for is put where answers
+// stand and fetched by the name, as a CA does. Who answers may be this process, or another on the same storage.
+// RFC 8555 8.3, RFC 8737 3.
+#ifndef ALOS_ACME_TRIAL_HPP
+#define ALOS_ACME_TRIAL_HPP
+
+
+#include <boost/asio/this_coro.hpp>
+
+#include <array>
+#include <exception>
+#include <string>
+
+namespace alos::inline v0::acme {
+
+// One look, by http-01 or tls-alpn-01.
+struct trial {
+    challenge_type type = challenge_type::http_01; // dns_01 may not be given
+    identifier about; // no wildcard
+    std::uint16_t port = 80;
+    std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
+};
+
+// Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
+[[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
+{
+    std::array<std::uint8_t, 24> random{};
+    world.random(random);
+    const std::string token = to_base64url(random);
+    const posting answer{what.type, what.about, token, token + ".trial"};
+    // A name has room for one answer of this kind: that of an order which is under way must stay.
+    if (what.type == challenge_type::tls_alpn_01) {
+        const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
+        if (taken && taken->has_value())
+            co_return "an order is under way for it, look again later";
+    }
+    // What cannot be stored is answered by this process all the same.
+    static_cast<void>(co_await answers.post(answer, nullptr));
+    const time_point end = world.now() + what.patience;
+    std::string seen;
+    std::exception_ptr thrown;
+    try {
+        seen = co_await detail::look_until(world, answer, what.port, end);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    const auto undisturbed = boost::asio::disable_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
+    static_cast<void>(co_await answers.take_down(answer, nullptr));
+    const auto disturbed = boost::asio::enable_terminal_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+    if (thrown)
+        std::rethrow_exception(thrown);
+    co_return seen;
+}
+
+}
+
+#endif
+// ---- alos/acme/prover.hpp ----
+// Proves control of the names of one order: chooses a challenge for each, publishes the answers, looks at them from
+// outside, tells the CA, and waits for its verdict. RFC 8555 7.5, 8.
+#ifndef ALOS_ACME_PROVER_HPP
+#define ALOS_ACME_PROVER_HPP
+
 
 #include <boost/asio/this_coro.hpp>
 
@@ -22478,111 +23874,12 @@ private:
 }
 
 #endif
-// ---- alos/crypto/botan_csr.hpp ----
-// Certificate requests (RFC 2986) as CAs want them by ACME: no subject, the names in subjectAltName, nothing else.
-#ifndef ALOS_CRYPTO_BOTAN_CSR_HPP
-#define ALOS_CRYPTO_BOTAN_CSR_HPP
+// ---- alos/acme/issue.hpp ----
+// One certificate, from the order to the download, as a coroutine in the order of RFC 8555 7.4: order,
+// authorizations, challenges, finalize, download, check.
+#ifndef ALOS_ACME_ISSUE_HPP
+#define ALOS_ACME_ISSUE_HPP
 
-
-#include <algorithm>
-#include <span>
-#include <string>
-
-namespace alos::inline v0 {
-
-namespace detail {
-
-inline constexpr auto oid_extension_request = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e);
-inline constexpr auto oid_rsa_sha256 = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b);
-
-// RFC 5280 4.2.1.6: a dNSName is an IA5String; as a CA reads it, it has no blanks either.
-inline bool is_requestable(std::string_view name) noexcept
-{
-    const auto is_printable = [](char c) { return c > 0x20 && c < 0x7f; };
-    return !name.empty() && name.size() <= 253 && std::ranges::all_of(name, is_printable);
-}
-
-// RFC 2986 4.1: the extensions asked for, as an attribute (RFC 2985 5.4.2).
-inline void write_requested_names(byte_writer& out, std::span<const std::string> dns_names,
-                                  std::span<const byte_vector> addresses)
-{
-    byte_vector names;
-    byte_writer inner(names);
-    inner.nested(der::sequence, [&] {
-        for (const std::string& name : dns_names)
-            inner.value(der::context(2), as_bytes(name));
-        for (const byte_vector& address : addresses)
-            inner.value(der::context(7), address);
-    });
-    out.nested(der::sequence, [&] {
-        out.value(der::object_identifier, oid_extension_request);
-        out.nested(der::set, [&] {
-            out.nested(der::sequence, [&] { write_extension(out, oid_subject_alt_name, false, names); });
-        });
-    });
-}
-
-inline void write_request_algorithm(byte_writer& out, signature_scheme scheme)
-{
-    if (scheme != signature_scheme::rsa_pkcs1_sha256)
-        return write_algorithm(out, scheme);
-    out.nested(der::sequence, [&] {
-        out.value(der::object_identifier, oid_rsa_sha256);
-        out.value(der::null, {});
-    });
-}
-
-}
-
-// RFC 2986 4: a request in DER for these names, which `key` signs. `dns_names` as A-labels, `addresses` of 4 or 16
-// bytes each.
-[[nodiscard]] inline outcome<byte_vector> make_csr(const private_key& key, std::span<const std::string> dns_names,
-                                                   std::span<const byte_vector> addresses = {})
-{
-    if (dns_names.empty() && addresses.empty())
-        return failure{errc::bad_name, "a certificate request needs a name; give one"};
-    for (const std::string& name : dns_names)
-        if (!detail::is_requestable(name))
-            return failure{errc::bad_name, "a name of the certificate request is empty, too long, or not in ASCII; "
-                                           "write it like www.example.com, and other alphabets as xn-- labels"};
-    for (const byte_vector& address : addresses)
-        if (address.size() != 4 && address.size() != 16)
-            return failure{errc::bad_name, "an address of the certificate request has neither 4 nor 16 bytes"};
-    try {
-        const byte_vector public_key = key.public_key_info();
-        const auto scheme = document_scheme_of(read_public_key(public_key));
-        if (!scheme)
-            return failure{errc::unsupported_key, "no CA takes a certificate request by a key of this type; use "
-                                                  "ECDSA P-256 or P-384, or RSA"};
-        byte_vector body;
-        detail::byte_writer out(body);
-        out.nested(der::sequence, [&] {
-            out.small_integer(0); // v1
-            out.value(der::sequence, {});
-            out.raw(public_key);
-            out.nested(der::context_constructed(0),
-                       [&] { detail::write_requested_names(out, dns_names, addresses); });
-        });
-        const auto signature = key.sign_document(*scheme, body, ecdsa_form::der);
-        if (!signature)
-            return failure{signature.error(), "the certificate request cannot be signed with this key; it is damaged, "
-                                              "make a new one"};
-        byte_vector der;
-        detail::byte_writer whole(der);
-        whole.nested(der::sequence, [&] {
-            whole.raw(body);
-            detail::write_request_algorithm(whole, *scheme);
-            whole.bits(*signature);
-        });
-        return der;
-    } catch (const std::exception& error) {
-        return failure{errc::bad_private_key, std::string("a certificate request cannot be made: ") + error.what()};
-    }
-}
-
-}
-
-#endif
 
 #include <boost/asio/this_coro.hpp>
 
@@ -22997,6 +24294,236 @@ private:
 }
 
 #endif
+// ---- alos/acme/managed_certificate.hpp ----
+// One certificate that somebody works on: its name in the storage, where it stands, and that for people.
+#ifndef ALOS_ACME_MANAGED_CERTIFICATE_HPP
+#define ALOS_ACME_MANAGED_CERTIFICATE_HPP
+
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// One certificate and where it stands. Changed on the thread of whoever works on it.
+struct managed_certificate {
+    // From the configuration.
+    std::string id;     // in the storage: "example.com.ecdsa-p256"
+    std::string domain; // the first name, under which it is served
+    std::vector<identifier> names;
+    key_kind key = key_kind::ecdsa_p256;
+    std::string email;
+    std::string configuration; // what all settings that matter to it come to
+
+    // From the storage.
+    certificate_state state;
+    generation_record about;
+    cert::credential_ptr credential; // null: there is none yet
+    std::uint64_t generation = 0;
+
+    // Of this process.
+    bool is_busy = false;
+    bool is_removed = false;
+    bool is_unsaved = false; // the storage could not take `state`, and has an older one
+    time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
+    std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
+
+    [[nodiscard]] std::optional<validity> life() const
+    {
+        if (!credential)
+            return std::nullopt;
+        return validity{credential->about.not_before, credential->about.not_after};
+    }
+};
+
+namespace detail {
+
+// In the order of key_kind.
+inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"};
+
+}
+
+[[nodiscard]] constexpr std::string_view name_of_key(key_kind key) noexcept
+{
+    return detail::key_words[static_cast<std::size_t>(key)];
+}
+
+// Of "rsa-2048", and of an id that ends in it; nothing when it is none of ours.
+[[nodiscard]] inline std::optional<key_kind> key_kind_of(std::string_view id) noexcept
+{
+    const std::string_view word = id.substr(id.rfind('.') + 1);
+    const auto found = std::ranges::find(detail::key_words, word);
+    if (found == detail::key_words.end())
+        return std::nullopt;
+    return static_cast<key_kind>(found - detail::key_words.begin());
+}
+
+// Under which the storage has it: "example.com.ecdsa-p256".
+[[nodiscard]] inline std::string id_of_certificate(const std::string& domain, key_kind key)
+{
+    const std::string name = domain.starts_with("*.") ? "_wildcard" + domain.substr(1) : domain;
+    return name + "." + std::string(name_of_key(key));
+}
+
+// `next_attempt` is renewer::renewal_due().
+[[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
+{
+    certificate_status line;
+    line.id = of.id;
+    for (const identifier& each : of.names)
+        line.names.push_back(each.value);
+    line.key_type = name_of_key(of.key);
+    if (of.credential) {
+        line.issuer = of.credential->about.issuer;
+        line.not_before = of.credential->about.not_before;
+        line.not_after = of.credential->about.not_after;
+    }
+    line.next_attempt = next_attempt;
+    line.failures = of.state.failures;
+    line.last_error = of.state.failures > 0 ? of.state.last_error : std::string();
+    line.ca = of.credential ? of.about.directory : of.state.directory;
+    line.profile = of.about.profile;
+    line.generation = of.generation;
+    return line;
+}
+
+}
+
+#endif
+// ---- alos/acme/presenter.hpp ----
+// What a server answers with for the names that ACME cares for: their certificates, and what stands in for those that
+// are not there yet.
+#ifndef ALOS_ACME_PRESENTER_HPP
+#define ALOS_ACME_PRESENTER_HPP
+
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
+using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
+
+// Used on the manager's thread.
+class presenter {
+public:
+    // Both outlive it.
+    presenter(environment& world, cert::registry& into, event_teller tell)
+        : world_(world), registry_(into), tell_(std::move(tell))
+    {
+    }
+
+    // How names are answered whose first certificate is missing; from now on.
+    void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
+
+    // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
+    void show(const std::vector<managed_certificate*>& those, const certificate_list& all)
+    {
+        cert::named_credentials made;
+        std::vector<std::string> certified; // domains
+        std::vector<std::string> answered;  // names
+        for (const managed_certificate* each : those) {
+            if (each->is_removed || !each->credential)
+                continue;
+            made.emplace_back(each->domain, each->credential);
+            certified.push_back(each->domain);
+            for (const identifier& name : each->names)
+                answered.push_back(name.value);
+        }
+        std::vector<std::string> refused; // names
+        for (const managed_certificate* each : those) {
+            if (each->is_removed || each->credential || has_any(each->domain, all) || is_answered(*each))
+                continue;
+            if (meanwhile_ == before_issuance::unrecognized_name) {
+                for (const identifier& name : each->names)
+                    refused.push_back(name.value);
+            } else if (cert::credential_ptr stand_in = make_stand_in(*each)) {
+                made.emplace_back(each->domain, std::move(stand_in));
+            }
+        }
+        if (!made.empty()) {
+            if (const auto done = registry_.add_credentials(std::move(made)); !done)
+                tell_({event_kind::unreadable, {}, done.error().what});
+        }
+        for (const std::string& each : certified)
+            drop_stand_in(each);
+        if (!refused.empty())
+            static_cast<void>(registry_.refuse(refused, true));
+        if (meanwhile_ == before_issuance::unrecognized_name && !answered.empty())
+            static_cast<void>(registry_.refuse(answered, false));
+    }
+
+    // From now on nothing of ours answers for it.
+    void withdraw(const managed_certificate& one)
+    {
+        if (one.credential)
+            static_cast<void>(registry_.remove_credential(one.domain, one.credential));
+        drop_stand_in(one.domain);
+        std::vector<std::string> names;
+        for (const identifier& each : one.names)
+            names.push_back(each.value);
+        static_cast<void>(registry_.refuse(names, false));
+    }
+
+private:
+    // Whether a certificate of ACME's, for another type of key, or a stand-in answers for the domain.
+    [[nodiscard]] bool has_any(const std::string& domain, const certificate_list& all) const
+    {
+        const auto is_there = [&](const auto& each) { return each->domain == domain && each->credential; };
+        return stand_ins_.contains(domain) || std::ranges::any_of(all, is_there);
+    }
+
+    // Whether somebody else's certificates, the operator's own for example, answer for all of its names.
+    [[nodiscard]] bool is_answered(const managed_certificate& of) const
+    {
+        const auto now = registry_.served().load();
+        return std::ranges::all_of(of.names, [&](const identifier& name) { return now->knows(name.value); });
+    }
+
+    [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
+    {
+        std::vector<std::string> names;
+        for (const identifier& each : of.names)
+            names.push_back(each.value);
+        const auto pair = cert::make_self_signed(names, world_.now());
+        const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
+                               : outcome<cert::credential_ptr>(pair.error());
+        if (!made) {
+            tell_({event_kind::unreadable, of.id, made.error().what});
+            return nullptr;
+        }
+        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one"});
+        return stand_ins_[of.domain] = *made;
+    }
+
+    void drop_stand_in(const std::string& domain)
+    {
+        const auto found = stand_ins_.find(domain);
+        if (found == stand_ins_.end())
+            return;
+        static_cast<void>(registry_.remove_credential(domain, found->second));
+        stand_ins_.erase(found);
+    }
+
+    environment& world_;
+    cert::registry& registry_;
+    const event_teller tell_;
+    before_issuance meanwhile_ = before_issuance::self_signed;
+    std::map<std::string, cert::credential_ptr> stand_ins_; // by domain
+};
+
+}
+
+#endif
 // ---- alos/acme/renewal_info.hpp ----
 // Asks the CA that issued a certificate when it wants it renewed. RFC 9773 4.
 #ifndef ALOS_ACME_RENEWAL_INFO_HPP
@@ -23088,6 +24615,12 @@ namespace alos::inline v0::acme {
 }
 
 #endif
+// ---- alos/acme/renewer.hpp ----
+// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
+// (RFC 9773). The manager has one of these for all certificates.
+#ifndef ALOS_ACME_RENEWER_HPP
+#define ALOS_ACME_RENEWER_HPP
+
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -23631,6 +25164,57 @@ private:
 }
 
 #endif
+// ---- alos/acme/status_json.hpp ----
+// Where certificates stand, as JSON for those outside.
+#ifndef ALOS_ACME_STATUS_JSON_HPP
+#define ALOS_ACME_STATUS_JSON_HPP
+
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include <string>
+
+namespace alos::inline v0::acme {
+
+// Times are those of RFC 3339; what is not known is null.
+[[nodiscard]] inline boost::json::object to_json(const certificate_status& one)
+{
+    const auto time = [](std::chrono::system_clock::time_point when) {
+        const bool is_known = when != std::chrono::system_clock::time_point();
+        return is_known ? boost::json::value(format_rfc3339(when)) : boost::json::value(nullptr);
+    };
+    const auto text = [](const std::string& what) {
+        return what.empty() ? boost::json::value(nullptr) : boost::json::value(what);
+    };
+    boost::json::array names;
+    for (const std::string& each : one.names)
+        names.emplace_back(each);
+    boost::json::object out;
+    out["id"] = one.id;
+    out["names"] = std::move(names);
+    out["keyType"] = one.key_type;
+    out["issuer"] = text(one.issuer);
+    out["notBefore"] = time(one.not_before);
+    out["notAfter"] = time(one.not_after);
+    out["nextAttempt"] = time(one.next_attempt);
+    out["failures"] = one.failures;
+    out["lastError"] = text(one.last_error);
+    out["ca"] = text(one.ca);
+    out["profile"] = text(one.profile);
+    out["generation"] = one.generation;
+    return out;
+}
+
+}
+
+#endif
+// ---- alos/acme/manager.hpp ----
+// All certificates of a server: what is configured, what is served, and who works on what and when. It runs on one
+// thread and sees the world through an environment, so that years of it pass in a test in a second.
+#ifndef ALOS_ACME_MANAGER_HPP
+#define ALOS_ACME_MANAGER_HPP
+
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -24169,47 +25753,586 @@ private:
 }
 
 #endif
-// ---- alos/acme/status_json.hpp ----
-// Where certificates stand, as JSON for those outside.
-#ifndef ALOS_ACME_STATUS_JSON_HPP
-#define ALOS_ACME_STATUS_JSON_HPP
+// ---- alos/acme/folder_check.hpp ----
+// Whether the folder that certificates are kept in can be written, and whether nobody else can read its keys.
+#ifndef ALOS_ACME_FOLDER_CHECK_HPP
+#define ALOS_ACME_FOLDER_CHECK_HPP
 
-
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
-// Times are those of RFC 3339; what is not known is null.
-[[nodiscard]] inline boost::json::object to_json(const certificate_status& one)
+namespace detail {
+
+inline constexpr ::mode_t of_others = 0077;              // of the group, too
+inline constexpr unsigned max_folder_depth = 8;          // what is in deeper folders is not looked at
+inline constexpr std::size_t max_folder_names = 100'000; // of all folders together; the rest is not looked at
+
+// Below one folder.
+struct open_names {
+    std::vector<std::string> keys;  // that others can read or write
+    std::vector<std::string> other; // that others can read or write: certificates, folders
+    std::size_t looked_at = 0;
+    bool is_all = true; // nothing was left out
+};
+
+inline bool holds_key(std::string_view path) noexcept
 {
-    const auto time = [](std::chrono::system_clock::time_point when) {
-        const bool is_known = when != std::chrono::system_clock::time_point();
-        return is_known ? boost::json::value(format_rfc3339(when)) : boost::json::value(nullptr);
-    };
-    const auto text = [](const std::string& what) {
-        return what.empty() ? boost::json::value(nullptr) : boost::json::value(what);
-    };
-    boost::json::array names;
-    for (const std::string& each : one.names)
-        names.emplace_back(each);
-    boost::json::object out;
-    out["id"] = one.id;
-    out["names"] = std::move(names);
-    out["keyType"] = one.key_type;
-    out["issuer"] = text(one.issuer);
-    out["notBefore"] = time(one.not_before);
-    out["notAfter"] = time(one.not_after);
-    out["nextAttempt"] = time(one.next_attempt);
-    out["failures"] = one.failures;
-    out["lastError"] = text(one.last_error);
-    out["ca"] = text(one.ca);
-    out["profile"] = text(one.profile);
-    out["generation"] = one.generation;
-    return out;
+    return path.ends_with("/privkey.pem") || path.ends_with(".key.json") || path.ends_with(".next.json");
 }
+
+inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
+{
+    const auto names = files.list(folder);
+    if (!names || depth == max_folder_depth) {
+        const bool has_more = names ? !names->empty() : !is_missing(names.error());
+        into.is_all = into.is_all && !has_more;
+        return;
+    }
+    for (const std::string& name : *names) {
+        if (++into.looked_at > max_folder_names) {
+            into.is_all = false;
+            return;
+        }
+        const std::string path = folder + '/' + name;
+        const auto there = files.stat(path);
+        if (!there && !is_missing(there.error()))
+            into.is_all = false;
+        if (!there || there->type == os::file_type::symlink)
+            continue;
+        if ((there->permissions & of_others) != 0)
+            (holds_key(path) ? into.keys : into.other).push_back(path);
+        if (there->type == os::file_type::directory)
+            find_open_names(files, path, depth + 1, into);
+    }
+}
+
+// The first of them, and how many more there are.
+inline std::string some_of(const std::vector<std::string>& paths)
+{
+    const std::string more = paths.size() == 1 ? std::string() : " and " + std::to_string(paths.size() - 1) + " more";
+    return paths.front() + more;
+}
+
+inline std::string in_octal(::mode_t permissions)
+{
+    std::string digits = "0";
+    for (const int shift : {6, 3, 0})
+        digits += static_cast<char>('0' + (permissions >> shift & 7));
+    return digits;
+}
+
+inline finding try_to_write(os::file_system& files, const std::string& folder)
+{
+    const std::string trial = folder + "/.doctor";
+    (void)files.remove(trial);
+    const error_code failed = files.write_new(trial, {}, 0600);
+    (void)files.remove(trial);
+    // Note: another one may be trying just now.
+    if (!failed || is_taken(failed))
+        return {folder, "writing", health::ok, "files can be made there"};
+    return {folder, "writing", health::problem,
+            storage_failure(folder, "certificates cannot be kept there", failed).what};
+}
+
+}
+
+// `folder` is a cache_dir.
+[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
+{
+    const auto there = files.stat(folder);
+    if (!there && detail::is_missing(there.error()))
+        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
+    if (!there)
+        return {{folder, "permissions", health::problem,
+                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
+    if (there->type == os::file_type::regular || there->type == os::file_type::other)
+        return {{folder, "permissions", health::problem, "it is a file and not a folder",
+                 "move it away, or choose another cache_dir"}};
+    detail::open_names open;
+    // Note: of a link, the permissions say nothing.
+    const bool is_open = there->type == os::file_type::directory && (there->permissions & detail::of_others) != 0;
+    detail::find_open_names(files, folder, 0, open);
+    const std::string closed = "chmod -R u=rwX,go= '" + folder + "'";
+    std::vector<finding> found;
+    if (is_open) {
+        const bool can_write = (there->permissions & 0022) != 0;
+        found.push_back({folder, "permissions", can_write ? health::problem : health::warning,
+                         "its mode is " + detail::in_octal(there->permissions) + ", so that others can "
+                             + (can_write ? "change what is in it" : "look into it"),
+                         "chmod 700 '" + folder + "'"});
+    }
+    if (!open.keys.empty())
+        found.push_back({folder, "permissions", health::problem,
+                         "private keys are open to others: " + detail::some_of(open.keys),
+                         closed + ", and renew these certificates if others use this machine"});
+    if (!open.other.empty())
+        found.push_back({folder, "permissions", health::warning, "open to others: " + detail::some_of(open.other),
+                         closed});
+    if (!open.is_all)
+        found.push_back({folder, "permissions", health::warning, "not all of it was looked at",
+                         "find '" + folder + "' -perm /077 lists all that is open to others"});
+    if (found.empty())
+        found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
+    found.push_back(detail::try_to_write(files, folder));
+    return found;
+}
+
+}
+
+#endif
+// ---- alos/acme/doctor.hpp ----
+// Looks for what would keep a certificate from being issued or renewed, before a CA is asked for it: the folder, the CA
+// and its directory, the clock, the account, and for each name its addresses, its CAA records and the ports that CAs
+// connect to. Nothing is ordered.
+#ifndef ALOS_ACME_DOCTOR_HPP
+#define ALOS_ACME_DOCTOR_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// What a doctor is asked to look at.
+struct checkup {
+    std::vector<identifier> names;
+    std::string folder; // cache_dir
+    certificate_authority ca;
+    std::string email; // of the account
+    std::vector<challenge_type> challenges;
+    bool has_dns_solver = false;
+    std::uint16_t http01_port = 80;
+    std::uint16_t tls_alpn01_port = 443;
+
+    // Why this process does not listen where the CA connects to; empty: it does.
+    std::string no_http01_listener;
+    std::string no_tls_alpn01_listener;
+};
+
+// One checkup: what it finds is told as it is found.
+class doctor {
+public:
+    // All outlive it. `tell` is called on the thread of `world`.
+    doctor(environment& world, storage& kept, board& answers, checkup asked, finding_teller tell)
+        : world_(world), storage_(kept), board_(answers), asked_(std::move(asked)), tell_(std::move(tell)),
+          ca_(world, asked_.ca)
+    {
+    }
+
+    // Once. Leaves nothing behind, also when cancelled.
+    [[nodiscard]] awaitable<> examine()
+    {
+        for (finding& each : check_folder(world_.files(), asked_.folder))
+            tell_(std::move(each));
+        co_await look_at_ca();
+        for (const identifier& each : asked_.names)
+            co_await look_at_name(each);
+    }
+
+private:
+    // Note: a Date field is older than now by the time that its answer was under way, 30 s at most. With 5 minutes
+    // between the clocks, what the CA dates (orders, renewal windows, certificates) begins or ends at a wrong time.
+    static constexpr std::chrono::minutes wrong_clock{5};
+    static constexpr std::chrono::seconds inexact_clock{30};
+
+    using texts = std::vector<std::string>;
+
+    void say(std::string about, std::string check, health how, std::string seen, std::string cure = {})
+    {
+        tell_({std::move(about), std::move(check), how, std::move(seen), std::move(cure)});
+    }
+
+    static std::string join(const texts& all)
+    {
+        std::string text;
+        for (const std::string& each : all)
+            text.append(text.empty() ? "" : ", ").append(each);
+        return text;
+    }
+
+    // RFC 8555 7.1.1.
+    [[nodiscard]] awaitable<> look_at_ca()
+    {
+        const std::string& url = asked_.ca.directory;
+        if (const auto ready = ca_.prepare(); !ready) {
+            say(url, "directory", health::problem, ready.error().what);
+            co_return;
+        }
+        const auto answer = co_await ca_.get(url, "directory");
+        if (!answer) {
+            say(url, "directory", health::problem, answer.error().what,
+                "check the URL, the network and the clock; a CA of your own needs its authorities in roots_file");
+            co_return;
+        }
+        look_at_clock(*answer);
+        auto read = parse_directory(answer->body);
+        if (!read) {
+            say(url, "directory", health::problem, read.error().what,
+                "check that the URL is that of an ACME directory");
+            co_return;
+        }
+        directory_ = std::move(*read);
+        say_directory();
+        co_await look_at_account();
+        if (!directory_.profiles.empty() || !asked_.ca.profile.empty())
+            look_at_profile();
+    }
+
+    // RFC 9110 6.6.1: the CA says what time it has. Certificates and orders depend on it.
+    void look_at_clock(const http::outbound_response& answer)
+    {
+        const auto now = std::chrono::system_clock::to_time_t(world_.now());
+        const auto date = http::parse_date(answer.field("Date"), now);
+        if (!date) {
+            say("this machine", "clock", health::warning, "the CA does not say what time it has",
+                "compare the clock with another one");
+            return;
+        }
+        const std::chrono::seconds ahead{now - *date};
+        const std::string difference = std::to_string(std::abs(ahead.count())) + " s "
+                                       + (ahead.count() < 0 ? "behind" : "ahead of") + " that of the CA";
+        const std::string cure = "let it be set over the network (NTP)";
+        if (std::chrono::abs(ahead) > wrong_clock)
+            say("this machine", "clock", health::problem, "it is " + difference, cure);
+        else if (std::chrono::abs(ahead) > inexact_clock)
+            say("this machine", "clock", health::warning, "it is " + difference, cure);
+        else
+            say("this machine", "clock", health::ok, "as that of the CA");
+    }
+
+    // RFC 8555 7.1.1, RFC 9773 3.
+    void say_directory()
+    {
+        texts missing;
+        if (directory_.revoke_cert.empty())
+            missing.push_back("revokeCert");
+        if (directory_.key_change.empty())
+            missing.push_back("keyChange");
+        std::string seen = missing.empty() ? "it is complete" : "it lacks " + join(missing);
+        if (!directory_.renewal_info.empty())
+            seen += "; it says when to renew (ARI)";
+        if (!directory_.terms_of_service.empty())
+            seen += "; its terms, which an account agrees to: " + directory_.terms_of_service;
+        say(asked_.ca.directory, "directory", missing.empty() ? health::ok : health::warning, seen,
+            missing.empty() ? "" : "certificates can be had; for the rest, ask those who run the CA");
+    }
+
+    // RFC 8555 7.3, 7.3.4.
+    [[nodiscard]] awaitable<> look_at_account()
+    {
+        const auto kept = co_await storage_.load("account/" + storage_id(asked_.ca.directory, asked_.email));
+        const auto in = kept && kept->has_value() ? detail::read_object_text(as_text((*kept)->text)) : std::nullopt;
+        if (in)
+            account_ = detail::text_of(*in, "url");
+        const bool has_binding = !asked_.ca.eab_kid.empty() && !asked_.ca.eab_hmac_key.empty();
+        if (!account_.empty())
+            say(asked_.ca.directory, "account", health::ok, account_);
+        else if (directory_.external_account_required && !has_binding)
+            say(asked_.ca.directory, "account", health::problem, "it wants an external account (EAB)",
+                "give the eab_kid and eab_hmac_key that the CA's page shows");
+        else
+            say(asked_.ca.directory, "account", health::ok, "there is none here yet; the first certificate opens it");
+    }
+
+    // draft-ietf-acme-profiles 4.
+    void look_at_profile()
+    {
+        texts offered;
+        for (const auto& [name, what] : directory_.profiles)
+            offered.push_back(name);
+        const std::string& wanted = asked_.ca.profile;
+        const std::string all = offered.empty() ? "none are offered" : "offered are " + join(offered);
+        if (!wanted.empty() && !directory_.profiles.contains(wanted))
+            say(asked_.ca.directory, "profile", health::problem, "there is no " + wanted + "; " + all,
+                "choose one of them, or none");
+        else
+            say(asked_.ca.directory, "profile", health::ok, all);
+    }
+
+    [[nodiscard]] awaitable<> look_at_name(identifier about)
+    {
+        const bool is_wildcard = about.value.starts_with("*.");
+        texts methods;
+        for (const challenge_type each : asked_.challenges) {
+            const bool fits = each == challenge_type::dns_01
+                                  ? asked_.has_dns_solver && about.type == identifier_type::dns
+                                  : !is_wildcard;
+            if (fits)
+                methods.emplace_back(name_of(each));
+        }
+        if (methods.empty())
+            say(about.value, "challenges", health::problem, "none of those that are allowed can prove it",
+                is_wildcard ? "a wildcard needs dns-01 and a program that sets TXT records" : "allow another one");
+        const bool is_connected_to = std::ranges::any_of(methods, [](const auto& each) { return each != "dns-01"; });
+        bool leads_here = true;
+        if (about.type == identifier_type::dns) {
+            if (is_connected_to)
+                leads_here = co_await look_at_addresses(about);
+            co_await look_at_caa(about, methods);
+        }
+        for (const challenge_type each : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
+            if (std::ranges::count(methods, name_of(each)) != 0)
+                co_await look_at_port(each, about, leads_here);
+        }
+    }
+
+    // Both families, as CAs take either. Whether all of them are known to be this machine's, or none are known.
+    [[nodiscard]] awaitable<bool> look_at_addresses(identifier about)
+    {
+        texts found;
+        bool is_answered = true;
+        for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
+            const auto answer = co_await world_.resolve(about.value, type);
+            const std::string failed = failure_of(answer);
+            if (!failed.empty()) {
+                is_answered = false;
+                say(about.value, "addresses", health::problem, std::string(dns::to_text(type)) + ": " + failed,
+                    "check that all name servers of the domain answer, and DNSSEC");
+                continue;
+            }
+            for (const dns::record& each : answer->records) {
+                if (each.type == type)
+                    found.push_back(each.text);
+            }
+        }
+        if (found.empty()) {
+            if (is_answered)
+                say(about.value, "addresses", health::problem, "it has none",
+                    "add an A or AAAA record that leads to this machine, or check the spelling");
+            co_return true;
+        }
+        const texts here = world_.local_addresses();
+        texts elsewhere;
+        std::ranges::copy_if(found, std::back_inserter(elsewhere),
+                             [&](const auto& each) { return std::ranges::count(here, each) == 0; });
+        if (elsewhere.empty() || here.empty()) {
+            say(about.value, "addresses", health::ok, join(found));
+            co_return true;
+        }
+        say(about.value, "addresses", health::warning,
+            join(elsewhere) + ": not of this machine, which has " + join(here),
+            "that is as it should be behind a router, a proxy or a balancer; else correct the record");
+        co_return false;
+    }
+
+    // Empty when the answer counts, also that there is no such name.
+    static std::string failure_of(const outcome<dns::answer>& answer)
+    {
+        if (!answer)
+            return answer.error().what;
+        const bool counts = answer->code == dns::response_code::no_error
+                            || answer->code == dns::response_code::name_error;
+        return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
+    }
+
+    // RFC 8659 3: the records of the name, else of the next one above that has any.
+    [[nodiscard]] awaitable<> look_at_caa(identifier about, texts methods)
+    {
+        const bool is_wildcard = about.value.starts_with("*.");
+        std::string domain = about.value.substr(is_wildcard ? 2 : 0);
+        std::vector<dns::record> records;
+        for (;;) {
+            const auto answer = co_await world_.resolve(domain, dns::record_type::caa);
+            if (const std::string failed = failure_of(answer); !failed.empty()) {
+                say(about.value, "CAA", health::problem, "of " + domain + ": " + failed,
+                    "a CA does not issue then; check that all name servers of the domain answer, and DNSSEC");
+                co_return;
+            }
+            std::ranges::copy_if(answer->records, std::back_inserter(records),
+                                 [](const auto& each) { return each.type == dns::record_type::caa; });
+            const std::string above(cert::parent_of(domain));
+            if (!records.empty() || above.empty())
+                break;
+            domain = above;
+        }
+        if (records.empty()) {
+            say(about.value, "CAA", health::ok, "no records: any CA may issue");
+            co_return;
+        }
+        if (directory_.caa_identities.empty()) {
+            say(about.value, "CAA", health::warning,
+                domain + " has records, and the CA does not say by which names it goes in them",
+                "see what the CA's documentation says");
+            co_return;
+        }
+        const caa_answer answer = decide_caa(records, {is_wildcard, directory_.caa_identities, account_, methods});
+        say_caa(about, domain, methods, answer);
+    }
+
+    void say_caa(const identifier& about, const std::string& domain, const texts& methods, const caa_answer& answer)
+    {
+        const std::string& own = directory_.caa_identities.front();
+        if (!answer.is_allowed)
+            say(about.value, "CAA", health::problem,
+                "records of " + domain + " keep this CA from issuing: " + answer.why,
+                "add a CAA record to " + domain + ": 0 issue \"" + own + "\", or use a CA that its records name");
+        else if (answer.methods.size() < methods.size())
+            say(about.value, "CAA", health::warning,
+                "records of " + domain + " let this CA issue, but only by " + join(answer.methods),
+                "allow only these challenges here, or add to validationmethods in the record");
+        else
+            say(about.value, "CAA", health::ok,
+                answer.is_restricted ? "records of " + domain + " let this CA issue"
+                                     : "records of " + domain + " restrict nobody");
+    }
+
+    // RFC 8555 8.3, RFC 8737 3.
+    [[nodiscard]] awaitable<> look_at_port(challenge_type type, identifier about, bool leads_here)
+    {
+        const bool is_http = type == challenge_type::http_01;
+        const std::uint16_t port = is_http ? asked_.http01_port : asked_.tls_alpn01_port;
+        const std::string check = std::string(name_of(type)) + " on port " + std::to_string(port);
+        const std::string& not_ours = is_http ? asked_.no_http01_listener : asked_.no_tls_alpn01_listener;
+        const trial look{.type = type, .about = about, .port = port};
+        const std::string seen = co_await try_answer(world_, storage_, board_, look);
+        if (seen.empty()) {
+            say(about.value, check, health::ok,
+                not_ours.empty() ? "an answer from here is seen by the name"
+                                 : "another process on the same folder answers by the name");
+            co_return;
+        }
+        std::string there;
+        if (is_http)
+            there = co_await who_is_there(about, port);
+        if (not_ours.empty())
+            say(about.value, check, leads_here ? health::problem : health::warning, seen + there,
+                "let this port of every address of the name lead to this machine; check firewalls and routers"
+                    + std::string(leads_here ? "" : ", some of which do not lead from the inside to themselves"));
+        else
+            say(about.value, check, health::problem, seen + there + "; nothing could be put there: " + not_ours,
+                is_http ? "let what listens there be an alos server on the same cache_dir, or one whose acme_node is "
+                          "this process, or let it pass /.well-known/acme-challenge/ on"
+                        : "let what listens there be an alos server on the same cache_dir, or use http-01 or dns-01");
+    }
+
+    // What answers by plain HTTP, with a comma before it.
+    [[nodiscard]] awaitable<std::string> who_is_there(identifier about, std::uint16_t port)
+    {
+        http::outbound_request request;
+        request.url = detail::http_url(about, port, "/");
+        request.timeout = std::chrono::seconds(5);
+        const auto got = co_await world_.fetch(std::move(request));
+        if (!got)
+            co_return "";
+        const std::string server(got->field("Server").substr(0, 100));
+        co_return ", and what listens there " + (server.empty() ? "does not say what it is" : "calls itself " + server);
+    }
+
+    environment& world_;
+    storage& storage_;
+    board& board_;
+    const checkup asked_;
+    const finding_teller tell_;
+    client ca_;
+    directory directory_;
+    std::string account_; // URL; empty: none yet
+};
+
+}
+
+#endif
+// ---- alos/dns/exec.hpp ----
+// dns-01 (RFC 8555 8.4) by a program of the operator's, called as lego's "exec" provider calls one:
+//   program present _acme-challenge.example.com. <value>
+//   program cleanup _acme-challenge.example.com. <value>
+// lego's other form, `present -- <domain> <token> <keyAuth>`, is not here: a dns_solver is not told of the last two.
+#ifndef ALOS_DNS_EXEC_HPP
+#define ALOS_DNS_EXEC_HPP
+
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+// The program succeeds with exit status 0. It is started without a shell, with nothing on stdin, and once at a time.
+struct exec_options {
+    std::string program{}; // its path
+    std::chrono::milliseconds limit = std::chrono::minutes(2); // of one call; then it is killed
+    std::chrono::milliseconds wait{0}; // after `present`, until all name servers of the zone have the value
+
+    // Of this process's variables those are passed on, and nothing else: credentials are to be named.
+    std::vector<std::string> passed_on = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+    std::vector<std::string> environment{}; // more of them, as "NAME=value"
+};
+
+class exec final : public acme::dns_solver {
+public:
+    // Reads the environment, so before there are threads that change it.
+    explicit exec(exec_options options) : options_(std::move(options))
+    {
+        for (const std::string& name : options_.passed_on) {
+            if (const char* const value = std::getenv(name.c_str()))
+                options_.environment.push_back(name + "=" + value);
+        }
+    }
+
+    // Returns when the program has ended, and `wait` is over.
+    [[nodiscard]] boost::asio::awaitable<outcome<>> present(std::string name, std::string value) override
+    {
+        auto done = co_await call("present", std::move(name), std::move(value));
+        if (!done || options_.wait <= options_.wait.zero())
+            co_return done;
+        const auto executor = co_await boost::asio::this_coro::executor;
+        boost::asio::steady_timer timer(executor, options_.wait);
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        co_return done;
+    }
+
+    [[nodiscard]] boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) override
+    {
+        auto done = co_await call("cleanup", std::move(name), std::move(value));
+        co_return done;
+    }
+
+private:
+    [[nodiscard]] boost::asio::awaitable<outcome<>> call(std::string what, std::string name, std::string value)
+    {
+        const auto turn = co_await gate_.enter();
+        os::program_call program;
+        program.words = {options_.program, what, name + ".", std::move(value)};
+        program.environment = options_.environment;
+        program.limit = options_.limit;
+        const auto end = co_await os::run_program(std::move(program));
+        if (!end)
+            co_return end.error();
+        if (end->has_succeeded)
+            co_return outcome<>();
+        std::string text = options_.program + " " + what + " " + name + ".: ";
+        if (end->took_too_long)
+            text += "killed, as it took longer than " + std::to_string(options_.limit.count()) + " ms";
+        else
+            text += "it ended with " + end->how;
+        std::string said = end->output.substr(0, end->output.find_last_not_of(" \r\n\t") + 1);
+        std::ranges::replace_if(said, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+        text += said.empty() ? ", and said nothing" : ", and said: " + said;
+        text += "; run it by hand with these words, it has to end with 0";
+        co_return failure{end->took_too_long ? alos::errc::timed_out : alos::errc::program_failed, std::move(text)};
+    }
+
+    exec_options options_;
+    acme::admission_gate gate_{1};
+};
 
 }
 
@@ -24219,2141 +26342,6 @@ namespace alos::inline v0::acme {
 #ifndef ALOS_SERVER_ACME_ENVIRONMENT_HPP
 #define ALOS_SERVER_ACME_ENVIRONMENT_HPP
 
-// ---- alos/dns/resolver.hpp ----
-// A stub resolver (RFC 1034 5.3.1): asks the name servers it is told, by UDP and, for what is too long, by TCP
-// (RFC 7766). It reads no files while it works, and remembers nothing.
-#ifndef ALOS_DNS_RESOLVER_HPP
-#define ALOS_DNS_RESOLVER_HPP
-
-// ---- alos/http/deadline.hpp ----
-// Waits that end: a coroutine that is given so much time and no more.
-#ifndef ALOS_HTTP_DEADLINE_HPP
-#define ALOS_HTTP_DEADLINE_HPP
-
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancel_after.hpp>
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <chrono>
-#include <exception>
-#include <optional>
-#include <tuple>
-#include <utility>
-
-namespace alos::inline v0 {
-
-// What operations inside coroutines that are cancelled complete with: error_code first, nothing thrown.
-inline constexpr auto as_results = boost::asio::as_tuple(boost::asio::use_awaitable);
-
-// An operation that was cancelled ends its coroutine: there is nobody left to hand an error to.
-inline void throw_if_aborted(const error_code& ec)
-{
-    if (ec == boost::asio::error::operation_aborted)
-        throw boost::system::system_error(ec);
-}
-
-// What `work` returns; nothing when it took longer than `limit` and was cancelled. `work` has to end by
-// throw_if_aborted() or the like. Its other exceptions pass, and so does being cancelled from outside.
-template <class T>
-[[nodiscard]] boost::asio::awaitable<std::optional<T>> within(std::chrono::milliseconds limit,
-                                                              boost::asio::awaitable<T> work)
-{
-    const auto executor = co_await boost::asio::this_coro::executor;
-    auto token = boost::asio::cancel_after(limit, boost::asio::as_tuple(boost::asio::use_awaitable));
-    std::tuple<std::exception_ptr, T> end = co_await boost::asio::co_spawn(executor, std::move(work), std::move(token));
-    if (!std::get<0>(end))
-        co_return std::move(std::get<1>(end));
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    try {
-        std::rethrow_exception(std::get<0>(end));
-    } catch (const boost::system::system_error& thrown) {
-        if (thrown.code() != boost::asio::error::operation_aborted
-            || state.cancelled() != boost::asio::cancellation_type::none)
-            throw;
-    }
-    co_return std::nullopt;
-}
-
-}
-
-#endif
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/udp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
-
-#include <sys/random.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <charconv>
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <fstream>
-#include <functional>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::dns {
-
-using endpoint = boost::asio::ip::udp::endpoint;
-using addresses = std::vector<boost::asio::ip::address>;
-
-inline constexpr std::uint16_t default_port = 53;
-inline constexpr std::size_t max_servers = 8;
-
-namespace detail {
-
-// The next word of `text`, taken off it; separators are blanks, and those given.
-inline std::string_view take_word(std::string_view& text, std::string_view separators = " \t\r")
-{
-    text.remove_prefix(std::min(text.find_first_not_of(separators), text.size()));
-    const std::string_view word = text.substr(0, text.find_first_of(separators));
-    text.remove_prefix(word.size());
-    return word;
-}
-
-// The next line, without what follows one of `comments`.
-inline std::string_view take_line(std::string_view& text, std::string_view comments)
-{
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return line.substr(0, line.find_first_of(comments));
-}
-
-// At most 1 MiB; empty when it cannot be read.
-inline std::string read_system_file(const std::string& path)
-{
-    std::ifstream file(path, std::ios::binary);
-    std::string text(1 << 20, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(file.gcount()));
-    return text;
-}
-
-inline void fill_from_system(byte_span out)
-{
-    while (!out.empty()) {
-        const ssize_t got = ::getrandom(out.data(), out.size(), 0);
-        if (got < 0 && errno != EINTR)
-            throw boost::system::system_error(errno, boost::system::system_category(), "getrandom");
-        out = out.subspan(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    }
-}
-
-inline std::string to_text(const endpoint& server)
-{
-    const std::string address = server.address().to_string();
-    return (server.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(server.port());
-}
-
-}
-
-// "192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353".
-[[nodiscard]] inline std::optional<endpoint> parse_server(std::string_view text)
-{
-    error_code ec;
-    const auto whole = boost::asio::ip::make_address(text, ec);
-    if (!ec)
-        return endpoint(whole, default_port);
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos)
-        return std::nullopt;
-    std::string_view host = text.substr(0, colon);
-    const bool brackets = host.starts_with('[') && host.ends_with(']');
-    if (brackets)
-        host = host.substr(1, host.size() - 2);
-    std::uint16_t port = 0;
-    const std::string_view digits = text.substr(colon + 1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const auto address = boost::asio::ip::make_address(host, ec);
-    if (ec || error != std::errc{} || end != digits.data() + digits.size() || port == 0 || address.is_v6() != brackets)
-        return std::nullopt;
-    return endpoint(address, port);
-}
-
-// Servers with commas or blanks between them, at most max_servers.
-[[nodiscard]] inline outcome<std::vector<endpoint>> parse_servers(std::string_view text)
-{
-    std::vector<endpoint> servers;
-    for (;;) {
-        const std::string_view word = detail::take_word(text, ", \t\r\n");
-        if (word.empty())
-            break;
-        const auto server = parse_server(word);
-        if (!server)
-            return failure{alos::errc::bad_configuration,
-                           "\"" + std::string(word) + "\" is no name server; write an IP address like 192.0.2.53, or "
-                                                      "with a port like [2001:db8::53]:5353"};
-        if (servers.size() == max_servers)
-            return failure{alos::errc::bad_configuration, "more than 8 name servers; leave some out"};
-        servers.push_back(*server);
-    }
-    return servers;
-}
-
-// The name servers in a text like /etc/resolv.conf; this machine, as resolv.conf(5) says, when there is none.
-[[nodiscard]] inline std::vector<endpoint> parse_resolv_conf(std::string_view text)
-{
-    std::vector<endpoint> servers;
-    while (!text.empty() && servers.size() < max_servers) {
-        std::string_view line = detail::take_line(text, "#;");
-        if (detail::take_word(line) != "nameserver")
-            continue;
-        error_code ec;
-        const auto address = boost::asio::ip::make_address(detail::take_word(line), ec);
-        if (!ec)
-            servers.emplace_back(address, default_port);
-    }
-    if (servers.empty())
-        servers.emplace_back(boost::asio::ip::address_v4::loopback(), default_port);
-    return servers;
-}
-
-// The addresses of a name, as records spell it, in a text like /etc/hosts.
-[[nodiscard]] inline addresses find_in_hosts(std::string_view text, std::string_view name)
-{
-    addresses found;
-    while (!text.empty()) {
-        std::string_view line = detail::take_line(text, "#");
-        const std::string_view first = detail::take_word(line);
-        for (std::string_view word = detail::take_word(line); !word.empty(); word = detail::take_word(line)) {
-            error_code ec;
-            const auto address = boost::asio::ip::make_address(first, ec);
-            const auto canonical = canonical_name(word);
-            if (!ec && canonical && *canonical == name)
-                found.push_back(address);
-        }
-    }
-    return found;
-}
-
-// The system's. They read files: call them during set-up.
-[[nodiscard]] inline std::vector<endpoint> system_servers()
-{
-    return parse_resolv_conf(detail::read_system_file("/etc/resolv.conf"));
-}
-[[nodiscard]] inline std::string system_hosts() { return detail::read_system_file("/etc/hosts"); }
-
-struct resolver_options {
-    std::chrono::milliseconds timeout{2000}; // of one try
-    unsigned rounds = 2;                     // over all servers
-    std::string hosts{};                     // a text like /etc/hosts, see system_hosts()
-
-    // Fills with unpredictable bytes: the ids of questions (RFC 5452 9.2).
-    std::function<void(byte_span)> random = detail::fill_from_system;
-};
-
-// Used on one thread; outlives its operations, which end by being cancelled with boost::asio::error::operation_aborted
-// thrown.
-class resolver {
-public:
-    resolver(boost::asio::any_io_executor executor, std::vector<endpoint> servers, resolver_options options = {})
-        : executor_(std::move(executor)), servers_(std::move(servers)), options_(std::move(options))
-    {
-    }
-
-    // What the servers say about `name`, which is taken as it is: no search list is applied. Aliases are followed, and
-    // their records kept; see records_for(). A code other than no_error and name_error means that no server could
-    // answer; a failure, that none did.
-    [[nodiscard]] boost::asio::awaitable<outcome<answer>> resolve(std::string name, record_type type)
-    {
-        const auto canonical = canonical_name(name);
-        if (!canonical)
-            co_return failure{errc::bad_name, "\"" + name + "\" is no name that DNS can be asked for; write it like "
-                                                            "www.example.com, and other alphabets as xn-- labels"};
-        if (auto local = find_locally(*canonical, type))
-            co_return std::move(*local);
-        answer all;
-        std::string wanted = *canonical;
-        for (std::size_t questions = 0; questions <= max_aliases; ++questions) {
-            outcome<answer> found = co_await ask_all(wanted, type);
-            if (!found)
-                co_return found.error();
-            all.records.insert(all.records.end(), found->records.begin(), found->records.end());
-            all.code = found->code;
-            all.authority = std::move(found->authority);
-            all.authoritative = found->authoritative;
-            if (type == record_type::cname || found->code != response_code::no_error)
-                co_return all;
-            const auto end = follow_aliases(all.records, *canonical);
-            if (!end)
-                co_return failure{end.error(), name + ": its CNAME records lead in a circle, or further than 10 names; "
-                                                      "mend them in DNS"};
-            // RFC 2308 2.2: an SOA record says that there is no more to be had.
-            const bool is_final = std::ranges::any_of(
-                all.authority, [](const record& one) { return one.type == record_type::soa; });
-            if (*end == wanted || is_final || !records_for(all, *canonical, type).empty())
-                co_return all;
-            wanted = *end;
-        }
-        co_return failure{errc::endless_alias,
-                          name + ": its CNAME records lead further than 10 names; mend them in DNS"};
-    }
-
-    // All addresses of a host, IPv6 first, of which there is one at least. An address is its own.
-    [[nodiscard]] boost::asio::awaitable<outcome<addresses>> find_addresses(std::string host)
-    {
-        addresses found;
-        error_code ec;
-        const auto literal = boost::asio::ip::make_address(host, ec);
-        if (!ec) {
-            found.push_back(literal);
-            co_return found;
-        }
-        auto both = boost::asio::experimental::make_parallel_group(
-            boost::asio::co_spawn(executor_, resolve(host, record_type::aaaa), boost::asio::deferred),
-            boost::asio::co_spawn(executor_, resolve(host, record_type::a), boost::asio::deferred));
-        const boost::asio::experimental::wait_for_all all;
-        auto answered = co_await both.async_wait(all, boost::asio::use_awaitable);
-        for (const std::exception_ptr& thrown : {std::get<1>(answered), std::get<3>(answered)}) {
-            if (thrown)
-                std::rethrow_exception(thrown);
-        }
-        std::optional<failure> trouble;
-        read_addresses(std::get<2>(answered), host, record_type::aaaa, found, trouble);
-        read_addresses(std::get<4>(answered), host, record_type::a, found, trouble);
-        if (!found.empty())
-            co_return found;
-        if (trouble)
-            co_return std::move(*trouble);
-        co_return failure{make_error_code(boost::asio::error::host_not_found),
-                          host + ": there is no such host, or it has no address; check its spelling, and its A and "
-                                 "AAAA records"};
-    }
-
-private:
-    using tcp = boost::asio::ip::tcp;
-    using udp = boost::asio::ip::udp;
-
-    static void read_addresses(const outcome<answer>& from, const std::string& host, record_type type, addresses& into,
-                               std::optional<failure>& trouble)
-    {
-        if (!from) {
-            trouble = from.error();
-            return;
-        }
-        error_code ec; // of what read_address() wrote, there is none
-        for (const record& one : records_for(*from, host, type))
-            into.push_back(boost::asio::ip::make_address(one.text, ec));
-        if (from->code != response_code::no_error && from->code != response_code::name_error)
-            trouble = failure{make_error_code(boost::asio::error::host_not_found_try_again),
-                              host + ": the name servers could not answer (code "
-                                  + std::to_string(static_cast<unsigned>(from->code))
-                                  + "); try later, or check the domain's DNSSEC and name servers"};
-    }
-
-    // RFC 6761 6.3: localhost and what is below it; and what the hosts file knows.
-    [[nodiscard]] std::optional<answer> find_locally(const std::string& name, record_type type) const
-    {
-        if (type != record_type::a && type != record_type::aaaa)
-            return std::nullopt;
-        addresses found = find_in_hosts(options_.hosts, name);
-        if (name == "localhost" || name.ends_with(".localhost"))
-            found = {boost::asio::ip::address_v6::loopback(), boost::asio::ip::address_v4::loopback()};
-        if (found.empty())
-            return std::nullopt;
-        answer local;
-        for (const auto& each : found) {
-            if (each.is_v6() == (type == record_type::aaaa))
-                local.records.push_back({name, type, 0, each.to_string()});
-        }
-        return local;
-    }
-
-    [[nodiscard]] boost::asio::awaitable<outcome<answer>> ask_all(std::string name, record_type type)
-    {
-        std::optional<answer> unhelpful;
-        failure trouble{alos::errc::timed_out,
-                        name + " (" + std::string(dns::to_text(type)) + "): no name server answered"};
-        for (unsigned round = 0; round < options_.rounds; ++round) {
-            for (const endpoint& server : servers_) {
-                result<answer> found = co_await ask(server, name, type);
-                if (found && (found->code == response_code::no_error || found->code == response_code::name_error))
-                    co_return std::move(*found);
-                if (found) {
-                    unhelpful = std::move(*found);
-                    continue;
-                }
-                trouble.code = found.error();
-                if (round == 0)
-                    trouble.what += "; " + detail::to_text(server) + ": " + found.error().message();
-            }
-        }
-        if (unhelpful)
-            co_return std::move(*unhelpful);
-        trouble.what += "; check the network and the list of name servers";
-        co_return std::move(trouble);
-    }
-
-    // One server: by UDP, without EDNS if it cannot do that (RFC 6891 7), by TCP if there is more.
-    [[nodiscard]] boost::asio::awaitable<result<answer>> ask(endpoint server, std::string name, record_type type)
-    {
-        result<answer> found = alos::errc::timed_out;
-        for (const std::uint16_t payload_size : {udp_payload_size, std::uint16_t{0}}) {
-            std::array<std::uint8_t, 2> random_bytes{};
-            options_.random(random_bytes);
-            const std::uint16_t id = reader(random_bytes).u16();
-            const result<byte_vector> query = encode_query(id, name, type, payload_size);
-            if (!query)
-                co_return query.error();
-            auto by_udp = ask_udp(server, *query, id, name, type);
-            std::optional<result<answer>> answered = co_await within(options_.timeout, std::move(by_udp));
-            if (answered && *answered && (*answered)->truncated) {
-                auto by_tcp = ask_tcp(server, *query, id, name, type);
-                answered = co_await within(options_.timeout, std::move(by_tcp));
-            }
-            found = answered ? std::move(*answered) : result<answer>(alos::errc::timed_out);
-            if (!found || (found->code != response_code::format_error && found->code != response_code::not_implemented))
-                break;
-        }
-        co_return found;
-    }
-
-    // The socket's port is a fresh one, and as it is connected it hears nobody but the server (RFC 5452 9.1, 9.2).
-    [[nodiscard]] boost::asio::awaitable<result<answer>> ask_udp(endpoint server, byte_vector query, std::uint16_t id,
-                                                                 std::string name, record_type type)
-    {
-        udp::socket socket(executor_);
-        error_code ec;
-        socket.open(server.protocol(), ec);
-        if (!ec)
-            socket.connect(server, ec);
-        if (ec)
-            co_return ec;
-        const auto sent = co_await socket.async_send(boost::asio::buffer(query), as_results);
-        throw_if_aborted(std::get<0>(sent));
-        if (std::get<0>(sent))
-            co_return std::get<0>(sent);
-        byte_vector message(4096); // more than was asked for: some servers do not mind the limit
-        for (;;) {
-            const auto got = co_await socket.async_receive(boost::asio::buffer(message), as_results);
-            throw_if_aborted(std::get<0>(got));
-            if (std::get<0>(got))
-                co_return std::get<0>(got);
-            const std::size_t size = std::get<1>(got);
-            if (size < 12)
-                continue; // not even a header
-            result<answer> found = decode_response(byte_view(message).first(size), id, name, type);
-            if (found || found.error() != errc::other_message)
-                co_return found;
-        }
-    }
-
-    // RFC 1035 4.2.2: each message behind its length in two bytes.
-    [[nodiscard]] boost::asio::awaitable<result<answer>> ask_tcp(endpoint server, byte_vector query, std::uint16_t id,
-                                                                 std::string name, record_type type)
-    {
-        tcp::socket socket(executor_);
-        const tcp::endpoint there(server.address(), server.port());
-        const auto connected = co_await socket.async_connect(there, as_results);
-        throw_if_aborted(std::get<0>(connected));
-        if (std::get<0>(connected))
-            co_return std::get<0>(connected);
-        byte_vector message;
-        writer(message).vector16([&] { message.insert(message.end(), query.begin(), query.end()); });
-        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(message), as_results);
-        throw_if_aborted(std::get<0>(sent));
-        if (std::get<0>(sent))
-            co_return std::get<0>(sent);
-        message.resize(2);
-        for (const bool is_length : {true, false}) {
-            const auto got = co_await boost::asio::async_read(socket, boost::asio::buffer(message), as_results);
-            throw_if_aborted(std::get<0>(got));
-            if (std::get<0>(got))
-                co_return std::get<0>(got);
-            if (is_length)
-                message.resize(reader(message).u16());
-        }
-        co_return decode_response(message, id, name, type);
-    }
-
-    boost::asio::any_io_executor executor_;
-    std::vector<endpoint> servers_;
-    resolver_options options_;
-};
-
-}
-
-#endif
-// ---- alos/http/client.hpp ----
-// The client that asks other servers (RFC 9110, RFC 9112): HTTP/1.1, over TLS for https, through proxies if need be,
-// over connections that are kept for a while.
-#ifndef ALOS_HTTP_CLIENT_HPP
-#define ALOS_HTTP_CLIENT_HPP
-
-// ---- alos/http/connect.hpp ----
-// A TCP connection to whichever address of a host answers first (RFC 8305, simplified): one is tried after the other,
-// the next as soon as one fails or lets wait for a quarter of a second.
-#ifndef ALOS_HTTP_CONNECT_HPP
-#define ALOS_HTTP_CONNECT_HPP
-
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
-
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <deque>
-#include <memory>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::http {
-
-inline constexpr std::chrono::milliseconds connection_attempt_delay{250}; // RFC 8305 5
-inline constexpr std::size_t max_connection_attempts = 16;
-
-namespace detail {
-
-// "192.0.2.1:443", "[2001:db8::1]:443".
-inline std::string to_text(const boost::asio::ip::tcp::endpoint& there)
-{
-    const std::string address = there.address().to_string();
-    return (there.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(there.port());
-}
-
-// RFC 8305 4: the families take turns, IPv6 first.
-inline std::vector<boost::asio::ip::tcp::endpoint> in_turns(const std::vector<boost::asio::ip::address>& addresses,
-                                                            std::uint16_t port)
-{
-    std::vector<boost::asio::ip::tcp::endpoint> turns;
-    std::deque<boost::asio::ip::address> six;
-    std::deque<boost::asio::ip::address> four;
-    for (const auto& each : addresses)
-        (each.is_v6() ? six : four).push_back(each);
-    while ((!six.empty() || !four.empty()) && turns.size() < max_connection_attempts) {
-        for (auto* family : {&six, &four}) {
-            if (family->empty())
-                continue;
-            turns.emplace_back(family->front(), port);
-            family->pop_front();
-        }
-    }
-    return turns;
-}
-
-// The attempts; kept alive by the handlers of those under way.
-class connection_race : public std::enable_shared_from_this<connection_race> {
-public:
-    using tcp = boost::asio::ip::tcp;
-
-    connection_race(boost::asio::any_io_executor executor, std::vector<tcp::endpoint> endpoints)
-        : end(executor, boost::asio::steady_timer::time_point::max()), endpoints_(std::move(endpoints)),
-          delay_(executor), errors_(endpoints_.size())
-    {
-        for (std::size_t i = 0; i < endpoints_.size(); ++i)
-            sockets_.emplace_back(executor);
-    }
-
-    void start()
-    {
-        if (endpoints_.empty())
-            stop();
-        else
-            start_next();
-    }
-
-    void stop()
-    {
-        over_ = true;
-        delay_.cancel();
-        end.expires_at(boost::asio::steady_timer::time_point::min());
-        for (std::size_t i = 0; i < sockets_.size(); ++i) {
-            error_code ignored; // closed all the same
-            if (winner != i)
-                sockets_[i].close(ignored);
-        }
-    }
-
-    [[nodiscard]] tcp::socket take_winner() { return std::move(sockets_[*winner]); }
-    [[nodiscard]] const tcp::endpoint& winning_endpoint() const { return endpoints_[*winner]; }
-
-    // Why nobody won.
-    [[nodiscard]] failure why() const
-    {
-        failure all{make_error_code(boost::asio::error::host_not_found), "there is no address"};
-        for (std::size_t i = 0; i < errors_.size(); ++i) {
-            all.code = errors_[i];
-            all.what = (i == 0 ? "" : all.what + "; ") + to_text(endpoints_[i]) + ": " + errors_[i].message();
-        }
-        return all;
-    }
-
-    boost::asio::steady_timer end; // has come, once it is decided
-    std::optional<std::size_t> winner;
-
-private:
-    void start_next()
-    {
-        const std::size_t i = started_++;
-        sockets_[i].async_connect(endpoints_[i], [self = shared_from_this(), i](error_code ec) { self->ended(i, ec); });
-        if (started_ == endpoints_.size())
-            return;
-        delay_.expires_after(connection_attempt_delay);
-        delay_.async_wait([self = shared_from_this(), i](error_code ec) {
-            if (!ec && !self->over_ && self->started_ == i + 1)
-                self->start_next();
-        });
-    }
-
-    void ended(std::size_t i, error_code ec)
-    {
-        if (over_)
-            return;
-        errors_[i] = ec;
-        if (!ec) {
-            winner = i;
-            stop();
-        } else if (++failed_ == endpoints_.size()) {
-            stop();
-        } else if (started_ == i + 1) {
-            start_next();
-        }
-    }
-
-    std::vector<tcp::endpoint> endpoints_;
-    std::vector<tcp::socket> sockets_;
-    boost::asio::steady_timer delay_;
-    std::vector<error_code> errors_;
-    std::size_t started_ = 0;
-    std::size_t failed_ = 0;
-    bool over_ = false;
-};
-
-}
-
-// The first connection that comes about; a failure names every address and its error. IPv6 goes first. Addresses
-// beyond max_connection_attempts are not tried.
-[[nodiscard]] inline boost::asio::awaitable<outcome<boost::asio::ip::tcp::socket>>
-connect(boost::asio::any_io_executor executor, std::vector<boost::asio::ip::address> addresses, std::uint16_t port)
-{
-    const auto race = std::make_shared<detail::connection_race>(executor, detail::in_turns(addresses, port));
-    // It ends with this coroutine, however that ends.
-    const std::shared_ptr<void> stopper(nullptr, [race](void*) { race->stop(); });
-    race->start();
-    static_cast<void>(co_await race->end.async_wait(as_results));
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    if (state.cancelled() != boost::asio::cancellation_type::none)
-        throw boost::system::system_error(boost::asio::error::operation_aborted);
-    if (!race->winner)
-        co_return race->why();
-    co_return race->take_winner();
-}
-
-}
-
-#endif
-// ---- alos/http/proxy.hpp ----
-// Which proxy a request goes through, as the usual environment variables say.
-#ifndef ALOS_HTTP_PROXY_HPP
-#define ALOS_HTTP_PROXY_HPP
-
-
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/network_v4.hpp>
-#include <boost/asio/ip/network_v6.hpp>
-
-#include <algorithm>
-#include <cstdlib>
-#include <initializer_list>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-
-namespace alos::inline v0::http {
-
-// Proxies speak HTTP without TLS: "http://proxy.example:3128", or "proxy.example:3128".
-struct proxies {
-    std::string http{};   // for http URLs; empty: none
-    std::string https{};  // for https URLs
-    std::string except{}; // hosts that are asked directly: "example.com, .example.org, 192.0.2.0/24, host:8080", or "*"
-};
-
-// http_proxy, https_proxy and no_proxy. Not HTTP_PROXY, which whoever sends a field "Proxy" sets in a CGI program.
-[[nodiscard]] inline proxies proxies_of_environment()
-{
-    const auto first = [](std::initializer_list<const char*> names) -> std::string {
-        for (const char* name : names) {
-            const char* value = std::getenv(name);
-            if (value != nullptr && *value != '\0')
-                return value;
-        }
-        return {};
-    };
-    return {first({"http_proxy"}), first({"https_proxy", "HTTPS_PROXY"}), first({"no_proxy", "NO_PROXY"})};
-}
-
-namespace detail {
-
-// Whether one entry of `except` means this host; `address` is nothing for a name.
-inline bool is_excepted(std::string_view entry, const url& target,
-                        const std::optional<boost::asio::ip::address>& address)
-{
-    error_code ec;
-    if (entry == "*")
-        return true;
-    if (address && entry.find('/') != std::string_view::npos) {
-        if (address->is_v4()) {
-            const auto network = boost::asio::ip::make_network_v4(entry, ec);
-            const auto prefix = network.prefix_length();
-            return !ec && boost::asio::ip::make_network_v4(address->to_v4(), prefix).network() == network.network();
-        }
-        const auto network = boost::asio::ip::make_network_v6(entry, ec);
-        const auto prefix = network.prefix_length();
-        return !ec && boost::asio::ip::make_network_v6(address->to_v6(), prefix).network() == network.network();
-    }
-    if (address) {
-        const auto same = boost::asio::ip::make_address(entry, ec);
-        if (!ec)
-            return same == *address;
-    }
-    if (const std::size_t colon = entry.find(':'); colon != std::string_view::npos) {
-        if (entry.substr(colon + 1) != std::to_string(target.port))
-            return false;
-        entry = entry.substr(0, colon);
-    }
-    if (entry.starts_with("*."))
-        entry.remove_prefix(1);
-    if (entry.starts_with('.'))
-        entry.remove_prefix(1);
-    const std::string_view host = target.host;
-    if (entry.empty() || entry.size() > host.size())
-        return false;
-    const std::string_view end = host.substr(host.size() - entry.size());
-    return equal_ignoring_case(end, entry)
-           && (end.size() == host.size() || (!address && host[host.size() - end.size() - 1] == '.'));
-}
-
-}
-
-// The proxy for `target`, or nothing when it is asked directly, as this machine itself always is. A failure: the
-// setting makes no sense.
-[[nodiscard]] inline outcome<std::optional<url>> proxy_for(const proxies& settings, const url& target)
-{
-    const std::string& chosen = target.is_secure() ? settings.https : settings.http;
-    if (chosen.empty())
-        return std::optional<url>();
-    error_code ec;
-    const auto parsed = boost::asio::ip::make_address(target.host, ec);
-    std::optional<boost::asio::ip::address> address;
-    if (!ec)
-        address = parsed;
-    if (target.host == "localhost" || (address && address->is_loopback()))
-        return std::optional<url>();
-    std::string_view rest = settings.except;
-    while (!rest.empty()) {
-        const std::size_t start = std::min(rest.find_first_not_of(", \t"), rest.size());
-        rest.remove_prefix(start);
-        const std::string_view entry = rest.substr(0, rest.find_first_of(", \t"));
-        rest.remove_prefix(entry.size());
-        if (detail::is_excepted(entry, target, address))
-            return std::optional<url>();
-    }
-    const bool has_scheme = chosen.find("://") != std::string::npos;
-    auto proxy = parse_url(has_scheme ? chosen : "http://" + chosen);
-    const std::string variable = target.is_secure() ? "https_proxy" : "http_proxy";
-    if (!proxy)
-        return failure{alos::errc::bad_configuration, "the proxy in " + variable + ": " + proxy.error().what};
-    if (proxy->is_secure())
-        return failure{alos::errc::bad_configuration,
-                       "the proxy in " + variable + " is to be asked by TLS, which is not supported; write it like "
-                                                    "http://proxy.example:3128"};
-    return std::optional<url>(std::move(*proxy));
-}
-
-}
-
-#endif
-// ---- alos/tls_client/botan.hpp ----
-// The TLS client that asks other servers: Botan's, TLS 1.2 and 1.3, behind the interface of an engine, and whom it
-// believes: trust anchors (RFC 5280 6.1) and the server's name in its certificate (RFC 9525).
-#ifndef ALOS_TLS_CLIENT_BOTAN_HPP
-#define ALOS_TLS_CLIENT_BOTAN_HPP
-
-
-#include <botan/certstor.h>
-#include <botan/certstor_flatfile.h>
-#include <botan/certstor_system.h>
-#include <botan/credentials_manager.h>
-#include <botan/data_src.h>
-#include <botan/system_rng.h>
-#include <botan/tls_alert.h>
-#include <botan/tls_callbacks.h>
-#include <botan/tls_client.h>
-#include <botan/tls_exceptn.h>
-#include <botan/tls_policy.h>
-#include <botan/tls_server_info.h>
-#include <botan/tls_session_manager_noop.h>
-#include <botan/x509cert.h>
-#include <botan/x509path.h>
-
-#include <unistd.h>
-
-#include <algorithm>
-#include <exception>
-#include <memory>
-#include <new>
-#include <optional>
-#include <span>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::tls_client {
-
-enum class errc {
-    untrusted = 1, // no trust anchor stands behind the server's certificate
-    expired,
-    not_yet_valid,
-    wrong_name,      // the certificate is for other names
-    bad_certificate, // it breaks another rule of RFC 5280
-    protocol,        // the server broke the protocol, or the two sides have nothing in common
-};
-
-class error_category final : public boost::system::error_category {
-public:
-    constexpr error_category() noexcept : boost::system::error_category(0x2f96d3c8b14ae075u) {}
-    const char* name() const noexcept override { return "alos.tls_client"; }
-    std::string message(int code) const override
-    {
-        switch (static_cast<errc>(code)) {
-        case errc::untrusted: return "no trusted authority issued the server's certificate";
-        case errc::expired: return "the server's certificate has expired";
-        case errc::not_yet_valid: return "the server's certificate is not valid yet";
-        case errc::wrong_name: return "the server's certificate is for another name";
-        case errc::bad_certificate: return "the server's certificate is not acceptable";
-        case errc::protocol: return "the TLS handshake failed";
-        }
-        return "unknown error";
-    }
-};
-
-inline const error_category& tls_client_category() noexcept
-{
-    static constexpr error_category category;
-    return category;
-}
-
-inline error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), tls_client_category()}; }
-
-}
-
-namespace boost::system {
-template <>
-struct is_error_code_enum<alos::tls_client::errc> : std::true_type {};
-}
-
-namespace alos::inline v0::tls_client {
-
-// Certificates of authorities that are believed. Immutable, and shared by engines of all threads.
-class trust_anchors {
-public:
-    explicit trust_anchors(std::vector<std::shared_ptr<Botan::Certificate_Store>> stores) : stores_(std::move(stores))
-    {
-    }
-
-    [[nodiscard]] std::vector<Botan::Certificate_Store*> stores() const
-    {
-        std::vector<Botan::Certificate_Store*> pointers;
-        for (const auto& each : stores_)
-            pointers.push_back(each.get());
-        return pointers;
-    }
-
-private:
-    std::vector<std::shared_ptr<Botan::Certificate_Store>> stores_;
-};
-
-using trust_anchors_ptr = std::shared_ptr<const trust_anchors>;
-
-namespace detail {
-
-inline outcome<std::shared_ptr<Botan::Certificate_Store>> read_system_store()
-{
-    std::string why;
-    // Debian, Fedora, SUSE, Alpine.
-    for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                             "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
-        try {
-            if (::access(path, R_OK) == 0)
-                return std::make_shared<Botan::Flatfile_Certificate_Store>(path, true);
-        } catch (const std::exception& thrown) {
-            why = std::string(path) + ": " + thrown.what();
-        }
-    }
-    try {
-        return std::make_shared<Botan::System_Certificate_Store>();
-    } catch (const std::exception& thrown) {
-        if (why.empty())
-            why = thrown.what();
-    }
-    return failure{alos::errc::bad_configuration,
-                   "the system's certificates of authorities cannot be read (" + why
-                       + "); install the package ca-certificates, or name the authorities yourself"};
-}
-
-// Read once, when first needed.
-inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
-{
-    static const outcome<std::shared_ptr<Botan::Certificate_Store>> store = read_system_store();
-    return store;
-}
-
-}
-
-// The certificates in `roots_pem`, at most max_pem_blocks, and, if `system_roots`, those of the operating system. Reads
-// files, once per process; call it where that may take a moment.
-[[nodiscard]] inline outcome<trust_anchors_ptr> load_trust_anchors(std::string_view roots_pem, bool system_roots)
-{
-    std::vector<std::shared_ptr<Botan::Certificate_Store>> stores;
-    if (!roots_pem.empty()) {
-        const auto blocks = parse_pem(roots_pem);
-        if (!blocks)
-            return failure{blocks.error().code, "the authorities to trust: " + blocks.error().what};
-        auto store = std::make_shared<Botan::Certificate_Store_In_Memory>();
-        for (const pem_block& block : *blocks) {
-            const auto der = decode_pem(block);
-            try {
-                if (block.label != "CERTIFICATE" || !der)
-                    throw std::invalid_argument("block of another kind");
-                store->add_certificate(Botan::X509_Certificate(der->data(), der->size()));
-            } catch (const std::exception&) {
-                return failure{alos::errc::bad_certificate,
-                               "the authorities to trust: a block in their PEM text is no certificate; give "
-                               "certificates only"};
-            }
-        }
-        stores.push_back(std::move(store));
-    }
-    if (system_roots) {
-        const auto& store = detail::system_store();
-        if (!store)
-            return store.error();
-        stores.push_back(*store);
-    }
-    return std::make_shared<const trust_anchors>(std::move(stores));
-}
-
-// RFC 9525 6: whether the certificate is for this host name or IP address, by its subjectAltName alone. A wildcard is
-// the whole first label.
-[[nodiscard]] inline bool is_for(const certificate& leaf, std::string_view server_name)
-{
-    if (const cert::ip_address address(server_name); !address.empty()) {
-        return std::ranges::any_of(leaf.addresses, [&](byte_view each) {
-            return equal(cert::ip_address(each).bytes(), address.bytes());
-        });
-    }
-    const cert::host_name wanted(server_name);
-    return !wanted.empty() && std::ranges::any_of(leaf.dns_names, [&](std::string_view each) {
-        if (!each.starts_with("*."))
-            return cert::host_name(each).text() == wanted.text();
-        const cert::host_name parent(each.substr(2));
-        return !parent.empty() && parent.text() == cert::parent_of(wanted.text());
-    });
-}
-
-struct options {
-    std::string server_name{};             // a host name, which is sent (RFC 6066 3), or an IP address, which is not
-    std::vector<std::string> alpn{};       // offered, best first (RFC 7301)
-    trust_anchors_ptr authorities{};       // null: nobody
-    system_time now{};                     // certificates are judged by it
-    bool verify = true;                    // false: any certificate will do; only to look at it
-};
-
-namespace detail {
-
-class policy final : public Botan::TLS::Policy {
-public:
-    bool allow_tls12() const override { return true; }
-    bool allow_tls13() const override { return true; }
-    bool allow_dtls12() const override { return false; }
-    std::vector<std::string> allowed_ciphers() const override
-    {
-        return {"AES-256/GCM", "AES-128/GCM", "ChaCha20Poly1305"};
-    }
-    std::vector<std::string> allowed_key_exchange_methods() const override { return {"ECDH"}; }
-    bool allow_server_initiated_renegotiation() const override { return false; }
-    bool require_cert_revocation_info() const override { return false; }
-    bool support_cert_status_message() const override { return false; }
-    std::size_t maximum_certificate_chain_size() const override { return 64 * 1024; }
-};
-
-// What Botan calls, and what it left there.
-class callbacks final : public Botan::TLS::Callbacks {
-public:
-    explicit callbacks(options given) : settings(std::move(given)) {}
-
-    void tls_emit_data(std::span<const std::uint8_t> data) override { queued.append(data); }
-    void tls_record_received(std::uint64_t, std::span<const std::uint8_t> data) override { received.append(data); }
-    void tls_session_activated() override { connected = true; }
-
-    void tls_alert(Botan::TLS::Alert alert) override
-    {
-        const auto description = static_cast<tls13::alert>(alert.type());
-        if (!error && (alert.is_fatal() || description == tls13::alert::close_notify))
-            error = description;
-    }
-
-    bool tls_peer_closed_connection() override
-    {
-        if (!error)
-            error = tls13::alert::close_notify;
-        return false;
-    }
-
-    void tls_verify_cert_chain(const std::vector<Botan::X509_Certificate>& chain,
-                               const std::vector<std::optional<Botan::OCSP::Response>>&,
-                               const std::vector<Botan::Certificate_Store*>&, Botan::Usage_Type usage, std::string_view,
-                               const Botan::TLS::Policy& policy) override
-    {
-        if (chain.empty())
-            refuse(errc::bad_certificate, "it showed none", Botan::TLS::AlertType::BadCertificate);
-        leaf = chain.front().BER_encode();
-        if (!settings.verify)
-            return;
-        if (!settings.authorities)
-            refuse(errc::untrusted, "no authority is trusted", Botan::TLS::AlertType::UnknownCA);
-        const Botan::Path_Validation_Restrictions restrictions(false, policy.minimum_signature_strength());
-        const auto path = Botan::x509_path_validate(chain, restrictions, settings.authorities->stores(), "", usage,
-                                                    settings.now);
-        if (!path.successful_validation())
-            refuse(path.result(), path.result_string(), chain.front());
-        const auto parsed = parse_certificate(leaf);
-        if (!parsed)
-            refuse(errc::bad_certificate, parsed.error().message(), Botan::TLS::AlertType::BadCertificate);
-        if (!is_for(*parsed, settings.server_name))
-            refuse(errc::wrong_name, names_in(*parsed), Botan::TLS::AlertType::BadCertificate);
-    }
-
-    const options settings;
-    buffer received; // plaintext
-    buffer queued;   // to be sent
-    byte_vector leaf;
-    error_code error;
-    std::string detail; // more about the error
-    bool connected = false;
-
-private:
-    [[noreturn]] void refuse(errc code, std::string text, Botan::TLS::AlertType alert)
-    {
-        error = code;
-        detail = std::move(text);
-        throw Botan::TLS::TLS_Exception(alert, detail);
-    }
-
-    [[noreturn]] void refuse(Botan::Certificate_Status_Code status, std::string text,
-                             const Botan::X509_Certificate& first)
-    {
-        using Botan::TLS::AlertType;
-        using code = Botan::Certificate_Status_Code;
-        if (status == code::CERT_HAS_EXPIRED)
-            refuse(errc::expired, text + ": on " + first.not_after().readable_string(), AlertType::CertificateExpired);
-        if (status == code::CERT_NOT_YET_VALID)
-            refuse(errc::not_yet_valid, text + ": before " + first.not_before().readable_string(),
-                   AlertType::CertificateExpired);
-        if (status >= code::CERT_ISSUER_NOT_FOUND && status < code::POLICY_ERROR)
-            refuse(errc::untrusted, text + ": issued by " + first.issuer_dn().to_string(), AlertType::UnknownCA);
-        refuse(errc::bad_certificate, text, AlertType::BadCertificate);
-    }
-
-    static std::string names_in(const certificate& leaf)
-    {
-        std::string names;
-        for (const std::string_view each : leaf.dns_names)
-            names += (names.empty() ? "" : ", ") + std::string(each.substr(0, cert::max_name_size));
-        for (const byte_view each : leaf.addresses)
-            names += (names.empty() ? "" : ", ") + cert::ip_address(each).text();
-        constexpr std::size_t most = 300;
-        if (names.size() > most)
-            names = names.substr(0, most) + "...";
-        return "it is for " + (names.empty() ? "no name at all" : names);
-    }
-};
-
-}
-
-// A tls13::engine that starts by itself: its ClientHello is in the output from the beginning.
-class engine {
-public:
-    explicit engine(options settings) : calls_(std::make_shared<detail::callbacks>(std::move(settings)))
-    {
-        guard([this] {
-            const std::string& name = calls_->settings.server_name;
-            const bool is_name = cert::ip_address(name).empty();
-            client_ = std::make_unique<Botan::TLS::Client>(
-                calls_, std::make_shared<Botan::TLS::Session_Manager_Noop>(),
-                std::make_shared<Botan::Credentials_Manager>(), std::make_shared<detail::policy>(),
-                std::make_shared<Botan::System_RNG>(), Botan::TLS::Server_Information(is_name ? name : std::string()),
-                Botan::TLS::Protocol_Version::TLS_V13, calls_->settings.alpn);
-        });
-    }
-
-    [[nodiscard]] byte_span prepare(std::size_t wanted) { return input_.prepare(wanted); }
-    void commit(std::size_t size) noexcept { input_.commit(size); }
-    void end_of_input() noexcept { ended_ = true; }
-
-    [[nodiscard]] byte_view plaintext()
-    {
-        if (calls_->received.empty() && wants() == tls13::want::input) {
-            if (!input_.empty()) {
-                guard([this] { client_->from_peer(std::as_const(input_).data()); });
-                input_.consume(input_.size());
-            }
-            if (ended_ && calls_->received.empty() && !calls_->error)
-                calls_->error = alos::errc::truncated;
-        }
-        return std::as_const(calls_->received).data();
-    }
-
-    void consume(std::size_t size) noexcept { calls_->received.consume(size); }
-
-    [[nodiscard]] std::size_t write(byte_view data)
-    {
-        const std::size_t waiting = output_size();
-        if (!is_connected() || closed_ || is_failed() || waiting >= most_waiting)
-            return 0;
-        const byte_view taken = data.first(std::min(data.size(), most_waiting - waiting));
-        guard([&] { client_->to_peer(taken); });
-        return is_failed() ? 0 : taken.size();
-    }
-
-    [[nodiscard]] bool has_output() const noexcept { return output_size() > 0; }
-    [[nodiscard]] std::size_t output_size() const noexcept { return sending_.size() + calls_->queued.size(); }
-
-    // Two buffers: what is being sent does not move while more is written.
-    [[nodiscard]] byte_view output() noexcept
-    {
-        if (sending_.empty())
-            sending_.swap(calls_->queued);
-        return std::as_const(sending_).data();
-    }
-
-    void consume_output(std::size_t size) noexcept { sending_.consume(size); }
-
-    // What was decrypted before the end is read first.
-    [[nodiscard]] tls13::want wants() const noexcept
-    {
-        return calls_->error ? tls13::want::nothing : tls13::want::input;
-    }
-
-    // Why reading is over: the alert that came, what this side found (tls_client::errc, explained by explanation()), or
-    // alos::errc::truncated.
-    [[nodiscard]] error_code error() const noexcept { return calls_->error; }
-
-    // What is known about the error beyond its message; may be empty.
-    [[nodiscard]] const std::string& explanation() const noexcept { return calls_->detail; }
-
-    [[nodiscard]] bool is_connected() const noexcept { return calls_->connected; }
-    [[nodiscard]] bool is_failed() const noexcept
-    {
-        const error_code& ec = calls_->error;
-        return ec && ec != tls13::alert::close_notify && ec != alos::errc::truncated;
-    }
-
-    // The server's own certificate in DER, as soon as it was seen; empty before.
-    [[nodiscard]] byte_view leaf() const noexcept { return calls_->leaf; }
-
-    // The protocol that the server chose (RFC 7301); empty if none.
-    [[nodiscard]] std::string application_protocol() const
-    {
-        return is_connected() ? client_->application_protocol() : std::string();
-    }
-
-    void close()
-    {
-        if (std::exchange(closed_, true) || is_failed())
-            return;
-        guard([this] {
-            if (!client_->is_closed_for_writing())
-                client_->close();
-        });
-    }
-
-    std::size_t discard_input() noexcept
-    {
-        const std::size_t size = input_.size();
-        input_.consume(size);
-        return size;
-    }
-
-    void release() noexcept
-    {
-        for (buffer* each : {&input_, &sending_, &calls_->queued, &calls_->received}) {
-            if (each->empty())
-                each->release();
-        }
-    }
-
-    void pause() const noexcept {}
-
-private:
-    static constexpr std::size_t most_waiting = 256 * 1024;
-
-    // Botan has queued the alert when it throws.
-    template <class Work>
-    void guard(Work work)
-    {
-        try {
-            work();
-            return;
-        } catch (const std::bad_alloc&) {
-            throw;
-        } catch (const std::exception& thrown) {
-            if (!calls_->error)
-                calls_->detail = thrown.what();
-        }
-        if (!calls_->error)
-            calls_->error = errc::protocol;
-    }
-
-    std::shared_ptr<detail::callbacks> calls_;
-    std::unique_ptr<Botan::TLS::Client> client_; // null when Botan refused the options
-    buffer input_;
-    buffer sending_;
-    bool ended_ = false;
-    bool closed_ = false;
-};
-
-static_assert(tls13::engine<engine>);
-
-}
-
-#endif
-
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
-
-#include <algorithm>
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <list>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace alos::inline v0::http {
-
-struct client_options {
-    // The addresses of a host name. Empty: those that the system's name servers and hosts file say.
-    std::function<boost::asio::awaitable<outcome<dns::addresses>>(std::string host)> resolve{};
-    proxies via = proxies_of_environment();
-    std::function<system_time()> now = [] { return std::chrono::system_clock::now(); }; // judges certificates
-    std::size_t max_header = 64 * 1024; // bytes of an answer's header section
-    std::size_t max_idle = 8;           // connections that are kept
-    std::chrono::seconds idle_time{60}; // how long; they are looked through whenever a request is made
-};
-
-namespace detail {
-
-// Where a request is, for the sentence about its failure.
-struct client_progress {
-    std::string phase;  // "resolve", "connect", "handshake", "answer"
-    std::string origin; // without the target, in which there may be secrets
-    std::string address;
-
-    [[nodiscard]] failure fail(error_code code, const std::string& what) const
-    {
-        const std::string through = address.empty() ? "" : " (" + address + ")";
-        return {code, origin + through + ": " + phase + ": " + what};
-    }
-};
-
-struct client_connection {
-    using socket = boost::asio::ip::tcp::socket;
-
-    std::unique_ptr<tls13::stream<socket, plain_engine>> plain{}; // one of the two
-    std::unique_ptr<tls13::stream<socket, tls_client::engine>> secure{};
-    std::string origin{};
-    std::shared_ptr<const trust> authorities{};
-    std::string address{};
-    std::chrono::steady_clock::time_point idle_since{};
-    bool was_used = false;
-    bool has_answered = false; // a byte of the answer came
-};
-
-// Whether a kept connection is still there: open, with nothing to be read.
-template <class Stream>
-bool is_quiet(Stream& stream)
-{
-    for (int tickets = 0; tickets < 4; ++tickets) {
-        const error_code ec = stream.try_fill();
-        const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
-        if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
-            return false;
-        if (nothing)
-            return true;
-    }
-    return false;
-}
-
-inline bool is_set_by_client(std::string_view name)
-{
-    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding"}) {
-        if (equal_ignoring_case(name, each))
-            return true;
-    }
-    return false;
-}
-
-inline bool is_redirect(unsigned status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-}
-
-// Used on one thread; outlives its fetches.
-class client {
-public:
-    explicit client(boost::asio::any_io_executor executor, client_options options = {})
-        : executor_(std::move(executor)), options_(std::move(options))
-    {
-        if (!options_.resolve)
-            use_system_resolver();
-    }
-
-    // The answer, whatever its status. A failure names the phase, the server and the cure, never the target: there may
-    // be secrets in it. Cancelled, it ends with boost::asio::error::operation_aborted thrown.
-    [[nodiscard]] boost::asio::awaitable<outcome<outbound_response>> fetch(outbound_request request)
-    {
-        detail::client_progress progress;
-        const auto limit = request.timeout;
-        auto work = follow(std::move(request), progress);
-        auto ended = co_await within(limit, std::move(work));
-        if (!ended)
-            co_return progress.fail(alos::errc::timed_out, "not done within " + std::to_string(limit.count())
-                                                         + " ms; check the network and whether the server works, or "
-                                                           "allow more time");
-        co_return std::move(*ended);
-    }
-
-    // Closes the connections that are kept.
-    void close_idle() noexcept { idle_.clear(); }
-    [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
-
-private:
-    template <class T>
-    using awaitable = boost::asio::awaitable<T>;
-    using tcp = boost::asio::ip::tcp;
-    using connection = detail::client_connection;
-    using progress_type = detail::client_progress;
-
-    void use_system_resolver()
-    {
-        dns::resolver_options settings;
-        settings.hosts = dns::system_hosts();
-        const auto asker = std::make_shared<dns::resolver>(executor_, dns::system_servers(), std::move(settings));
-        options_.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
-    }
-
-    // RFC 9110 15.4: the answer at the end of its redirections.
-    awaitable<outcome<outbound_response>> follow(outbound_request request, progress_type& progress)
-    {
-        progress.phase = "request";
-        auto target = parse_url(request.url);
-        if (!target)
-            co_return progress.fail(target.error().code, target.error().what);
-        progress.origin = target->origin();
-        if (const auto checked = check(request); !checked)
-            co_return progress.fail(checked.error().code, checked.error().what);
-        const bool may_follow = request.max_redirects > 0 && (request.method == "GET" || request.method == "HEAD");
-        for (unsigned redirects = 0;; ++redirects) {
-            outcome<outbound_response> answered = co_await ask(request, *target, progress);
-            if (!answered)
-                co_return std::move(answered);
-            answered->url = target->text();
-            const std::string location(answered->field("Location"));
-            if (!may_follow || !detail::is_redirect(answered->status) || location.empty())
-                co_return std::move(answered);
-            if (redirects == request.max_redirects)
-                co_return progress.fail(make_error_code(boost::system::errc::too_many_links),
-                                        "more than " + std::to_string(redirects)
-                                            + " redirections; ask for the final address");
-            auto next = resolve_reference(*target, location);
-            if (!next)
-                co_return progress.fail(next.error().code, "a redirection to " + next.error().what);
-            if (target->is_secure() && !next->is_secure())
-                co_return progress.fail(make_error_code(boost::system::errc::permission_denied),
-                                        "a redirection from https to " + next->origin() + ", which is not followed");
-            // What proves who asks is for whom it was meant.
-            if (next->origin() != target->origin())
-                std::erase_if(request.fields, [](const auto& one) {
-                    return equal_ignoring_case(one.first, "Authorization") || equal_ignoring_case(one.first, "Cookie");
-                });
-            *target = std::move(*next);
-            progress.origin = target->origin();
-            progress.address.clear();
-        }
-    }
-
-    [[nodiscard]] static outcome<> check(const outbound_request& request)
-    {
-        const error_code invalid = make_error_code(boost::system::errc::invalid_argument);
-        if (!is_token(request.method) || request.method == "CONNECT")
-            return failure{invalid, "the method is no word of HTTP, or CONNECT"};
-        for (const auto& [name, value] : request.fields) {
-            if (!is_token(name))
-                return failure{invalid, "a field's name that cannot be sent; it is made of letters, digits and '-'"};
-            if (!is_field_value(value))
-                return failure{invalid, "the field " + name + " has a line end or a control character in its value"};
-        }
-        return {};
-    }
-
-    awaitable<outcome<outbound_response>> ask(const outbound_request& request, const url& target,
-                                              progress_type& progress)
-    {
-        const auto via = proxy_for(options_.via, target);
-        if (!via)
-            co_return progress.fail(via.error().code, via.error().what);
-        const bool is_forwarded = via->has_value() && !target.is_secure();
-        const std::string message = message_of(request, target, is_forwarded);
-        if (auto kept = take_idle(target, request.authorities)) {
-            auto answered = co_await exchange(*kept, request, message, progress);
-            // RFC 9112 9.3.1: it may have been closed just when the request was sent; nothing was answered to it.
-            if (answered || kept->has_answered) {
-                keep_if(std::move(kept), answered.has_value());
-                co_return std::move(answered);
-            }
-        }
-        auto opened = co_await open(target, *via, request.authorities, progress);
-        if (!opened)
-            co_return opened.error();
-        auto answered = co_await exchange(**opened, request, message, progress);
-        keep_if(std::move(*opened), answered.has_value());
-        co_return std::move(answered);
-    }
-
-    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5
-    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target, bool is_forwarded)
-    {
-        std::string message = request.method + " " + (is_forwarded ? target.text() : target.target) + " HTTP/1.1\r\n";
-        message += "Host: " + target.authority() + "\r\n";
-        message += "User-Agent: " + user_agent() + "\r\n";
-        const bool is_plain = request.method == "GET" || request.method == "HEAD" || request.method == "DELETE";
-        if (!is_plain || !request.body.empty())
-            message += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
-        for (const auto& [name, value] : request.fields) {
-            if (!detail::is_set_by_client(name))
-                message += name + ": " + value + "\r\n";
-        }
-        return message + "\r\n" + request.body;
-    }
-
-    [[nodiscard]] static std::string user_agent()
-    {
-        return "alos/" + std::to_string(ALOS_VERSION_MAJOR) + "." + std::to_string(ALOS_VERSION_MINOR) + "."
-               + std::to_string(ALOS_VERSION_PATCH);
-    }
-
-    // --- connections ---
-
-    std::unique_ptr<connection> take_idle(const url& target, const std::shared_ptr<const trust>& authorities)
-    {
-        const auto oldest = std::chrono::steady_clock::now() - options_.idle_time;
-        idle_.remove_if([&](const auto& each) { return each->idle_since < oldest; });
-        const std::string origin = target.origin();
-        for (auto each = idle_.begin(); each != idle_.end();) {
-            if ((*each)->origin != origin || (*each)->authorities != authorities) {
-                ++each;
-                continue;
-            }
-            std::unique_ptr<connection> found = std::move(*each);
-            each = idle_.erase(each);
-            if (found->secure ? detail::is_quiet(*found->secure) : detail::is_quiet(*found->plain)) {
-                found->has_answered = false;
-                return found;
-            }
-        }
-        return nullptr;
-    }
-
-    void keep_if(std::unique_ptr<connection> one, bool is_fine)
-    {
-        if (!is_fine || !one->was_used || options_.max_idle == 0)
-            return;
-        one->idle_since = std::chrono::steady_clock::now();
-        if (idle_.size() >= options_.max_idle)
-            idle_.pop_back();
-        idle_.push_front(std::move(one));
-    }
-
-    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<url>& proxy,
-                                                         std::shared_ptr<const trust> authorities,
-                                                         progress_type& progress)
-    {
-        const url& first = proxy ? *proxy : target;
-        const std::string whom = proxy ? "the proxy " + proxy->host : target.host;
-        progress.phase = "resolve";
-        progress.address = whom;
-        dns::addresses addresses;
-        error_code no_literal;
-        addresses.push_back(boost::asio::ip::make_address(first.host, no_literal));
-        if (no_literal) {
-            auto resolved = co_await options_.resolve(first.host);
-            if (!resolved)
-                co_return progress.fail(resolved.error().code, resolved.error().what);
-            addresses = std::move(*resolved);
-        }
-        progress.phase = "connect";
-        auto connected = co_await connect(executor_, std::move(addresses), first.port);
-        if (!connected)
-            co_return progress.fail(connected.error().code,
-                                    connected.error().what + "; check that " + whom
-                                        + " runs and that no firewall is in the way");
-        auto one = std::make_unique<connection>();
-        one->origin = target.origin();
-        one->authorities = authorities;
-        error_code gone;
-        const auto there = connected->remote_endpoint(gone);
-        one->address = (proxy ? "by the proxy " : "") + detail::to_text(there);
-        progress.address = one->address;
-        connected->set_option(tcp::no_delay(true), gone);
-        if (!target.is_secure()) {
-            one->plain = std::make_unique<tls13::stream<tcp::socket, plain_engine>>(std::move(*connected));
-            co_return std::move(one);
-        }
-        if (proxy) {
-            auto trouble = co_await tunnel(*connected, target, progress);
-            if (trouble)
-                co_return std::move(*trouble);
-        }
-        progress.phase = "handshake";
-        tls_client::options settings;
-        settings.server_name = target.host;
-        settings.alpn.emplace_back("http/1.1");
-        settings.now = options_.now();
-        auto anchors = anchors_of(authorities);
-        if (!anchors)
-            co_return progress.fail(anchors.error().code, anchors.error().what);
-        settings.authorities = std::move(*anchors);
-        one->secure = std::make_unique<tls13::stream<tcp::socket, tls_client::engine>>(std::move(*connected),
-                                                                                      std::move(settings));
-        const auto shaken = co_await one->secure->async_handshake(as_results);
-        throw_if_aborted(std::get<0>(shaken));
-        if (std::get<0>(shaken))
-            co_return progress.fail(std::get<0>(shaken), handshake_trouble(std::get<0>(shaken), *one->secure));
-        co_return std::move(one);
-    }
-
-    // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
-    awaitable<std::optional<failure>> tunnel(tcp::socket& socket, const url& target, progress_type& progress)
-    {
-        progress.phase = "connect";
-        const std::string there = target.host_and_port();
-        std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
-                           + "\r\n\r\n";
-        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(text), as_results);
-        throw_if_aborted(std::get<0>(sent));
-        if (std::get<0>(sent))
-            co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
-        text.clear();
-        auto into = boost::asio::dynamic_buffer(text, options_.max_header);
-        const auto got = co_await boost::asio::async_read_until(socket, into, "\r\n\r\n", as_results);
-        throw_if_aborted(std::get<0>(got));
-        if (std::get<0>(got))
-            co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
-        boost::beast::http::response_parser<boost::beast::http::empty_body> parser;
-        parser.skip(true);
-        boost::beast::error_code ec;
-        parser.put(boost::asio::buffer(text), ec);
-        if (ec || std::get<1>(got) != text.size())
-            co_return progress.fail(ec ? ec : make_error_code(boost::system::errc::protocol_error),
-                                    "the proxy's answer is not HTTP; check http_proxy and https_proxy");
-        if (parser.get().result_int() / 100 != 2)
-            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
-                                    "the proxy refused with status " + std::to_string(parser.get().result_int())
-                                        + "; ask its owner to allow " + there + ", or name the host in no_proxy");
-        co_return std::nullopt;
-    }
-
-    [[nodiscard]] static std::string handshake_trouble(
-        error_code ec, const tls13::stream<tcp::socket, tls_client::engine>& stream)
-    {
-        std::string text = ec.message();
-        if (ec == stream.engine().error() && !stream.engine().explanation().empty())
-            text += " (" + stream.engine().explanation() + ")";
-        if (ec == tls_client::errc::untrusted)
-            text += "; if the server is yours, give its authority's certificate as a root";
-        else if (ec == tls_client::errc::expired || ec == tls_client::errc::not_yet_valid)
-            text += "; check this machine's clock, or have the server's certificate renewed";
-        else if (ec == tls_client::errc::wrong_name)
-            text += "; check the URL";
-        else if (ec == tls_client::errc::bad_certificate)
-            text += "; have the server's certificate replaced";
-        else
-            text += "; the server has to speak TLS 1.2 or 1.3, with ECDHE and AES-GCM or ChaCha20, and http/1.1";
-        return text;
-    }
-
-    // What `authorities` name, read once while they live.
-    [[nodiscard]] outcome<tls_client::trust_anchors_ptr> anchors_of(const std::shared_ptr<const trust>& authorities)
-    {
-        for (const auto& [known, anchors] : anchors_) {
-            if (known == authorities)
-                return anchors;
-        }
-        const trust usual;
-        const trust& wanted = authorities ? *authorities : usual;
-        auto loaded = tls_client::load_trust_anchors(wanted.roots_pem, wanted.system_roots);
-        if (loaded) {
-            if (anchors_.size() == max_trusts)
-                anchors_.erase(anchors_.begin());
-            anchors_.emplace_back(authorities, *loaded);
-        }
-        return loaded;
-    }
-
-    // --- one request and its answer ---
-
-    awaitable<outcome<outbound_response>> exchange(connection& one, const outbound_request& request,
-                                                   const std::string& message, progress_type& progress)
-    {
-        progress.phase = "answer";
-        progress.address = one.address;
-        one.was_used = false;
-        return one.secure ? exchange(*one.secure, one, request, message, progress)
-                          : exchange(*one.plain, one, request, message, progress);
-    }
-
-    template <class Stream>
-    awaitable<outcome<outbound_response>> exchange(Stream& stream, connection& one, const outbound_request& request,
-                                                   const std::string& message, progress_type& progress)
-    {
-        for (std::size_t sent = 0; sent < message.size();) {
-            const std::size_t size = stream.write(as_bytes(message).subspan(sent));
-            const auto flushed = co_await stream.async_flush(as_results);
-            throw_if_aborted(std::get<0>(flushed));
-            if (std::get<0>(flushed))
-                co_return progress.fail(std::get<0>(flushed), "sending: " + std::get<0>(flushed).message());
-            if (size == 0)
-                co_return progress.fail(alos::errc::truncated, "the server closed the connection");
-            sent += size;
-        }
-        buffer input;
-        for (int interim = 0; interim < max_interim_answers; ++interim) {
-            boost::beast::http::response_parser<boost::beast::http::string_body> parser;
-            parser.eager(true);
-            parser.header_limit(static_cast<std::uint32_t>(options_.max_header));
-            parser.body_limit(request.max_body);
-            parser.skip(request.method == "HEAD");
-            while (!parser.is_done()) {
-                if (!input.empty()) {
-                    boost::beast::error_code ec;
-                    const byte_view bytes = std::as_const(input).data();
-                    const std::size_t taken = parser.put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
-                    input.consume(taken);
-                    if (ec && ec != boost::beast::http::error::need_more)
-                        co_return progress.fail(ec, trouble_with(ec, request));
-                    if (parser.is_done() || (taken > 0 && !input.empty()))
-                        continue;
-                    if (input.size() > options_.max_header) // the line of a chunk, or trailers
-                        co_return progress.fail(boost::beast::http::error::header_limit, "a line without end");
-                }
-                if (stream.plaintext().empty()) {
-                    const auto filled = co_await stream.async_fill(as_results);
-                    const error_code ec = std::get<0>(filled);
-                    throw_if_aborted(ec);
-                    boost::beast::error_code at_end;
-                    if (ec == boost::asio::error::eof && parser.is_header_done())
-                        parser.put_eof(at_end); // RFC 9112 6.3: a body without a length ends with the connection
-                    if (ec && (at_end || !parser.is_done())) {
-                        const bool is_cut = ec == boost::asio::error::eof;
-                        co_return progress.fail(is_cut ? make_error_code(alos::errc::truncated) : ec,
-                                                "the connection ended before the answer did (" + ec.message()
-                                                    + "); try again");
-                    }
-                }
-                one.has_answered |= !stream.plaintext().empty();
-                input.append(stream.plaintext());
-                stream.consume(stream.plaintext().size());
-            }
-            // RFC 9112 6.1: a coding that is not understood leaves open where the message ends.
-            if (parser.get().find("Transfer-Encoding") != parser.get().end() && !parser.chunked())
-                co_return progress.fail(make_error_code(boost::system::errc::protocol_error),
-                                        "an answer in a transfer coding other than chunked");
-            const unsigned status = parser.get().result_int();
-            if (status == 101)
-                co_return progress.fail(make_error_code(boost::system::errc::protocol_error),
-                                        "the server changes the protocol although it was not asked to");
-            if (status < 200)
-                continue; // RFC 9110 15.2
-            one.was_used = parser.keep_alive() && input.empty();
-            co_return response_of(parser.release());
-        }
-        co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
-    }
-
-    [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)
-    {
-        if (ec == boost::beast::http::error::body_limit)
-            return "the body is longer than " + std::to_string(request.max_body) + " bytes";
-        if (ec == boost::beast::http::error::header_limit)
-            return "the header section is too long";
-        return "the answer is not HTTP: " + ec.message() + "; check the URL's scheme and port";
-    }
-
-    [[nodiscard]] static outbound_response response_of(
-        boost::beast::http::response<boost::beast::http::string_body> parsed)
-    {
-        outbound_response response;
-        response.status = parsed.result_int();
-        for (const auto& field : parsed)
-            response.fields.emplace_back(std::string(field.name_string()), std::string(field.value()));
-        response.body = std::move(parsed.body());
-        return response;
-    }
-
-    static constexpr int max_interim_answers = 8;
-    static constexpr std::size_t max_trusts = 16;
-
-    boost::asio::any_io_executor executor_;
-    client_options options_;
-    std::list<std::unique_ptr<connection>> idle_; // the latest first
-    std::vector<std::pair<std::shared_ptr<const trust>, tls_client::trust_anchors_ptr>> anchors_;
-};
-
-}
-
-#endif
-// ---- alos/os/posix_files.hpp ----
-// The file system of POSIX, with what only Linux has: renameat2(), and inotify to be told of changes.
-#ifndef ALOS_OS_POSIX_FILES_HPP
-#define ALOS_OS_POSIX_FILES_HPP
-
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <climits>
-#include <cstdio>
-#include <cstring>
-#include <map>
-#include <set>
-#include <utility>
-
-namespace alos::inline v0::os {
-
-namespace detail {
-
-inline error_code last_error() { return cert::detail::system_error_code(errno); }
-
-// For file systems without RENAME_NOREPLACE: the new name is taken before the old one goes. A crash between the two
-// leaves both names of a file, or an empty directory under the new name.
-inline error_code rename_to_free_name(const std::string& from, const std::string& to)
-{
-    struct ::stat about{};
-    if (::lstat(from.c_str(), &about) != 0)
-        return last_error();
-    if (!S_ISDIR(about.st_mode)) {
-        if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0) != 0 || ::unlink(from.c_str()) != 0)
-            return last_error();
-        return {};
-    }
-    if (::mkdir(to.c_str(), 0700) != 0)
-        return last_error();
-    if (::rename(from.c_str(), to.c_str()) == 0)
-        return {};
-    const error_code why = last_error();
-    ::rmdir(to.c_str());
-    return why;
-}
-
-// One inotify instance for all watches of one posix_files: a user may have few of them, and many directories in each.
-class directory_watcher : public std::enable_shared_from_this<directory_watcher> {
-public:
-    struct watched {
-        std::string path;
-        std::function<void(const std::string&)> changed;
-        int number = -1; // what inotify calls the directory; -1 while it is not there
-    };
-    using watched_ptr = std::shared_ptr<watched>;
-
-    explicit directory_watcher(const boost::asio::any_io_executor& executor) : inotify_(executor) {}
-
-    // Null when the directory cannot be watched.
-    [[nodiscard]] watched_ptr add(const std::string& path, std::function<void(const std::string&)> changed)
-    {
-        if (!inotify_.is_open()) {
-            unique_fd made(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-            error_code ignored;
-            if (!made || inotify_.assign(made.get(), ignored))
-                return nullptr;
-            (void)made.release();
-        }
-        auto one = std::make_shared<watched>(watched{path, std::move(changed)});
-        if (follow(*one)) {
-            all_.insert(one);
-            wait();
-            return one;
-        }
-        close_if_idle();
-        return nullptr;
-    }
-
-    void remove(const watched_ptr& one)
-    {
-        all_.erase(one);
-        const auto is_same = [&](const watched_ptr& other) { return other->number == one->number; };
-        if (one->number >= 0 && std::ranges::none_of(all_, is_same))
-            ::inotify_rm_watch(inotify_.native_handle(), one->number);
-        close_if_idle();
-    }
-
-    void close() noexcept
-    {
-        all_.clear();
-        error_code ignored;
-        inotify_.close(ignored);
-    }
-
-private:
-    static constexpr std::uint32_t interest = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE
-                                              | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-
-    bool follow(watched& one)
-    {
-        one.number = ::inotify_add_watch(inotify_.native_handle(), one.path.c_str(), interest);
-        return one.number >= 0;
-    }
-
-    void close_if_idle() noexcept
-    {
-        if (all_.empty())
-            close();
-    }
-
-    void wait()
-    {
-        if (std::exchange(is_waiting_, true))
-            return;
-        inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                            [self = shared_from_this()](error_code failed) {
-                                self->is_waiting_ = false;
-                                if (!failed)
-                                    self->take_events();
-                                if (!self->all_.empty())
-                                    self->wait();
-                            });
-    }
-
-    void take_events()
-    {
-        std::set<int> changed;
-        bool all_changed = false;
-        alignas(inotify_event) std::array<char, 16384> buffer;
-        for (ssize_t size = 0; (size = ::read(inotify_.native_handle(), buffer.data(), buffer.size())) > 0;) {
-            const char* const end = buffer.data() + size;
-            for (const char* at = buffer.data(); at < end;) {
-                inotify_event each{};
-                std::memcpy(&each, at, sizeof each);
-                at += sizeof each + each.len;
-                all_changed = all_changed || (each.mask & IN_Q_OVERFLOW) != 0; // events were lost
-                changed.insert(each.wd);
-                if ((each.mask & (IN_MOVE_SELF | IN_IGNORED)) != 0)
-                    let_go(each.wd, (each.mask & IN_MOVE_SELF) != 0);
-            }
-        }
-        std::set<watched_ptr> told;
-        for (const watched_ptr& one : all_) {
-            const bool is_new = one->number < 0 && follow(*one);
-            if (all_changed || is_new || changed.contains(one->number) || gone_.contains(one))
-                told.insert(one);
-        }
-        gone_.clear();
-        // A callback may add watches, and remove any.
-        for (const watched_ptr& one : told)
-            if (all_.contains(one))
-                one->changed(one->path);
-    }
-
-    // The directory went away. Another may come to its path, which an event in the one above tells of.
-    void let_go(int number, bool is_still_there)
-    {
-        for (const watched_ptr& one : all_) {
-            if (one->number != number)
-                continue;
-            one->number = -1;
-            gone_.insert(one);
-        }
-        if (is_still_there)
-            ::inotify_rm_watch(inotify_.native_handle(), number);
-    }
-
-    boost::asio::posix::stream_descriptor inotify_;
-    std::set<watched_ptr> all_;
-    std::set<watched_ptr> gone_; // whose directory went away, in the events being read
-    bool is_waiting_ = false;
-};
-
-}
-
-// Used by one thread at a time. Modes are exact, whatever the umask.
-class posix_files final : public file_system {
-public:
-    // Directories cannot be watched.
-    posix_files() = default;
-
-    // Watches call back on `executor`, which has work to do as long as there is one; it runs on the thread that uses
-    // this.
-    explicit posix_files(const boost::asio::any_io_executor& executor)
-        : watcher_(std::make_shared<detail::directory_watcher>(executor))
-    {
-    }
-
-    posix_files(const posix_files&) = delete;
-    posix_files& operator=(const posix_files&) = delete;
-    ~posix_files() override
-    {
-        if (watcher_)
-            watcher_->close();
-    }
-
-    [[nodiscard]] result<secret_text> read(const std::string& path, std::size_t most) override
-    {
-        // Note: O_NONBLOCK, or a FIFO in the file's place would never open.
-        const unique_fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-        struct ::stat about{};
-        if (!file || ::fstat(file.get(), &about) != 0)
-            return detail::last_error();
-        if (!S_ISREG(about.st_mode))
-            return cert::detail::system_error_code(S_ISDIR(about.st_mode) ? EISDIR : EINVAL);
-        secret_text text;
-        std::size_t size = 0;
-        while (size <= most) {
-            if (size == text.size())
-                text.resize(std::min(std::max(static_cast<std::size_t>(about.st_size), 2 * size) + 1, most + 1));
-            const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
-            if (got < 0 && errno == EINTR)
-                continue;
-            if (got < 0)
-                return detail::last_error();
-            if (got == 0)
-                break;
-            size += static_cast<std::size_t>(got);
-        }
-        if (size > most)
-            return cert::detail::system_error_code(EFBIG);
-        text.resize(size);
-        return text;
-    }
-
-    [[nodiscard]] error_code write_new(const std::string& path, byte_view bytes, ::mode_t mode) override
-    {
-        unique_fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-        if (!file)
-            return detail::last_error();
-        if (cert::detail::write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0 && file.close())
-            return {};
-        const error_code why = detail::last_error();
-        ::unlink(path.c_str());
-        return why;
-    }
-
-    [[nodiscard]] error_code sync_file(const std::string& path) override
-    {
-        const unique_fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-        return !file || ::fsync(file.get()) != 0 ? detail::last_error() : error_code();
-    }
-
-    [[nodiscard]] error_code sync_directory(const std::string& path) override
-    {
-        const unique_fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        // Note: EINVAL comes from file systems that need not, or cannot, be asked to.
-        return !directory || (::fsync(directory.get()) != 0 && errno != EINVAL) ? detail::last_error() : error_code();
-    }
-
-    [[nodiscard]] error_code make_directory(const std::string& path, ::mode_t mode) override
-    {
-        if (::mkdir(path.c_str(), mode) != 0)
-            return detail::last_error();
-        const unique_fd made(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        struct ::stat about{};
-        if (bool(made) && ::fstat(made.get(), &about) == 0
-            && ((about.st_mode & 07777) == mode || ::fchmod(made.get(), mode) == 0))
-            return {};
-        const error_code why = detail::last_error();
-        ::rmdir(path.c_str());
-        return why;
-    }
-
-    [[nodiscard]] error_code rename(const std::string& from, const std::string& to, if_exists taken) override
-    {
-        if (taken == if_exists::replace)
-            return ::rename(from.c_str(), to.c_str()) == 0 ? error_code() : detail::last_error();
-        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0)
-            return {};
-        if (errno == EINVAL || errno == ENOSYS)
-            return detail::rename_to_free_name(from, to);
-        return detail::last_error();
-    }
-
-    [[nodiscard]] error_code make_symlink(const std::string& target, const std::string& path) override
-    {
-        return ::symlink(target.c_str(), path.c_str()) == 0 ? error_code() : detail::last_error();
-    }
-
-    [[nodiscard]] result<std::string> read_symlink(const std::string& path) override
-    {
-        std::string target(PATH_MAX, '\0');
-        const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
-        if (size < 0)
-            return detail::last_error();
-        target.resize(static_cast<std::size_t>(size));
-        return target;
-    }
-
-    [[nodiscard]] error_code remove(const std::string& path) override
-    {
-        return std::remove(path.c_str()) == 0 ? error_code() : detail::last_error();
-    }
-
-    [[nodiscard]] result<std::vector<std::string>> list(const std::string& path) override
-    {
-        const auto close = [](DIR* open) { ::closedir(open); };
-        const std::unique_ptr<DIR, decltype(close)> directory(::opendir(path.c_str()), close);
-        if (!directory)
-            return detail::last_error();
-        std::vector<std::string> names;
-        for (errno = 0; const dirent* each = ::readdir(directory.get()); errno = 0) {
-            const std::string_view name = each->d_name;
-            if (name != "." && name != "..")
-                names.emplace_back(name);
-        }
-        if (errno != 0)
-            return detail::last_error();
-        std::ranges::sort(names);
-        return names;
-    }
-
-    [[nodiscard]] result<status> stat(const std::string& path) override
-    {
-        struct ::stat about{};
-        if (::lstat(path.c_str(), &about) != 0)
-            return detail::last_error();
-        status found;
-        found.permissions = about.st_mode & 07777;
-        if (S_ISREG(about.st_mode))
-            found.type = file_type::regular;
-        else if (S_ISDIR(about.st_mode))
-            found.type = file_type::directory;
-        else if (S_ISLNK(about.st_mode))
-            found.type = file_type::symlink;
-        return found;
-    }
-
-    [[nodiscard]] result<std::unique_ptr<lock>> try_lock(const std::string& path) override
-    {
-        while (true) {
-            unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-            if (!file)
-                return detail::last_error();
-            while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-                if (errno == EWOULDBLOCK)
-                    return std::unique_ptr<lock>();
-                if (errno != EINTR)
-                    return detail::last_error();
-            }
-            // A lock on a file that was removed meanwhile keeps nobody out.
-            struct ::stat locked{};
-            struct ::stat present{};
-            if (::fstat(file.get(), &locked) != 0)
-                return detail::last_error();
-            if (::lstat(path.c_str(), &present) == 0 && locked.st_ino == present.st_ino
-                && locked.st_dev == present.st_dev)
-                return std::unique_ptr<lock>(std::make_unique<held_lock>(std::move(file)));
-        }
-    }
-
-    [[nodiscard]] std::unique_ptr<watch> watch_directory(const std::string& path,
-                                                         std::function<void(const std::string&)> changed) override
-    {
-        if (!watcher_)
-            return nullptr;
-        auto one = watcher_->add(path, std::move(changed));
-        if (!one)
-            return nullptr;
-        return std::make_unique<held_watch>(watcher_, std::move(one));
-    }
-
-private:
-    class held_lock final : public lock {
-    public:
-        explicit held_lock(unique_fd file) noexcept : file_(std::move(file)) {}
-
-        // Note: closing is not enough when a child process has inherited the descriptor.
-        ~held_lock() override { ::flock(file_.get(), LOCK_UN); }
-
-    private:
-        unique_fd file_;
-    };
-
-    class held_watch final : public watch {
-    public:
-        held_watch(std::shared_ptr<detail::directory_watcher> by, detail::directory_watcher::watched_ptr one) noexcept
-            : by_(std::move(by)), one_(std::move(one))
-        {
-        }
-        ~held_watch() override { by_->remove(one_); }
-
-    private:
-        std::shared_ptr<detail::directory_watcher> by_;
-        detail::directory_watcher::watched_ptr one_;
-    };
-
-    std::shared_ptr<detail::directory_watcher> watcher_;
-};
-
-}
-
-#endif
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -26536,6 +26524,12 @@ private:
 }
 
 #endif
+// ---- alos/server/acme_service.hpp ----
+// The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
+// no handshake ever does.
+#ifndef ALOS_SERVER_ACME_SERVICE_HPP
+#define ALOS_SERVER_ACME_SERVICE_HPP
+
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -26889,6 +26883,12 @@ private:
 }
 
 #endif
+// ---- alos/acme.hpp ----
+// Certificates by ACME for the servers of a program: include this in one of its .cpp files, and have <alos/src.hpp> in
+// one, for Boost.JSON. See basic_server::enable_acme() and server_config::acme.
+#ifndef ALOS_ACME_HPP
+#define ALOS_ACME_HPP
+
 
 namespace alos::inline v0 {
 
