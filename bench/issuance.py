@@ -18,7 +18,7 @@ sys.path.insert(0, str(here.parent / "tests" / "support"))
 from pebble import Pebble, Program, free_port, need_pebble, wait_until  # noqa: E402
 
 need_pebble()
-examples = pathlib.Path(sys.argv[1])
+examples = pathlib.Path(sys.argv[1]).resolve()
 
 
 def issuance(count=100):
