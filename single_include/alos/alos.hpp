@@ -23715,7 +23715,9 @@ private:
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
         if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
             unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
-            wait.why.retry_after = std::chrono::minutes(10);
+            wait.why.is_ours = true; // and so no reason to let a certificate expire
+            const time_point free = allowed_.failed_validations.next(world().now()).value_or(world().now());
+            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(free - world().now());
             co_return wait;
         }
         for (proof& each : proofs) {
