@@ -1,4 +1,5 @@
-// Waits that end: a coroutine that is given so much time and no more.
+// Waits that end, whatever happens: a coroutine that is given so much time and no more, and one that no cancellation
+// interrupts.
 #ifndef ALOS_HTTP_DEADLINE_HPP
 #define ALOS_HTTP_DEADLINE_HPP
 
@@ -51,6 +52,30 @@ template <class T>
             throw;
     }
     co_return std::nullopt;
+}
+
+// Lets `work`, a clean-up, come to its end although its caller is cancelled meanwhile, or was before. A cancellation that
+// came meanwhile is thrown afterwards, so that the caller does not go on.
+[[nodiscard]] inline boost::asio::awaitable<void> undisturbed(boost::asio::awaitable<void> work)
+{
+    const auto noticed = boost::asio::enable_terminal_cancellation();
+    const auto kept_away = boost::asio::disable_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(noticed, kept_away);
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    std::exception_ptr thrown;
+    try {
+        co_await std::move(work);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    const bool is_cancelled = state.cancelled() != boost::asio::cancellation_type::none; // `state` is gone with a reset
+    co_await boost::asio::this_coro::reset_cancellation_state(noticed);
+    co_await boost::asio::this_coro::throw_if_cancelled(true);
+    if (thrown)
+        std::rethrow_exception(thrown);
+    if (is_cancelled)
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
 }
 
 }

@@ -220,6 +220,19 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     }
 }
 
+// Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
+[[nodiscard]] inline boost::asio::awaitable<void> kill_program(program_watch& of, started_program& which,
+                                                               program_end& end)
+{
+    which.kill();
+    of.timer.expires_after(std::chrono::seconds(1));
+    of.output.close();
+    for (bool is_over = false; !is_over;) {
+        const program_news next = co_await next_news(of);
+        is_over = which.read_end(end) || next == program_news::time_is_up;
+    }
+}
+
 }
 
 // Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
@@ -256,18 +269,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
         thrown = std::current_exception();
     }
     if (thrown) {
-        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
-        const auto undisturbed = boost::asio::disable_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-        program.kill();
-        watch.timer.expires_after(std::chrono::seconds(1));
-        watch.output.close();
-        for (bool is_over = false; !is_over;) {
-            const detail::program_news next = co_await detail::next_news(watch);
-            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
-        }
-        const auto disturbed = boost::asio::enable_terminal_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        co_await undisturbed(detail::kill_program(watch, program, end));
         std::rethrow_exception(thrown);
     }
     co_return end;
