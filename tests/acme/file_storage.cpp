@@ -698,16 +698,16 @@ TEST_CASE("changes by others are told by their kind, once each, and of folders t
         return std::exchange(told, {});
     };
     listen();
-    CHECK(seen().empty());
+    CHECK(seen() == names{"certificates", "order"}); // what was there before
 
     REQUIRE(other.put(0, 0) == 1);
-    CHECK(seen() == names{"certificates"});
+    CHECK(seen() == names{"certificates", "certificates/a"});
     REQUIRE(other.put(1, 1) == 2);
-    CHECK(seen() == names{"certificates"});
+    CHECK(seen() == names{"certificates/a"});
     REQUIRE(other.write("order/a", "2").has_value());
     REQUIRE(other.put(2, 2) == 3);
     REQUIRE(other.write("order/a", "3").has_value());
-    CHECK(seen() == names{"certificates", "order"});
+    CHECK(seen() == names{"certificates/a", "order"});
     REQUIRE(other.write("challenge/http-01/token", "4").has_value());
     CHECK(seen() == names{"challenge"});
     REQUIRE(other.write("challenge/http-01/token", "5").has_value());
@@ -730,20 +730,39 @@ TEST_CASE("changes by others are told by their kind, once each, and of folders t
     CHECK(seen() == names{"challenge"});
 }
 
-TEST_CASE("waiting for changes ends by being cancelled, and where nothing can be watched only so")
+TEST_CASE("waiting for changes ends by being cancelled; where nothing can be watched, they are looked for")
 {
     const alos_tests::temporary_folder folder;
     boost::asio::io_context context;
     os::posix_files watching(context.get_executor());
     os::posix_files not_watching;
+    os::posix_files others;
+    member other(others, 5, folder.path());
+    const auto sleep = [&](std::chrono::milliseconds time) {
+        CHECK(time == std::chrono::seconds(2));
+        return test::sleep(context.get_executor(), std::chrono::milliseconds(1));
+    };
+    const auto listen = [](storage& from, std::set<std::string>& told) -> awaitable<> {
+        while (true)
+            told.insert(co_await from.next_change());
+    };
+    unsigned number = 0;
     for (os::posix_files* files : {&watching, &not_watching}) {
-        file_storage storage(*files, folder.path(), "me", now, test::sleep_on(context.get_executor()));
+        file_storage storage(*files, folder.path(), "me", now, sleep);
         boost::asio::cancellation_signal stop;
         std::exception_ptr thrown;
-        const auto ended = [&](std::exception_ptr end, const std::string&) { thrown = end; };
-        boost::asio::co_spawn(context, storage.next_change(), boost::asio::bind_cancellation_slot(stop.slot(), ended));
+        std::set<std::string> told;
+        const auto ended = [&](std::exception_ptr end) { thrown = end; };
+        boost::asio::co_spawn(context, listen(storage, told),
+                              boost::asio::bind_cancellation_slot(stop.slot(), ended));
         context.restart();
         context.poll();
+        REQUIRE(other.write("later" + std::to_string(++number) + "/a", "1").has_value());
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+        while (!told.contains("later" + std::to_string(number)) && context.run_one_until(end) == 1) {
+        }
+        CHECK(told.contains("later" + std::to_string(number)));
+        CHECK(told.contains("certificates"));
         CHECK_FALSE(thrown);
         stop.emit(boost::asio::cancellation_type::terminal);
         // Nothing is left to do afterwards: this returns.
@@ -777,10 +796,10 @@ TEST_CASE("a certificate that another instance stores is noticed by inotify")
     };
     context.poll();
     REQUIRE(other.put(0, 0) == 1);
-    CHECK(seen("certificates"));
+    CHECK(seen("certificates/a"));
     context.poll();
     REQUIRE(other.put(1, 1) == 2);
-    CHECK(seen("certificates"));
+    CHECK(seen("certificates/a"));
     REQUIRE(other.write("order/a", "1").has_value());
     CHECK(seen("order"));
     context.poll();

@@ -75,7 +75,7 @@ public:
                  unsigned kept = 5)
         : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
           now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_)
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, sleep_)
     {
     }
 
@@ -161,20 +161,16 @@ public:
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
-        if (expected) {
-            const auto present = read_document(key);
-            if (!present)
-                co_return present.error();
-            if ((*present ? (*present)->version : 0) != *expected)
-                co_return failure{errc::conflict, document_path(key) + ": somebody else changed it; read it again"};
-        }
+        if (const auto same = check_version(key, expected); !same)
+            co_return same.error();
         const auto written = disk_.replace_file(document_path(key), as_text(text));
         if (!written)
             co_return written.error();
         co_return detail::version_of(text);
     }
 
-    [[nodiscard]] awaitable<outcome<>> erase(std::string key) override
+    [[nodiscard]] awaitable<outcome<>> erase(std::string key,
+                                             std::optional<std::uint64_t> expected = std::nullopt) override
     {
         if (!detail::is_key(key))
             co_return bad_name(key);
@@ -184,6 +180,8 @@ public:
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
+        if (auto same = check_version(key, expected); !same)
+            co_return same;
         const error_code failed = files_.remove(path);
         if (failed && !detail::is_missing(failed))
             co_return detail::storage_failure(path, "cannot be removed", failed);
@@ -227,8 +225,7 @@ public:
         co_return;
     }
 
-    // Tells of what happens after its first call. From then on the file system may keep the executor busy, until a call
-    // is cancelled or this is destroyed.
+    // From its first call on the file system may keep the executor busy, until a call is cancelled or this is destroyed.
     [[nodiscard]] awaitable<std::string> next_change() override
     {
         // Note: what cannot be made cannot be watched either; whoever writes there will say why.
@@ -278,6 +275,19 @@ private:
         found.version = detail::version_of(*text);
         found.text = std::move(*text);
         return std::optional<document>(std::move(found));
+    }
+
+    // Called during a commit.
+    [[nodiscard]] outcome<> check_version(const std::string& key, std::optional<std::uint64_t> expected)
+    {
+        if (!expected)
+            return {};
+        const auto present = read_document(key);
+        if (!present)
+            return present.error();
+        if ((*present ? (*present)->version : 0) != *expected)
+            return failure{errc::conflict, document_path(key) + ": somebody else changed it; read it again"};
+        return {};
     }
 
     // Everything that writes does so one after another, whichever process it is in; so what is half written when one

@@ -69,8 +69,9 @@ public:
     [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
                                                                   std::optional<std::uint64_t> expected) = 0;
 
-    // One that is not there is erased already.
-    [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key) = 0;
+    // The version `expected`; without one, whatever is there. One that is not there is erased already.
+    [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key,
+                                                     std::optional<std::uint64_t> expected = std::nullopt) = 0;
 
     // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
     [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
@@ -79,8 +80,8 @@ public:
     [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
     [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
 
-    // Waits until certificates or documents may have changed, by this process or another: "certificates", or the first
-    // part of a key. Never completes where that cannot be told.
+    // Waits until certificates or documents may have changed, by this process or another: "certificates/<id>",
+    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may be new to the caller.
     [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
 };
 
