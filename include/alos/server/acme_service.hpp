@@ -10,6 +10,7 @@
 #include <alos/server/acme_environment.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -120,36 +121,78 @@ private:
 
     static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
 
+    // What was asked for when it was too late, or took too long to end.
+    template <class T>
+    static T too_late()
+    {
+        if constexpr (std::is_constructible_v<T, failure>)
+            return stopped();
+        else
+            return T();
+    }
+
+    // Counts who asks for something, before it is known whether that is too late: whoever is counted gets an answer.
+    [[nodiscard]] bool enter() noexcept
+    {
+        ++guests_;
+        if (!is_stopped_)
+            return true;
+        --guests_;
+        return false;
+    }
+
     // Runs on our thread what a thread of somebody else waits for.
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (is_stopped_ || thread_.get_id() == std::this_thread::get_id()) {
+        if (thread_.get_id() == std::this_thread::get_id()) {
             if constexpr (std::is_constructible_v<T, failure>)
-                return is_stopped_ ? stopped() : failure{errc::bad_configuration, "acme: not from an event's handler"};
+                return failure{errc::bad_configuration, "acme: not from an event's handler"};
             else
                 return T();
         }
+        if (!enter())
+            return too_late<T>();
         std::promise<T> promise;
         auto done = promise.get_future();
-        boost::asio::co_spawn(context_, std::move(work),
+        boost::asio::co_spawn(context_, until_stopped(std::move(work)),
                               [promise = std::move(promise)](const std::exception_ptr& thrown, T value) mutable {
                                   if (thrown)
                                       promise.set_exception(thrown);
                                   else
                                       promise.set_value(std::move(value));
                               });
-        return done.get();
+        try {
+            return done.get();
+        } catch (const std::future_error&) { // it went with the context
+            return too_late<T>();
+        }
     }
 
     // Runs on our thread what a coroutine of somebody else awaits.
     template <class T>
     [[nodiscard]] awaitable<T> there(awaitable<T> work)
     {
-        if (is_stopped_)
-            co_return stopped();
-        auto done = boost::asio::co_spawn(context_, std::move(work), boost::asio::use_awaitable);
+        if (!enter())
+            co_return too_late<T>();
+        auto done = boost::asio::co_spawn(context_, until_stopped(std::move(work)), boost::asio::use_awaitable);
         co_return co_await std::move(done);
+    }
+
+    template <class T>
+    [[nodiscard]] awaitable<T> until_stopped(awaitable<T> work)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        struct leaving {
+            std::atomic<unsigned>& guests;
+            ~leaving() { --guests; }
+        } const in_the_end{guests_};
+        if (is_stopping_)
+            co_return too_late<T>();
+        auto done = co_await (std::move(work) || stopping_bell_.wait());
+        if (auto* const value = std::get_if<0>(&done))
+            co_return std::move(*value);
+        co_return too_late<T>();
     }
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
@@ -314,6 +357,8 @@ private:
 
     void begin_to_stop()
     {
+        is_stopping_ = true;
+        stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
         foreign_stop_.emit(boost::asio::cancellation_type::terminal);
@@ -326,7 +371,7 @@ private:
 
     void wait_for_end(std::chrono::steady_clock::time_point latest)
     {
-        const bool is_over = running_ == 0 && (!manager_ || manager_->is_idle());
+        const bool is_over = running_ == 0 && guests_ == 0 && (!manager_ || manager_->is_idle());
         stopping_.expires_after(stop_step);
         stopping_.async_wait([this, latest, is_over](error_code) {
             // One more round than needed: who was told of the end has its turn.
@@ -354,6 +399,9 @@ private:
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
+    bool is_stopping_ = false;             // as our thread knows it
+    std::atomic<unsigned> guests_ = 0;     // who wait for something that runs here
+    acme::signal stopping_bell_;           // for who is told that it is too late
     std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
     std::thread thread_;
 };
