@@ -1,60 +1,14 @@
 #include <alos/acme/manager.hpp>
 
-#include "support/acme_member.hpp"
+#include "support/town.hpp"
 
 #include <doctest/doctest.h>
 
 using namespace std::chrono_literals;
 using alos::acme::event_kind;
 using test::acme_member;
-
-namespace {
-
-// A world with one CA and, at first, one process.
-struct town {
-    explicit town(test::ca_settings settings = {}, std::uint64_t seed = 1)
-        : world(seed), ca(world, std::move(settings), seed), disk(std::make_shared<test::simulated_disk>())
-    {
-        test::answer_for(world, members);
-    }
-
-    [[nodiscard]] alos::acme::config settings(std::vector<alos::acme::certificate_names> domains = {"example.com"})
-    {
-        alos::acme::config made;
-        made.email = "admin@example.com";
-        made.domains = std::move(domains);
-        made.cas = {alos::acme::certificate_authority{.directory = ca.directory_url()}};
-        return made;
-    }
-
-    acme_member& start(alos::acme::config with)
-    {
-        members.push_back(std::make_unique<acme_member>(world, disk, std::move(with)));
-        return *members.back();
-    }
-
-    acme_member& start() { return start(settings()); }
-
-    bool wait(const std::function<bool()>& until, std::chrono::nanoseconds longest = 1h)
-    {
-        return world.run_until(until, longest);
-    }
-
-    test::simulated_world world;
-    test::scripted_ca ca;
-    std::shared_ptr<test::simulated_disk> disk;
-    std::vector<std::unique_ptr<acme_member>> members;
-};
-
-std::string all_of(const std::vector<std::string>& lines)
-{
-    std::string text;
-    for (const std::string& each : lines)
-        text += each + "\n";
-    return text;
-}
-
-}
+using test::all_of;
+using test::town;
 
 TEST_CASE("manager: a certificate is obtained, and served in place of the self-signed one")
 {

@@ -27,8 +27,6 @@ TEST_CASE("record: a state is read as it was written")
     state.forced_why = "revoked";
     state.spread = 0.25;
     state.generation = 7;
-    state.certificates_full_at = noon + 24h;
-    state.failures_full_at = noon + 48h;
     const auto read = parse_certificate_state(to_json(state));
     REQUIRE(read);
     CHECK(read->configuration == state.configuration);
@@ -47,8 +45,6 @@ TEST_CASE("record: a state is read as it was written")
     CHECK(read->forced_why == "revoked");
     CHECK(read->spread == 0.25);
     CHECK(read->generation == 7);
-    CHECK(read->certificates_full_at == noon + 24h);
-    CHECK(read->failures_full_at == noon + 48h);
 }
 
 TEST_CASE("record: what somebody broke is as if it had never been written")

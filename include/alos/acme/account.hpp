@@ -4,57 +4,17 @@
 #define ALOS_ACME_ACCOUNT_HPP
 
 #include <alos/acme/client.hpp>
+#include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/record.hpp>
 #include <alos/acme/service.hpp>
 #include <alos/acme/storage.hpp>
-#include <alos/acme/token_bucket.hpp>
 
 #include <functional>
 #include <string>
 #include <utility>
 
 namespace alos::inline v0::acme {
-
-// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique.
-[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& email = {})
-{
-    const auto where = http::parse_url(directory);
-    const auto digest = sha256_of(as_bytes(directory + "\n" + email));
-    std::string id = where ? where->host : "ca";
-    std::ranges::replace(id, ':', '_');
-    return id + "-" + to_base64url(byte_view(digest).first(9));
-}
-
-// Whether one more may be had of what a CA limits; if not, when. Shared with the other processes, and kept over
-// restarts: a program that is started again and again must not empty the bucket each time.
-[[nodiscard]] inline awaitable<std::optional<time_point>> take_token(environment& world, storage& kept,
-                                                                     std::string directory, std::string member,
-                                                                     rate limit)
-{
-    if (limit.burst == 0)
-        co_return std::nullopt;
-    const std::string name = "limits/" + storage_id(directory);
-    for (int tries = 0; tries < 5; ++tries) {
-        const auto found = co_await kept.load(name);
-        boost::json::object all;
-        std::uint64_t version = 0;
-        if (found && found->has_value()) {
-            version = (*found)->version;
-            all = detail::read_object_text(as_text((*found)->text)).value_or(boost::json::object());
-        }
-        token_bucket bucket(limit.burst, limit.refill, detail::time_of(all, member));
-        if (const auto later = bucket.take(world.now()))
-            co_return later;
-        detail::put_time(all, member, bucket.full_at());
-        const std::string text = boost::json::serialize(all);
-        secret_text bytes(text.begin(), text.end());
-        const auto stored = co_await kept.store(name, std::move(bytes), version);
-        if (stored || stored.error().code != errc::conflict)
-            break; // a disk that is full must not keep us from renewing
-    }
-    co_return std::nullopt;
-}
 
 // Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
 // "account/<id>.next", the key that is about to replace the first.
@@ -259,8 +219,8 @@ private:
     // RFC 8555 7.3: 201 is a new account, 200 one that this key had already.
     [[nodiscard]] awaitable<reply<std::string>> register_key(account_key key)
     {
-        const auto later = co_await take_token(ca_.world(), storage_, ca_.ca().directory, "accountsFullAt",
-                                               ca_.ca().accounts);
+        kept_bucket allowed = limits(ca_.world(), storage_, ca_.ca()).accounts();
+        const auto later = co_await allowed.take();
         if (later)
             co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
                               std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};

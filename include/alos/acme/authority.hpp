@@ -38,12 +38,8 @@ public:
         return *place;
     }
 
-    // Whether another order may be placed now; if not, when.
-    [[nodiscard]] awaitable<std::optional<time_point>> take_order()
-    {
-        auto taken = take_token(client_.world(), storage_, directory_url(), "ordersFullAt", client_.ca().orders);
-        co_return co_await std::move(taken);
-    }
+    // How much may still be asked of it.
+    [[nodiscard]] limits allowed() const { return {client_.world(), storage_, client_.ca()}; }
 
 private:
     storage& storage_;

@@ -12,10 +12,14 @@
 #include <alos/acme/storage.hpp>
 #include <alos/cert/registry.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace alos::inline v0::acme {
@@ -38,8 +42,9 @@ public:
     }
 
     // Returns when the CA can see it. Of two answers for one name by tls-alpn-01, which has room for one, the second
-    // waits for the first to be taken away.
-    [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns)
+    // waits for the first to be taken away, whichever process has posted it: no longer than until `insists_until`,
+    // which is as long as others wait for this one.
+    [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns, time_point insists_until)
     {
         const auto standing = standing_.find({what.about, what.type});
         if (standing != standing_.end()) {
@@ -48,68 +53,69 @@ public:
             if (old.key_authorization != what.key_authorization)
                 static_cast<void>(co_await take_down(std::move(old), dns));
         }
-        switch (what.type) {
-        case challenge_type::http_01: http01_.put(what.token, what.key_authorization); break;
-        case challenge_type::tls_alpn_01: {
-            while (taken_.contains(what.about.value))
-                co_await left_.wait();
-            if (auto shown = show(what.about.value, what.key_authorization); !shown)
-                co_return shown;
-            taken_.insert(what.about.value);
-            break;
-        }
-        case challenge_type::dns_01: {
+        if (what.type == challenge_type::dns_01) {
             std::string name = dns01_name(what.about.value);
             std::string value = dns01_value(what.key_authorization);
             auto done = co_await dns->present(std::move(name), std::move(value));
             co_return done;
         }
+        if (what.type == challenge_type::tls_alpn_01) {
+            while (taken_.contains(what.about.value))
+                co_await left_.wait();
+            taken_[what.about.value] = what.key_authorization;
+        } else {
+            own_[document(what)] = {what.key_authorization, 0};
+            http01_.put(what.token, what.key_authorization);
         }
-        own_[document(what)] = what.key_authorization;
-        const auto until = std::chrono::system_clock::to_time_t(world_.now() + life);
-        const std::string text = what.key_authorization + "\n" + std::to_string(until) + "\n";
-        secret_text kept(text.begin(), text.end());
-        const auto stored = co_await storage_.store(document(what), std::move(kept), std::nullopt);
-        if (!stored)
-            co_return stored.error();
-        co_return outcome<>();
+        auto claimed = co_await claim(what, insists_until);
+        if (claimed && what.type == challenge_type::tls_alpn_01)
+            claimed = show(what.about.value, what.key_authorization);
+        co_return claimed;
     }
 
-    // For a CA that has not looked yet when an attempt ends: the answer stays, until the next one for the same name is
+    // For a CA that has not looked yet when an attempt ends: the answer stays, until another one for the same name is
     // posted.
-    void let_stand(const posting& what)
+    [[nodiscard]] awaitable<> let_stand(posting what)
     {
         standing_[{what.about, what.type}] = what;
-        if (what.type == challenge_type::tls_alpn_01) {
-            taken_.erase(what.about.value);
-            left_.notify_all();
-        }
+        if (what.type != challenge_type::tls_alpn_01)
+            co_return;
+        leave(what);
+        const auto mine = own_.find(document(what));
+        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
+            co_return;
+        const std::uint64_t version = mine->second.version;
+        const auto stored = co_await storage_.store(document(what), text_of(what, world_.now()), version);
+        if (const auto still = own_.find(document(what)); stored && still != own_.end())
+            still->second.version = *stored;
     }
 
     // What cannot be taken away is said, and forgotten.
     [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
     {
-        const auto mine = own_.find(document(what));
-        const bool is_there = mine != own_.end() && mine->second == what.key_authorization;
-        // Of another order, that this one waited for in vain.
-        if (what.type != challenge_type::dns_01 && !is_there)
-            co_return outcome<>();
-        switch (what.type) {
-        case challenge_type::http_01: http01_.remove(what.token); break;
-        case challenge_type::tls_alpn_01:
-            hide(what.about.value);
-            taken_.erase(what.about.value);
-            left_.notify_all();
-            break;
-        case challenge_type::dns_01: {
+        if (what.type == challenge_type::dns_01) {
             std::string name = dns01_name(what.about.value);
             std::string value = dns01_value(what.key_authorization);
             auto done = co_await dns->clean_up(std::move(name), std::move(value));
             co_return done;
         }
-        }
-        own_.erase(document(what));
-        auto erased = co_await storage_.erase(document(what));
+        if (what.type == challenge_type::tls_alpn_01)
+            leave(what);
+        const auto mine = own_.find(document(what));
+        // Of another order, that this one waited for in vain.
+        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
+            co_return outcome<>();
+        std::optional<std::uint64_t> version; // nobody else answers for a token
+        if (what.type == challenge_type::tls_alpn_01)
+            version = mine->second.version;
+        own_.erase(mine);
+        if (what.type == challenge_type::http_01)
+            http01_.remove(what.token);
+        else
+            hide(what.about.value);
+        auto erased = co_await storage_.erase(document(what), version);
+        if (!erased && erased.error().code == errc::conflict) // somebody else's is there
+            erased = outcome<>();
         co_return erased;
     }
 
@@ -124,18 +130,21 @@ public:
                 continue;
             for (const std::string& name : *listed) {
                 const std::string key = folder + "/" + name;
-                if (own_.contains(key))
-                    continue;
-                if (const auto known = others_.find(key); known != others_.end()) {
-                    seen.insert(*known);
+                const auto known = others_.find(key);
+                // Note: a token has one answer, a name has one after another.
+                if (type == challenge_type::http_01 && (own_.contains(key) || known != others_.end())) {
+                    if (known != others_.end())
+                        seen.insert(*known);
                     continue;
                 }
                 auto read = co_await read_posting(type, name, key);
-                if (!read || own_.contains(key))
+                if (!read || is_own(key, *read))
                     continue;
+                const bool is_shown = known != others_.end()
+                                      && known->second.key_authorization == read->key_authorization;
                 if (type == challenge_type::http_01)
                     http01_.put(read->token, read->key_authorization);
-                else if (!show(read->about.value, read->key_authorization))
+                else if (!is_shown && !show(read->about.value, read->key_authorization))
                     continue;
                 seen.emplace(key, std::move(*read));
             }
@@ -145,7 +154,7 @@ public:
                 continue;
             if (gone.type == challenge_type::http_01)
                 http01_.remove(gone.token);
-            else if (!taken_.contains(gone.about.value))
+            else
                 hide(gone.about.value);
         }
         others_ = std::move(seen);
@@ -160,26 +169,103 @@ private:
         return "challenge/" + std::string(name_of(what.type)) + "/" + (by_token ? what.token : what.about.value);
     }
 
+    // Three lines: the answer, until when it is one at all, and until when its process wants the place to itself.
+    secret_text text_of(const posting& what, time_point insists_until) const
+    {
+        const auto seconds = [](time_point when) { return std::to_string(std::chrono::system_clock::to_time_t(when)); };
+        const std::string text = what.key_authorization + "\n" + seconds(world_.now() + life) + "\n"
+                                 + seconds(insists_until) + "\n";
+        return {text.begin(), text.end()};
+    }
+
+    // Puts it into the storage, for the other processes, when no other answer insists on that place.
+    [[nodiscard]] awaitable<outcome<>> claim(posting what, time_point insists_until)
+    {
+        const std::string key = document(what);
+        for (;;) {
+            const auto there = co_await storage_.load(key);
+            if (!there)
+                co_return there.error();
+            const std::uint64_t version = *there ? (*there)->version : 0;
+            const time_point now = world_.now();
+            const auto insisting = *there ? parse_posting(as_text((*there)->text)) : std::optional<kept_posting>();
+            if (insisting && insisting->insists_until > now
+                && insisting->key_authorization != what.key_authorization) {
+                if (now >= insists_until)
+                    co_return failure{errc::timed_out, "another process answers for it; the next attempt goes on"};
+                co_await world_.sleep_until(std::min(insists_until, now + std::chrono::seconds(1)));
+                continue;
+            }
+            const auto stored = co_await storage_.store(key, text_of(what, insists_until), version);
+            if (stored) {
+                own_[key] = {what.key_authorization, *stored};
+                co_return outcome<>();
+            }
+            if (stored.error().code != errc::conflict)
+                co_return stored.error();
+        }
+    }
+
+    // The next one for that name has its turn.
+    void leave(const posting& what)
+    {
+        const auto place = taken_.find(what.about.value);
+        if (place == taken_.end() || place->second != what.key_authorization)
+            return;
+        taken_.erase(place);
+        left_.notify_all();
+    }
+
+    // One of this process; or not any more, as another one has taken its place.
+    [[nodiscard]] bool is_own(const std::string& key, const posting& there)
+    {
+        const auto mine = own_.find(key);
+        if (mine == own_.end())
+            return false;
+        if (mine->second.key_authorization == there.key_authorization)
+            return true;
+        own_.erase(mine);
+        standing_.erase({there.about, there.type});
+        return false;
+    }
+
+    struct kept_posting {
+        std::string key_authorization;
+        time_point until;
+        time_point insists_until;
+    };
+
+    static std::optional<kept_posting> parse_posting(std::string_view text)
+    {
+        kept_posting read;
+        read.key_authorization = http::next_part(text, '\n');
+        const auto until = http::parse_decimal(http::next_part(text, '\n'));
+        const auto insists_until = http::parse_decimal(http::next_part(text, '\n'));
+        constexpr std::uint64_t latest = 1ull << 33; // of the clock's range
+        if (!until || !insists_until || *until > latest || *insists_until > latest)
+            return std::nullopt;
+        read.until = std::chrono::system_clock::from_time_t(static_cast<std::time_t>(*until));
+        read.insists_until = std::chrono::system_clock::from_time_t(static_cast<std::time_t>(*insists_until));
+        return read;
+    }
+
     // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
     [[nodiscard]] awaitable<std::optional<posting>> read_posting(challenge_type type, std::string name, std::string key)
     {
         const auto kept = co_await storage_.load(key);
         if (!kept || !kept->has_value())
             co_return std::nullopt;
-        std::string_view rest = as_text((*kept)->text);
-        const std::string key_authorization(http::next_part(rest, '\n'));
-        const auto until = http::parse_decimal(http::next_part(rest, '\n'));
-        const auto now = static_cast<std::uint64_t>(std::chrono::system_clock::to_time_t(world_.now()));
-        if (!until || *until < now) {
-            static_cast<void>(co_await storage_.erase(key));
+        const auto read = parse_posting(as_text((*kept)->text));
+        if (!read || read->until < world_.now()) {
+            static_cast<void>(co_await storage_.erase(key, (*kept)->version));
             co_return std::nullopt;
         }
         if (type == challenge_type::http_01)
-            co_return posting{type, {}, name, key_authorization};
+            co_return posting{type, {}, name, read->key_authorization};
         const auto about = identifier_of(name);
         if (!about)
             co_return std::nullopt;
-        co_return posting{type, *about, {}, key_authorization};
+        co_return posting{type, *about, {}, read->key_authorization};
     }
 
     [[nodiscard]] outcome<> show(const std::string& name, const std::string& key_authorization)
@@ -199,9 +285,14 @@ private:
     storage& storage_;
     answers& http01_;
     cert::registry& certificates_;
-    std::map<std::string, std::string> own_; // key authorizations by document
+    struct own_posting {
+        std::string key_authorization;
+        std::uint64_t version = 0; // of its document; 0: it is not stored
+    };
+
+    std::map<std::string, own_posting> own_; // by document
     std::map<std::string, posting> others_;  // by document
-    std::set<std::string> taken_;            // names shown by tls-alpn-01
+    std::map<std::string, std::string> taken_; // key authorizations by the names that tls-alpn-01 proves here
     std::map<std::pair<identifier, challenge_type>, posting> standing_;
     signal left_;
 };

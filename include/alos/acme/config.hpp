@@ -34,9 +34,13 @@ struct certificate_authority {
     std::string preferred_chain{};        // common name of the topmost issuer; empty: the CA's default
     bool allow_http = false;              // directory by plain http; for tests only
 
-    // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours.
+    // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours, 5
+    // certificates for the same names in 7 days, 5 failed validations of a name in an hour. The last two refill faster
+    // for certificates that live for less than five days.
     rate orders{250, std::chrono::seconds(45)};
     rate accounts{5, std::chrono::seconds(2160)};
+    rate certificates{4, std::chrono::hours(36)};
+    rate failed_validations{3, std::chrono::minutes(15)};
 };
 
 // The names of one certificate: "example.com", or {"example.com", "*.example.com"}. The first one names it in files

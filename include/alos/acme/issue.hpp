@@ -13,8 +13,10 @@
 #include <alos/cert/load.hpp>
 #include <alos/crypto/botan_csr.hpp>
 
-#include <boost/asio/this_coro.hpp>
-
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +31,13 @@ struct issue_request {
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
     bool is_asked_for = false; // by a person: the CA may say no, we do not
+    std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
+
+    // Others may work on the certificate while the CA does: called before and after. The second says whether there is
+    // still something to do here. Either may be empty.
+    std::function<awaitable<>()> let_others{};
+    std::function<awaitable<bool>()> take_again{};
 };
 
 struct issued {
@@ -55,23 +63,25 @@ struct issued {
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
-    // `ca`, `kept`, `answers` and `allowed` outlive it.
-    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
+    // `ca`, `kept`, `answers` and what `allowed` refers to outlive it.
+    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, const limits& allowed,
              signer by, issue_request wanted, step_teller tell)
-        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), allowed, wanted.deadline, tell),
-          allowed_(allowed), by_(std::move(by)),
-          wanted_(std::move(wanted)), tell_(std::move(tell))
+        : ca_(ca), storage_(kept),
+          prover_(ca, by, answers, std::move(settings), allowed, wanted.life, wanted.deadline, tell),
+          certificates_(allowed.certificates(wanted.names, wanted.life)),
+          by_(std::move(by)), wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
 
-    [[nodiscard]] awaitable<reply<issued>> run()
+    // Nothing when somebody else was faster.
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> run()
     {
         auto found = co_await resume();
         if (!found)
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
-                if (const auto later = too_early())
+                if (const auto later = co_await too_early())
                     co_return too_many(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
@@ -110,9 +120,12 @@ private:
     }
 
     // Until when no other certificate for these names may be ordered; nothing: it may.
-    [[nodiscard]] std::optional<time_point> too_early() const
+    [[nodiscard]] awaitable<std::optional<time_point>> too_early()
     {
-        return is_counted() ? allowed_.certificates.next(world().now()) : std::nullopt;
+        if (!is_counted())
+            co_return std::nullopt;
+        const auto later = co_await certificates_.next();
+        co_return later;
     }
 
     [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
@@ -189,11 +202,11 @@ private:
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
         if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
-            && answer.error().kind != failure_class::throttled) {
+            && answer.error().kind != failure_class::throttled && answer.error().why.type != "accountDoesNotExist") {
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
-            if (const auto later = too_early())
+            if (const auto later = co_await too_early())
                 co_return too_many(*later);
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -224,7 +237,7 @@ private:
     }
 
     // From an order in any state to its certificate.
-    [[nodiscard]] awaitable<reply<issued>> complete(placed& at, bool& may_go_another_way)
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> complete(placed& at, bool& may_go_another_way)
     {
         if (at.state.status == order_status::pending) {
             auto proven = co_await prover_.prove(at.state);
@@ -244,9 +257,16 @@ private:
                 co_return finalized.error();
         }
         if (at.state.status == order_status::processing) {
+            if (wanted_.let_others)
+                co_await wanted_.let_others();
             auto valid = co_await wait_while(at, order_status::processing);
             if (!valid)
                 co_return valid.error();
+            if (wanted_.take_again) {
+                const bool is_ours = co_await wanted_.take_again();
+                if (!is_ours)
+                    co_return std::optional<issued>();
+            }
         }
         if (at.state.status != order_status::valid) {
             co_await forget_order();
@@ -258,7 +278,9 @@ private:
             co_return no;
         }
         auto done = co_await download(at);
-        co_return done;
+        if (!done)
+            co_return done.error();
+        co_return std::optional<issued>(std::move(*done));
     }
 
     // What the CA said, and not that it could not be asked.
@@ -326,7 +348,7 @@ private:
         if (!csr)
             co_return refused("request", csr.error().what);
         // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
-        const auto later = allowed_.certificates.take(world().now());
+        const auto later = co_await certificates_.take();
         if (later && is_counted())
             co_return too_many(*later);
         tell_("asking for the certificate");
@@ -336,7 +358,7 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
-            allowed_.certificates.give_back(); // nothing was issued
+            co_await certificates_.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
                 co_await forget_order();
             co_return answer.error();
@@ -416,7 +438,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
-    allowance& allowed_;
+    kept_bucket certificates_;
     const signer by_;
     issue_request wanted_;
     const step_teller tell_;

@@ -35,6 +35,7 @@ struct managed_certificate {
     std::uint64_t generation = 0;
 
     // Of this process.
+    std::string adopted; // the configuration that `state` was last compared with here
     bool is_busy = false;
     bool is_removed = false;
     bool is_unsaved = false; // the storage could not take `state`, and has an older one

@@ -155,20 +155,20 @@ public:
     // Follows what other processes do in the same storage; until it is cancelled.
     [[nodiscard]] awaitable<> follow()
     {
-        co_await board_.follow_others();
         for (;;) {
             const std::string what = co_await storage_.next_change();
             if (what == "challenge") {
                 co_await board_.follow_others();
                 continue;
             }
-            constexpr std::string_view folder = "certificates";
-            if (!what.starts_with(folder))
-                continue;
-            const std::string_view id = std::string_view(what).substr(std::min(folder.size() + 1, what.size()));
-            for (std::size_t i = 0; i < certificates_.size(); ++i) {
-                const auto each = certificates_[i];
-                if (each->is_busy || (!id.empty() && each->id != id))
+            constexpr std::string_view any = "certificates";
+            certificate_list changed;
+            if (what == any)
+                changed = certificates_;
+            else if (what.starts_with(any))
+                changed.push_back(find(std::string_view(what).substr(any.size() + 1)));
+            for (const auto& each : changed) {
+                if (!each || each->is_busy)
                     continue;
                 const being_loaded this_one({each});
                 if (co_await renewer_.refresh(*each))

@@ -5,11 +5,12 @@
 
 #include <alos/acme/board.hpp>
 #include <alos/acme/client.hpp>
+#include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
+#include <alos/acme/provable.hpp>
 #include <alos/acme/self_check.hpp>
-#include <alos/acme/token_bucket.hpp>
-
-#include <boost/asio/this_coro.hpp>
+#include <alos/acme/together.hpp>
+#include <alos/http/deadline.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -36,39 +37,6 @@ private:
     std::chrono::milliseconds own_{100};
 };
 
-// RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
-[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
-{
-    if (type == challenge_type::dns_01)
-        return by.dns && about.type == identifier_type::dns;
-    return !about.value.starts_with("*.");
-}
-
-// Fails when no challenge of the configuration can prove that name, whatever the CA offers.
-[[nodiscard]] inline outcome<> check_provable(const config& by, const identifier& about)
-{
-    if (std::ranges::any_of(by.challenges, [&](challenge_type each) { return can_prove(by, each, about); }))
-        return {};
-    const std::string cure = about.type == identifier_type::ip
-                                 ? "an address is proven by http-01 or tls-alpn-01; add one of them to `challenges`"
-                             : about.value.starts_with("*.")
-                                 ? "a wildcard is proven by dns-01 only; set `dns`, and leave dns-01 in `challenges`"
-                                 : "nothing in `challenges` can prove it; add http-01 or tls-alpn-01, or set `dns`";
-    return failure{errc::bad_configuration, about.value + ": " + cure};
-}
-
-// The same for all names of one certificate; what is no name is not looked at.
-[[nodiscard]] inline outcome<> check_provable(const config& by, const certificate_names& wanted)
-{
-    for (const std::string& text : wanted.names) {
-        const auto name = identifier_of(text);
-        auto provable = name ? check_provable(by, *name) : outcome<>();
-        if (!provable)
-            return provable;
-    }
-    return {};
-}
-
 // Why names were not proven.
 struct unproven {
     refusal why;
@@ -87,11 +55,11 @@ using step_teller = std::function<void(const std::string&)>;
 // Of one issuance. It remembers which challenges failed for which name.
 class prover {
 public:
-    // `ca`, `answers` and `allowed` outlive it.
-    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
-           time_point deadline, step_teller tell)
-        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(allowed),
-          deadline_(deadline), tell_(std::move(tell))
+    // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is known.
+    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, limits allowed,
+           std::chrono::milliseconds life, time_point deadline, step_teller tell)
+        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(std::move(allowed)),
+          life_(life), deadline_(deadline), tell_(std::move(tell))
     {
     }
 
@@ -106,24 +74,9 @@ public:
         } catch (...) { // cancelled, or out of memory
             thrown = std::current_exception();
         }
-        const auto undisturbed = boost::asio::disable_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
         const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
-        for (proof& each : proofs) {
-            if (!each.is_posted)
-                continue;
-            if (goes_on && each.state.status == authorization_status::pending) {
-                board_.let_stand(each.answer);
-                continue;
-            }
-            const auto gone = co_await board_.take_down(each.answer, settings_->dns);
-            if (!gone)
-                tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
-        }
-        if (!done && !thrown && !goes_on)
-            co_await deactivate(proofs);
-        const auto disturbed = boost::asio::enable_terminal_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        const bool is_given_up = !done && !thrown && !goes_on;
+        co_await undisturbed(clean_up(proofs, goes_on, is_given_up));
         if (thrown)
             std::rethrow_exception(thrown);
         co_return done;
@@ -183,21 +136,15 @@ private:
         }
         // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
-        if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
+        if (const auto free = co_await next_failure_allowed(proofs)) {
             unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
             wait.why.is_ours = true; // and so no reason to let a certificate expire
-            const time_point free = allowed_.failed_validations.next(world().now()).value_or(world().now());
-            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(free - world().now());
+            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(*free - world().now());
             co_return wait;
         }
-        for (proof& each : proofs) {
-            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
-                  + each.answer.about.value);
-            each.is_posted = true; // from now on there may be something to take away
-            const auto posted = co_await board_.post(each.answer, settings_->dns);
-            if (!posted)
-                co_return stop(each.answer.about.value + ": " + posted.error().what, failure_class::transient);
-        }
+        const auto published = co_await publish(proofs);
+        if (!published)
+            co_return stop(published.error().what, failure_class::transient);
         if (settings_->self_check) {
             // For all names together: behind some routers none can be seen from here.
             const time_point end = world().now() + self_check_time;
@@ -206,13 +153,11 @@ private:
                     co_await check(each.answer, end);
             }
         }
-        for (const proof& each : proofs) {
+        for (proof& each : proofs) {
             if (each.is_accepted)
                 continue;
-            std::string payload(challenge_payload);
-            const auto accepted = co_await ca_.post(each.challenge_url, std::move(payload), by_, "challenge");
-            // The answer may be lost though it had effect; the authorization tells.
-            if (!accepted && accepted.error().why.status != 0)
+            const auto accepted = co_await accept(each);
+            if (!accepted)
                 co_return unproven{accepted.error()};
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
@@ -223,6 +168,80 @@ private:
                 all = verdict;
         }
         co_return all;
+    }
+
+    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be tried.
+    [[nodiscard]] awaitable<std::optional<time_point>> next_failure_allowed(const std::vector<proof>& proofs)
+    {
+        std::optional<time_point> latest;
+        for (const proof& each : proofs) {
+            kept_bucket failures = allowed_.failed_validations(each.answer.about, life_);
+            const auto free = co_await failures.next();
+            latest = std::max(latest, free);
+        }
+        co_return latest;
+    }
+
+    // Those in the DNS all at once, as each may take minutes.
+    [[nodiscard]] awaitable<outcome<>> publish(std::vector<proof>& proofs)
+    {
+        outcome<> all;
+        std::vector<awaitable<>> in_dns;
+        for (proof& each : proofs) {
+            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
+                  + each.answer.about.value);
+            each.is_posted = true; // from now on there may be something to take away
+            if (each.answer.type == challenge_type::dns_01)
+                in_dns.push_back(publish_one(each.answer, all));
+            else if (all)
+                co_await publish_one(each.answer, all);
+        }
+        if (all)
+            co_await together(std::move(in_dns));
+        co_return all;
+    }
+
+    // `all` is the first failure.
+    [[nodiscard]] awaitable<> publish_one(posting answer, outcome<>& all)
+    {
+        const auto posted = co_await board_.post(answer, settings_->dns, deadline_);
+        if (!posted && all)
+            all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};
+    }
+
+    [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, bool goes_on, bool is_given_up)
+    {
+        std::vector<awaitable<>> all;
+        for (const proof& each : proofs) {
+            if (!each.is_posted)
+                continue;
+            if (goes_on && each.state.status == authorization_status::pending)
+                all.push_back(board_.let_stand(each.answer));
+            else
+                all.push_back(take_down(each.answer));
+        }
+        co_await together(std::move(all));
+        if (is_given_up)
+            co_await deactivate(proofs);
+    }
+
+    [[nodiscard]] awaitable<> take_down(posting answer)
+    {
+        const auto gone = co_await board_.take_down(answer, settings_->dns);
+        if (!gone)
+            tell_("clean-up of " + answer.about.value + ": " + gone.error().what);
+    }
+
+    // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the authorization
+    // tells.
+    [[nodiscard]] awaitable<reply<>> accept(proof& of)
+    {
+        std::string payload(challenge_payload);
+        const auto accepted = co_await ca_.post(of.challenge_url, std::move(payload), by_, "challenge");
+        of.is_accepted = accepted.has_value();
+        if (!accepted && accepted.error().why.status != 0)
+            co_return accepted.error();
+        co_return reply<>();
     }
 
     [[nodiscard]] awaitable<reply<authorization>> read_authorization(std::string url)
@@ -257,8 +276,15 @@ private:
             of.state = std::move(*read);
             if (of.state.status == authorization_status::valid)
                 co_return boost::system::result<void, unproven>();
-            if (of.state.status != authorization_status::pending)
-                co_return failed(of);
+            if (of.state.status != authorization_status::pending) {
+                auto no = co_await failed(of);
+                co_return no;
+            }
+            if (!of.is_accepted && !is_looked_at(of)) {
+                const auto accepted = co_await accept(of);
+                if (!accepted)
+                    co_return unproven{accepted.error()};
+            }
             const auto next = pause.next(world().now(), last_pause_);
             if (next > deadline_)
                 co_return stop("that of " + of.answer.about.value
@@ -268,8 +294,16 @@ private:
         }
     }
 
+    // Whether the CA knows that it may look, however its answer to that was lost.
+    static bool is_looked_at(const proof& of)
+    {
+        return std::ranges::any_of(of.state.challenges, [&](const challenge& each) {
+            return each.url == of.challenge_url && each.status != challenge_status::pending;
+        });
+    }
+
     // The CA looked, and did not find what it wanted.
-    unproven failed(const proof& of)
+    [[nodiscard]] awaitable<unproven> failed(proof& of)
     {
         const identifier& about = of.answer.about;
         problem why;
@@ -282,12 +316,13 @@ private:
                            class_of(why), true);
         no.why.why = why;
         failed_.insert({about, of.answer.type});
-        static_cast<void>(allowed_.failed_validations.take(world().now()));
+        kept_bucket failures = allowed_.failed_validations(about, life_);
+        static_cast<void>(co_await failures.take());
+        const auto free = co_await failures.next();
         // What says no to the name says so whatever the challenge is.
         no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
-                             && choose(of.offered, about) != nullptr
-                             && allowed_.failed_validations.level(world().now()) > 0;
-        return no;
+                             && choose(of.offered, about) != nullptr && !free;
+        co_return no;
     }
 
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
@@ -336,7 +371,8 @@ private:
     const signer by_;
     board& board_;
     const std::shared_ptr<const config> settings_;
-    allowance& allowed_;
+    const limits allowed_;
+    const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
     std::set<std::pair<identifier, challenge_type>> failed_;

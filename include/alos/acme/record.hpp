@@ -32,8 +32,6 @@ struct certificate_state {
     std::string forced_why;   // "revoked", "forced", "reconfigured"
     double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
     std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
-    time_point certificates_full_at{}; // see allowance
-    time_point failures_full_at{};
 };
 
 // The document "order/<id>"; its private key is "order/<id>.key".
@@ -135,8 +133,6 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         detail::put_time(out, "chosen", state.advice->chosen);
     }
     detail::put_time(out, "nextCheck", state.next_check);
-    detail::put_time(out, "certificatesFullAt", state.certificates_full_at);
-    detail::put_time(out, "failuresFullAt", state.failures_full_at);
     out["checkFailures"] = state.check_failures;
     if (state.forced != 0) {
         out["forced"] = state.forced;
@@ -167,8 +163,6 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
         state.advice = suggestion{window, chosen};
     state.next_check = detail::time_of(*in, "nextCheck");
-    state.certificates_full_at = detail::time_of(*in, "certificatesFullAt");
-    state.failures_full_at = detail::time_of(*in, "failuresFullAt");
     state.check_failures =
         static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
     state.forced = detail::number_of(*in, "forced");

@@ -142,9 +142,14 @@ public:
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value() && !(of.is_unsaved && of.generation == before)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text))) {
-                const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
+                const bool is_untried = of.generation == before && of.state.failures == 0;
+                const bool is_forced_here = is_forced(of) && is_untried;
                 const std::string why = of.state.forced_why;
+                const bool is_configured_here = of.state.configuration == of.configuration && is_untried;
                 of.state = std::move(*state);
+                // What failed by other settings than ours is tried by ours once.
+                if (is_configured_here && of.state.configuration != of.configuration)
+                    begin_anew(of);
                 // Another process that knows of it, too, may have tried, and learnt when to try again.
                 if (is_forced_here && (!is_forced(of) || why == "forced"))
                     force(of, why);
@@ -154,6 +159,9 @@ public:
         if (of.generation == before)
             co_return false;
         tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
+        if (!same_identifiers(identifiers_in(*of.credential), of.names))
+            tell_({event_kind::loaded, of.id,
+                   "warning: that process orders it for other names; give both the same configuration"});
         served_(of);
         co_return true;
     }
@@ -224,14 +232,21 @@ private:
         of.about = parse_generation_record(found.meta_json);
     }
 
+    static void begin_anew(managed_certificate& of)
+    {
+        of.state.configuration = of.configuration;
+        of.state.failures = 0;
+        of.state.next_attempt = {};
+        of.state.directory.clear();
+    }
+
+    // A configuration that is new to this process is tried at once, unless it was that of the last attempt. What another
+    // process with other settings does is no reason: each would undo what the other one did.
     void adopt_settings(managed_certificate& of)
     {
-        if (of.state.configuration != of.configuration) {
-            of.state.configuration = of.configuration;
-            of.state.failures = 0;
-            of.state.next_attempt = {};
-            of.state.directory.clear();
-        }
+        const bool is_new = std::exchange(of.adopted, of.configuration) != of.configuration;
+        if (is_new && of.state.configuration != of.configuration)
+            begin_anew(of);
         if (of.state.generation != of.generation) {
             of.state.generation = of.generation;
             of.state.advice.reset();
@@ -239,7 +254,7 @@ private:
             of.state.check_failures = 0;
             of.state.spread = random();
         }
-        if (of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
+        if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
             force(of, "reconfigured");
     }
 
@@ -273,22 +288,49 @@ private:
     // Under the lock of the certificate, which no other process works on meanwhile.
     [[nodiscard]] awaitable<> attempt(managed_certificate& of)
     {
-        const auto lock = co_await storage_.try_lock(of.id);
-        if (!lock) {
-            refusal why{failure_class::transient, "lock: " + lock.error().what};
+        auto taken = co_await storage_.try_lock(of.id);
+        if (!taken) {
+            refusal why{failure_class::transient, "lock: " + taken.error().what};
             why.is_ours = true;
             co_await failed(of, std::move(why));
             co_return;
         }
-        if (!lock->has_value()) {
+        std::optional<storage_lock> lock = std::move(*taken);
+        if (!lock) {
             look_again_later(of);
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
         static_cast<void>(co_await refresh(of));
         if (is_due(of))
-            co_await attempt_locked(of, **lock);
-        co_await storage_.unlock(**lock);
+            co_await attempt_locked(of, lock);
+        if (lock)
+            co_await storage_.unlock(*lock);
+    }
+
+    [[nodiscard]] awaitable<> give_back(std::optional<storage_lock>& lock)
+    {
+        const storage_lock held = *std::exchange(lock, std::nullopt);
+        co_await storage_.unlock(held);
+    }
+
+    // After the CA has worked on the order: whether it is for us to go on with it. Others who had the lock meanwhile may
+    // have gone on with the same order.
+    [[nodiscard]] awaitable<bool> take_again(managed_certificate& of, std::optional<storage_lock>& lock, time_point end)
+    {
+        const std::uint64_t before = of.generation;
+        for (;;) {
+            auto taken = co_await storage_.try_lock(of.id);
+            if (taken && taken->has_value()) {
+                lock = std::move(*taken);
+                break;
+            }
+            if (world_.now() >= end)
+                co_return false;
+            co_await world_.sleep_until(world_.now() + std::chrono::seconds(1));
+        }
+        static_cast<void>(co_await refresh(of));
+        co_return of.generation == before;
     }
 
     // Whoever has the lock will be done with it in some minutes.
@@ -302,33 +344,50 @@ private:
                             static_cast<double>(wait.count()) * (0.5 + random())));
     }
 
-    [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, storage_lock guard)
+    // `lock` is empty afterwards when it was given back, and somebody else has it.
+    [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, std::optional<storage_lock>& lock)
     {
         const std::size_t index = chosen_authority(of);
         const std::shared_ptr<authority> chosen = authorities_[index];
         authority& from = *chosen;
         of.state.directory = from.directory_url();
-        if (const auto later = co_await from.take_order()) {
+        if (const auto later = co_await too_many_orders(of, from)) {
             of.not_before = *later;
             tell_({event_kind::progress, of.id, "waiting until more may be asked of " + from.directory_url()});
             co_return;
         }
-        auto done = co_await issue(of, from);
-        if (!done && done.error().why.type == "accountDoesNotExist") {
+        auto done = co_await issue(of, from, lock);
+        if (!done && done.error().why.type == "accountDoesNotExist" && lock) {
             tell_({event_kind::progress, of.id, "the CA has lost the account; it is registered again"});
             static_cast<void>(co_await from.account(of.email).forget());
-            done = co_await issue(of, from);
+            done = co_await issue(of, from, lock);
         }
         if (!done) {
             co_await failed(of, std::move(done.error()));
             co_return;
         }
-        auto kept = co_await install(of, from, std::move(*done), std::move(guard));
+        if (!*done) { // somebody else went on with it
+            look_again_later(of);
+            co_return;
+        }
+        auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
             co_await failed(of, std::move(kept.error()));
     }
 
-    [[nodiscard]] awaitable<reply<issued>> issue(managed_certificate& of, authority& from)
+    // Until when no more orders may be placed there; nothing: this one may be, or is already.
+    [[nodiscard]] awaitable<std::optional<time_point>> too_many_orders(const managed_certificate& of, authority& from)
+    {
+        const auto under_way = co_await storage_.load("order/" + of.id);
+        if (under_way && under_way->has_value())
+            co_return std::nullopt;
+        kept_bucket orders = from.allowed().orders();
+        const auto later = co_await orders.take();
+        co_return later;
+    }
+
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> issue(managed_certificate& of, authority& from,
+                                                                std::optional<storage_lock>& lock)
     {
         using namespace boost::asio::experimental::awaitable_operators;
         auto by = co_await from.account(of.email).open();
@@ -343,16 +402,15 @@ private:
         wanted.replaces = predecessor(of, from, *by);
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.deadline = world_.now() + attempt_time(of.life());
+        if (const auto life = of.life())
+            wanted.life = lifetime(*life);
         const time_point end = wanted.deadline;
+        wanted.let_others = [this, &lock] { return give_back(lock); };
+        wanted.take_again = [this, &of, &lock, end] { return take_again(of, lock, end); };
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
-        const auto life = of.life();
-        allowance allowed(of.state.certificates_full_at, of.state.failures_full_at,
-                          life ? lifetime(*life) : std::chrono::milliseconds(std::chrono::days(90)));
-        issuance one(from.ca(), storage_, board_, settings_, allowed, *by, std::move(wanted), step);
+        issuance one(from.ca(), storage_, board_, settings_, from.allowed(), *by, std::move(wanted), step);
         // Whatever hangs: the lock is not held for longer.
         auto done = co_await (run_caught(one) || world_.sleep_until(end));
-        of.state.certificates_full_at = allowed.certificates.full_at();
-        of.state.failures_full_at = allowed.failed_validations.full_at();
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
@@ -360,7 +418,7 @@ private:
     }
 
     // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
-    [[nodiscard]] awaitable<reply<issued>> run_caught(issuance& one)
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> run_caught(issuance& one)
     {
         std::string why;
         try {
@@ -420,8 +478,6 @@ private:
         of.not_before = {};
         certificate_state fresh;
         fresh.configuration = of.configuration;
-        fresh.certificates_full_at = of.state.certificates_full_at;
-        fresh.failures_full_at = of.state.failures_full_at;
         of.state = std::move(fresh);
         adopt_settings(of);
         served_(of);

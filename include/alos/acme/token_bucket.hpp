@@ -75,35 +75,6 @@ private:
     instant full_at_;
 };
 
-// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a
-// name in an hour. Certificates that live shorter are from CAs that allow more.
-struct allowance {
-    token_bucket certificates;
-    token_bucket failed_validations;
-
-    // `full_at` of both as they were kept; `life` is that of the present certificate, or what is usual.
-    allowance(time_point certificates_full_at, time_point failures_full_at, std::chrono::milliseconds life) noexcept
-        : certificates(3, certificate_refill(life), certificates_full_at),
-          failed_validations(3, std::min<std::chrono::seconds>(std::chrono::minutes(30), part(life, 50)),
-                             failures_full_at)
-    {
-    }
-
-private:
-    static std::chrono::seconds part(std::chrono::milliseconds life, int of) noexcept
-    {
-        return std::chrono::ceil<std::chrono::seconds>(life / of);
-    }
-
-    // Three at once and one more in half a week are five in a week; one that lives for six days is renewed after three.
-    static std::chrono::seconds certificate_refill(std::chrono::milliseconds life) noexcept
-    {
-        if (life < std::chrono::days(5))
-            return part(life, 20);
-        return std::min<std::chrono::seconds>(std::chrono::hours(84), part(life, 2));
-    }
-};
-
 }
 
 #endif

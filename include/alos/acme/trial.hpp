@@ -6,8 +6,7 @@
 
 #include <alos/acme/base64url.hpp>
 #include <alos/acme/self_check.hpp>
-
-#include <boost/asio/this_coro.hpp>
+#include <alos/http/deadline.hpp>
 
 #include <array>
 #include <exception>
@@ -23,6 +22,15 @@ struct trial {
     std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
 };
 
+namespace detail {
+
+[[nodiscard]] inline awaitable<> end_trial(board& answers, posting answer)
+{
+    static_cast<void>(co_await answers.take_down(answer, nullptr));
+}
+
+}
+
 // Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
 [[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
 {
@@ -36,21 +44,17 @@ struct trial {
         if (taken && taken->has_value())
             co_return "an order is under way for it, look again later";
     }
-    // What cannot be stored is answered by this process all the same.
-    static_cast<void>(co_await answers.post(answer, nullptr));
     const time_point end = world.now() + what.patience;
     std::string seen;
     std::exception_ptr thrown;
     try {
+        // What cannot be stored is answered by this process all the same.
+        static_cast<void>(co_await answers.post(answer, nullptr, end));
         seen = co_await detail::look_until(world, answer, what.port, end);
     } catch (...) { // cancelled, or out of memory
         thrown = std::current_exception();
     }
-    const auto undisturbed = boost::asio::disable_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-    static_cast<void>(co_await answers.take_down(answer, nullptr));
-    const auto disturbed = boost::asio::enable_terminal_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+    co_await undisturbed(detail::end_trial(answers, answer));
     if (thrown)
         std::rethrow_exception(thrown);
     co_return seen;

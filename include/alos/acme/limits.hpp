@@ -1,0 +1,177 @@
+// How much may still be asked of one CA, so that its own limits are never met: token buckets in the storage, shared with
+// the other processes and kept over restarts, as a program that is started again and again must not empty one each time.
+#ifndef ALOS_ACME_LIMITS_HPP
+#define ALOS_ACME_LIMITS_HPP
+
+#include <alos/acme/base64url.hpp>
+#include <alos/acme/config.hpp>
+#include <alos/acme/record.hpp>
+#include <alos/acme/storage.hpp>
+#include <alos/acme/token_bucket.hpp>
+#include <alos/crypto/botan_x509.hpp>
+#include <alos/http/url.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique. `of` tells
+// apart what there is several of: an e-mail address, what is limited.
+[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& of = {})
+{
+    const auto where = http::parse_url(directory);
+    const auto digest = sha256_of(as_bytes(directory + "\n" + of));
+    std::string id = where ? where->host : "ca";
+    std::ranges::replace(id, ':', '_');
+    return id + "-" + to_base64url(byte_view(digest).first(9));
+}
+
+// One bucket: the document "limits/<id>", which has the time at which it is full again, and how fast it fills. A storage
+// that cannot keep it is no reason not to renew.
+class kept_bucket {
+public:
+    // Both outlive it.
+    kept_bucket(environment& world, storage& kept, std::string id, rate limit)
+        : world_(world), storage_(kept), document_("limits/" + std::move(id)), limit_(limit)
+    {
+    }
+
+    // Nothing: one was taken. Otherwise when one will be there.
+    [[nodiscard]] awaitable<std::optional<time_point>> take()
+    {
+        const change taking = [](token_bucket& bucket, time_point now) { return bucket.take(now); };
+        return apply(taking);
+    }
+
+    // One that was taken was not needed.
+    [[nodiscard]] awaitable<> give_back()
+    {
+        const change giving = [](token_bucket& bucket, time_point) {
+            bucket.give_back();
+            return std::optional<time_point>();
+        };
+        static_cast<void>(co_await apply(giving));
+    }
+
+    // When one will be there; nothing: now.
+    [[nodiscard]] awaitable<std::optional<time_point>> next()
+    {
+        if (limit_.burst == 0)
+            co_return std::nullopt;
+        const auto found = co_await storage_.load(document_);
+        co_return read(found).next(world_.now());
+    }
+
+private:
+    // When it can be done; nothing: it is.
+    using change = std::optional<time_point> (*)(token_bucket&, time_point now);
+
+    [[nodiscard]] awaitable<std::optional<time_point>> apply(change what)
+    {
+        if (limit_.burst == 0)
+            co_return std::nullopt;
+        for (int tries = 0; tries < 5; ++tries) {
+            const auto found = co_await storage_.load(document_);
+            const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
+            token_bucket bucket = read(found);
+            if (const auto later = what(bucket, world_.now()))
+                co_return later;
+            boost::json::object out;
+            detail::put_time(out, "fullAt", bucket.full_at());
+            out["refill"] = limit_.refill.count();
+            const std::string text = boost::json::serialize(out);
+            secret_text bytes(text.begin(), text.end());
+            const auto stored = co_await storage_.store(document_, std::move(bytes), version);
+            if (stored || stored.error().code != errc::conflict)
+                break;
+        }
+        co_return std::nullopt;
+    }
+
+    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found)
+    {
+        time_point full_at{};
+        if (found && found->has_value()) {
+            if (const auto in = detail::read_object_text(as_text((*found)->text))) {
+                full_at = detail::time_of(*in, "fullAt");
+                const std::uint64_t refill = detail::number_of(*in, "refill");
+                // As many are missing as before, whatever the time was that each of them takes.
+                const auto left = full_at - world_.now();
+                if (refill != 0 && left > left.zero() && left < std::chrono::days(365 * 50))
+                    full_at = world_.now() + detail::scaled(std::chrono::ceil<std::chrono::milliseconds>(left),
+                                                            static_cast<double>(limit_.refill.count())
+                                                                / static_cast<double>(refill));
+            }
+        }
+        return {limit_.burst, limit_.refill, full_at};
+    }
+
+    environment& world_;
+    storage& storage_;
+    const std::string document_;
+    const rate limit_;
+};
+
+// Those of one CA, as its settings are.
+class limits {
+public:
+    // The first two outlive it.
+    limits(environment& world, storage& kept, const certificate_authority& of)
+        : world_(world), storage_(kept), directory_(of.directory), orders_(of.orders), accounts_(of.accounts),
+          certificates_(of.certificates), failed_validations_(of.failed_validations)
+    {
+    }
+
+    [[nodiscard]] kept_bucket orders() const { return bucket("orders", orders_); }
+    [[nodiscard]] kept_bucket accounts() const { return bucket("accounts", accounts_); }
+
+    // For exactly these names, whatever the type of key. `life` is that of the present certificate, or what is usual.
+    [[nodiscard]] kept_bucket certificates(const std::vector<identifier>& names, std::chrono::milliseconds life) const
+    {
+        std::vector<std::string> sorted;
+        for (const identifier& each : names)
+            sorted.push_back(each.value);
+        std::ranges::sort(sorted);
+        std::string of = "certificates";
+        for (const std::string& each : sorted)
+            of.append("\n").append(each);
+        return bucket(of, in_proportion(certificates_, life, 20));
+    }
+
+    [[nodiscard]] kept_bucket failed_validations(const identifier& of, std::chrono::milliseconds life) const
+    {
+        return bucket("failures\n" + of.value, in_proportion(failed_validations_, life, 50));
+    }
+
+private:
+    [[nodiscard]] kept_bucket bucket(const std::string& of, rate limit) const
+    {
+        return {world_, storage_, storage_id(directory_, of), limit};
+    }
+
+    // Certificates that live for less than five days are from CAs that allow more.
+    static rate in_proportion(rate usual, std::chrono::milliseconds life, int part) noexcept
+    {
+        if (life < std::chrono::days(5))
+            usual.refill = std::min(usual.refill, std::chrono::ceil<std::chrono::seconds>(life / part));
+        return usual;
+    }
+
+    environment& world_;
+    storage& storage_;
+    const std::string directory_;
+    const rate orders_;
+    const rate accounts_;
+    const rate certificates_;
+    const rate failed_validations_;
+};
+
+}
+
+#endif

@@ -1,0 +1,121 @@
+#include <alos/acme/limits.hpp>
+
+#include "support/acme_member.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using alos::acme::identifier;
+using alos::acme::kept_bucket;
+using alos::acme::limits;
+using alos::acme::time_point;
+
+namespace {
+
+struct shop {
+    shop() : files(disk), self(world.add_member(files)), storage(files, "/data", "me", [this] { return self.now(); },
+             [this](std::chrono::milliseconds time) { return self.sleep_until(self.now() + time); }) {}
+
+    ~shop() { world.kill(self); }
+
+    std::optional<time_point> take(kept_bucket from)
+    {
+        std::optional<time_point> later;
+        boost::asio::co_spawn(self.executor(), [&]() -> alos::acme::awaitable<> { later = co_await from.take(); },
+                       boost::asio::detached);
+        world.run_for(1s);
+        return later;
+    }
+
+    void give_back(kept_bucket to)
+    {
+        boost::asio::co_spawn(self.executor(), to.give_back(), boost::asio::detached);
+        world.run_for(1s);
+    }
+
+    std::optional<time_point> next(kept_bucket from)
+    {
+        std::optional<time_point> later;
+        boost::asio::co_spawn(self.executor(), [&]() -> alos::acme::awaitable<> { later = co_await from.next(); },
+                       boost::asio::detached);
+        world.run_for(1s);
+        return later;
+    }
+
+    [[nodiscard]] limits of(alos::acme::certificate_authority ca) { return {self, storage, ca}; }
+
+    test::simulated_world world{1};
+    std::shared_ptr<test::simulated_disk> disk = std::make_shared<test::simulated_disk>();
+    test::simulated_files files;
+    test::simulated_member& self;
+    alos::acme::file_storage storage;
+};
+
+identifier name(const char* text) { return *alos::acme::identifier_of(text); }
+
+}
+
+TEST_CASE("limits: what is taken is counted for a set of names in any order, and for that one only")
+{
+    shop here;
+    const limits all = here.of({.certificates = {2, 36h}});
+    const auto days = std::chrono::hours(24 * 90);
+    CHECK_FALSE(here.take(all.certificates({name("a.example"), name("b.example")}, days)));
+    CHECK_FALSE(here.take(all.certificates({name("b.example"), name("a.example")}, days)));
+    const auto later = here.take(here.of({.certificates = {2, 36h}}).certificates(
+        {name("a.example"), name("b.example")}, days));
+    REQUIRE(later);
+    CHECK(*later > here.self.now() + 35h);
+    CHECK(*later < here.self.now() + 37h);
+    CHECK_FALSE(here.take(all.certificates({name("a.example")}, days)));
+    CHECK_FALSE(here.take(here.of({.directory = "https://other.test/d", .certificates = {2, 36h}})
+                              .certificates({name("a.example"), name("b.example")}, days)));
+}
+
+TEST_CASE("limits: one that was not needed is given back")
+{
+    shop here;
+    const limits all = here.of({.failed_validations = {1, 15min}});
+    const auto bucket = [&] { return all.failed_validations(name("a.example"), std::chrono::hours(24 * 90)); };
+    CHECK_FALSE(here.take(bucket()));
+    CHECK(here.next(bucket()));
+    here.give_back(bucket());
+    CHECK_FALSE(here.next(bucket()));
+    CHECK_FALSE(here.take(bucket()));
+    CHECK(here.take(bucket()));
+}
+
+TEST_CASE("limits: for certificates that live for ten minutes they fill within a part of that")
+{
+    shop here;
+    const limits all = here.of({.certificates = {1, 36h}});
+    CHECK_FALSE(here.take(all.certificates({name("a.example")}, 10min)));
+    const auto later = here.take(all.certificates({name("a.example")}, 10min));
+    REQUIRE(later);
+    CHECK(*later <= here.self.now() + 30s);
+}
+
+TEST_CASE("limits: what was taken before the life of the certificates was known is no more than that afterwards")
+{
+    shop here;
+    const limits all = here.of({.certificates = {2, 36h}});
+    CHECK_FALSE(here.take(all.certificates({name("a.example")}, std::chrono::hours(24 * 90))));
+    CHECK_FALSE(here.take(all.certificates({name("a.example")}, 10min)));
+    CHECK(here.take(all.certificates({name("a.example")}, 10min)));
+    here.world.run_for(31s);
+    CHECK_FALSE(here.take(all.certificates({name("a.example")}, 10min)));
+}
+
+TEST_CASE("limits: none at all is never asked for, and a full disk is no reason not to renew")
+{
+    shop here;
+    const limits none = here.of({.orders = {}});
+    for (int i = 0; i < 3; ++i)
+        CHECK_FALSE(here.take(none.orders()));
+    CHECK_FALSE(here.files.stat("/data/limits").has_value());
+    here.disk->set_full(true);
+    CHECK_FALSE(here.take(here.of({.accounts = {1, 1h}}).accounts()));
+}

@@ -1,0 +1,300 @@
+// Several processes, or several certificates, that have something in common: one storage, one name, one limit. And one
+// process that ends.
+#include "support/town.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace std::chrono_literals;
+using alos::acme::awaitable;
+using alos::acme::challenge_type;
+using alos::acme::event_kind;
+using alos::outcome;
+using test::acme_member;
+using test::all_of;
+using test::town;
+using step = test::scripted_ca::step;
+
+namespace {
+
+// A DNS that takes its time.
+class slow_dns final : public alos::acme::dns_solver {
+public:
+    slow_dns(test::simulated_world& world, test::simulated_member*& where) : zone_(world), where_(where) {}
+
+    awaitable<outcome<>> present(std::string name, std::string value) override
+    {
+        most_at_once = std::max(most_at_once, ++at_once_);
+        co_await where_->sleep_until(where_->now() + 2min);
+        --at_once_;
+        auto done = co_await zone_.present(std::move(name), std::move(value));
+        co_return done;
+    }
+
+    awaitable<outcome<>> clean_up(std::string name, std::string value) override
+    {
+        if (on_clean_up)
+            on_clean_up();
+        co_await where_->sleep_until(where_->now() + 2s);
+        ++cleaned;
+        auto done = co_await zone_.clean_up(std::move(name), std::move(value));
+        co_return done;
+    }
+
+    std::function<void()> on_clean_up;
+    unsigned most_at_once = 0;
+    unsigned cleaned = 0;
+
+private:
+    test::simulated_dns_solver zone_;
+    test::simulated_member*& where_;
+    unsigned at_once_ = 0;
+};
+
+// What a coroutine returned, once it has.
+template <class T>
+awaitable<> keep(awaitable<T> work, std::optional<T>& into)
+{
+    into = co_await std::move(work);
+}
+
+}
+
+TEST_CASE("members: while a CA is processing an order nobody has its lock, and two processes finish that one order")
+{
+    town here;
+    test::hostility slow;
+    slow.processing_for_hours = 1;
+    here.ca.settings.longest_processing = 5min;
+    here.ca.behave(slow);
+    acme_member& one = here.start();
+    acme_member& other = here.start();
+    REQUIRE(here.wait([&] { return here.ca.requests(step::finalize) == 1; }));
+    here.world.run_for(2s);
+    std::optional<outcome<std::optional<alos::acme::storage_lock>>> taken;
+    one.spawn(keep(one.storage.try_lock("example.com.ecdsa-p256"), taken));
+    here.wait([&] { return taken.has_value(); });
+    REQUIRE(taken.has_value());
+    REQUIRE(taken->has_value());
+    CHECK((*taken)->has_value());
+    taken.reset();
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") && other.served("example.com"); }),
+                    all_of(one.warnings), all_of(other.warnings));
+    CHECK(one.served("example.com")->about.fingerprint == other.served("example.com")->about.fingerprint);
+    CHECK(here.ca.issued().size() == 1);
+    CHECK(here.ca.requests(step::finalize) == 1);
+    CHECK(one.manager.certificates().front().generation == 1);
+    CHECK(other.manager.certificates().front().generation == 1);
+}
+
+TEST_CASE("members: of two processes that prove one name by tls-alpn-01, one waits for the other (RFC 8737 3)")
+{
+    town here;
+    here.ca.settings.longest_validation = 60s;
+    auto with = [&](std::string first) {
+        auto made = here.settings({{std::move(first), "shared.example.com"}});
+        made.challenges = {challenge_type::tls_alpn_01};
+        return made;
+    };
+    acme_member& one = here.start(with("a.example.com"));
+    acme_member& other = here.start(with("b.example.com"));
+    CHECK(here.wait([&] { return one.served("a.example.com") && other.served("b.example.com"); }));
+    CHECK_MESSAGE(one.count(event_kind::renewal_failed) == 0, all_of(one.warnings));
+    CHECK_MESSAGE(other.count(event_kind::renewal_failed) == 0, all_of(other.warnings));
+    CHECK(here.ca.breaches().empty());
+    // Nobody shows an answer any more.
+    CHECK(one.registry.served().load()->challenge("shared.example.com") == nullptr);
+    CHECK(other.registry.served().load()->challenge("shared.example.com") == nullptr);
+}
+
+TEST_CASE("members: a process that died with an answer posted keeps nobody from the name for longer than an attempt")
+{
+    town here;
+    here.ca.settings.longest_validation = 60s;
+    auto settings = here.settings({{"a.example.com", "shared.example.com"}});
+    settings.challenges = {challenge_type::tls_alpn_01};
+    here.start(settings);
+    REQUIRE(here.wait([&] { return here.ca.requests(step::challenge) > 0; }));
+    here.members.clear();
+    settings.domains = {{"b.example.com", "shared.example.com"}};
+    acme_member& other = here.start(settings);
+    CHECK_MESSAGE(here.wait([&] { return other.served("b.example.com") != nullptr; }, 30min), all_of(other.warnings));
+}
+
+TEST_CASE("members: processes with different settings leave each other's back-off alone")
+{
+    town here({.profiles = {{"long", 30 * 24h}}});
+    const auto start = [&](const char* profile) -> acme_member& {
+        auto wrong = here.settings();
+        wrong.cas.front().profile = profile;
+        return here.start(std::move(wrong));
+    };
+    acme_member& one = start("longer");
+    acme_member& other = start("longest");
+    here.world.run_for(20h);
+    CHECK(one.count(event_kind::renewal_failed) <= 2);
+    CHECK(other.count(event_kind::renewal_failed) <= 2);
+    CHECK(one.count(event_kind::renewal_failed) + other.count(event_kind::renewal_failed) >= 2);
+}
+
+TEST_CASE("members: two processes that want other names under one id do not order in turns, and are told")
+{
+    town here;
+    acme_member& one = here.start(here.settings({{"example.com", "www.example.com"}}));
+    REQUIRE(here.wait([&] { return one.served("www.example.com") != nullptr; }));
+    acme_member& other = here.start(here.settings({{"example.com", "mail.example.com"}}));
+    REQUIRE(here.wait([&] { return other.served("mail.example.com") != nullptr; }));
+    here.world.run_for(24h * 20);
+    CHECK(here.ca.issued().size() == 2);
+    CHECK_MESSAGE(all_of(one.warnings).find("give both the same configuration") != std::string::npos,
+                  all_of(one.warnings));
+}
+
+TEST_CASE("members: answers in the DNS are published at once, however many names there are")
+{
+    town here;
+    test::simulated_member* where = nullptr;
+    auto with_dns = here.settings({{"*.a.example.com", "*.b.example.com", "*.c.example.com", "*.d.example.com"}});
+    const auto dns = std::make_shared<slow_dns>(here.world, where);
+    with_dns.dns = dns;
+    acme_member& one = here.start(with_dns);
+    where = &one.environment;
+    CHECK_MESSAGE(here.wait([&] { return one.served("x.d.example.com") != nullptr; }, 4min), all_of(one.warnings));
+    CHECK(dns->most_at_once == 4);
+    CHECK(dns->cleaned == 4);
+}
+
+TEST_CASE("members: told to stop while it cleans up, an attempt finishes that, and goes no further")
+{
+    town here;
+    test::simulated_member* where = nullptr;
+    auto with_dns = here.settings({"*.example.com"});
+    const auto dns = std::make_shared<slow_dns>(here.world, where);
+    with_dns.dns = dns;
+    acme_member& one = here.start(with_dns);
+    where = &one.environment;
+    dns->on_clean_up = [&] { one.manager.stop(); };
+    REQUIRE(here.wait([&] { return one.manager.is_idle() && dns->cleaned == 1; }));
+    const auto asked = here.ca.requests(step::finalize);
+    CHECK(asked == 0);
+    // The order is there for the next process.
+    acme_member& next = here.start(here.settings());
+    where = &next.environment;
+    dns->on_clean_up = nullptr;
+    auto again = here.settings({"*.example.com"});
+    again.dns = dns;
+    acme_member& heir = here.start(again);
+    where = &heir.environment;
+    REQUIRE_MESSAGE(here.wait([&] { return heir.served("a.example.com") != nullptr; }), all_of(heir.warnings));
+    CHECK(dns->cleaned == 1); // all was proven
+}
+
+TEST_CASE("members: a challenge that never reached the CA is posted again")
+{
+    town here;
+    bool is_cut = false;
+    here.ca.on_request = [&](step at) {
+        if (at != step::authorization || std::exchange(is_cut, true))
+            return;
+        test::hostility cut;
+        cut.cut_before = 1;
+        here.ca.behave(cut);
+        here.world.after(2s, [&] { here.ca.behave({}); });
+    };
+    acme_member& one = here.start();
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }, 2min), all_of(one.warnings));
+    CHECK(here.ca.times(&test::hostility::cut_before) > 0);
+    CHECK(here.ca.requests(step::new_order) == 1);
+}
+
+TEST_CASE("members: certificates for two types of keys share what a CA allows for their names")
+{
+    town here;
+    auto both = here.settings();
+    both.key_types = {alos::key_kind::ecdsa_p256, alos::key_kind::rsa_2048};
+    both.cas.front().certificates = {1, 24h * 5};
+    here.start(both);
+    here.world.run_for(24h * 4);
+    CHECK(here.ca.issued().size() == 1);
+    here.members.clear(); // and what was asked for is not forgotten
+    here.start(both);
+    here.world.run_for(20h);
+    CHECK(here.ca.issued().size() == 1);
+    here.world.run_for(24h * 2);
+    CHECK(here.ca.issued().size() == 2);
+}
+
+TEST_CASE("members: a CA that wants to be left alone for long is left for the next one with a sixth of life left")
+{
+    town here({.renewal_info = false});
+    test::scripted_ca second(here.world, {.url = "https://second.test"}, 7);
+    auto both = here.settings();
+    both.cas.push_back(alos::acme::certificate_authority{.directory = second.directory_url()});
+    acme_member& one = here.start(both);
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto end = one.served("example.com")->about.not_after;
+    test::hostility busy;
+    busy.too_many_requests = 1;
+    here.ca.settings.longest_retry_after = 24h * 300;
+    here.ca.behave(busy);
+    REQUIRE_MESSAGE(here.wait([&] { return !second.issued().empty(); }, 24h * 89), all_of(one.warnings));
+    const auto left = end - second.issued().front().issued_at;
+    CHECK(left <= 24h * 15);
+    CHECK(left > 24h * 10);
+    CHECK(here.ca.breaches().empty());
+    CHECK(second.breaches().empty());
+}
+
+TEST_CASE("members: a directory without TLS is refused when it is configured (RFC 8555 6.1)")
+{
+    town here;
+    auto plain = here.settings();
+    plain.cas.front().directory = "http://ca.test/directory";
+    acme_member& one = here.start(plain);
+    REQUIRE(here.wait([&] { return one.started.has_value(); }));
+    REQUIRE(one.started->has_error());
+    CHECK(one.started->error().what.find("https URL") != std::string::npos);
+    CHECK(here.ca.requests(step::directory) == 0);
+}
+
+TEST_CASE("members: those who ask for one certificate at the same time share an order")
+{
+    town here;
+    acme_member& one = here.start(here.settings({}));
+    REQUIRE(here.wait([&] { return one.started.has_value(); }));
+    using answer = outcome<alos::cert::credential_ptr>;
+    std::array<std::optional<answer>, 3> got;
+    for (auto& each : got)
+        one.spawn(keep(one.manager.obtain("example.com"), each));
+    REQUIRE(here.wait([&] { return std::ranges::all_of(got, [](const auto& each) { return each.has_value(); }); }));
+    for (const auto& each : got) {
+        REQUIRE_MESSAGE(each->has_value(), all_of(one.warnings));
+        CHECK((**each)->about.fingerprint == one.served("example.com")->about.fingerprint);
+    }
+    CHECK(here.ca.requests(step::new_order) == 1);
+    CHECK(here.ca.issued().size() == 1);
+}
+
+TEST_CASE("members: a revoked certificate is replaced by one with another key; a removed one is served no longer")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto before = one.served("example.com");
+    std::optional<outcome<>> revoked;
+    one.spawn(keep(one.manager.revoke("example.com", 1), revoked));
+    REQUIRE(here.wait([&] { return revoked.has_value(); }));
+    REQUIRE_MESSAGE(revoked->has_value(), all_of(one.warnings));
+    REQUIRE(here.ca.issued().size() == 2);
+    CHECK(here.ca.issued()[0].revoked);
+    CHECK_FALSE(here.ca.issued()[1].revoked);
+    CHECK(here.ca.issued()[0].key_hash != here.ca.issued()[1].key_hash);
+    CHECK(one.served("example.com")->about.fingerprint != before->about.fingerprint);
+
+    REQUIRE(one.manager.remove("example.com").has_value());
+    CHECK(one.served("example.com") == nullptr);
+    CHECK(one.manager.remove("example.com").has_error());
+    here.world.run_for(24h * 100);
+    CHECK(here.ca.issued().size() == 2);
+}
