@@ -11,7 +11,7 @@ import time
 
 build_root, source_root = map(pathlib.Path, sys.argv[1:3])
 sys.path.insert(0, str(source_root / "tests" / "support"))
-from cases import Skip, equal, holds, run  # noqa: E402, F401
+from cases import Skip, equal, holds, run, run_together  # noqa: E402, F401
 
 tools = build_root / "tests" / "tools"
 pem = source_root / "tests" / "vectors" / "pem"
@@ -26,6 +26,10 @@ keys = ("p256", "p384", "rsa", "pss", "ed25519")
 page = "alos speaks TLS 1.3\n"
 request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 ten_mib = 10 * 1024 * 1024
+
+
+# Called with a third word, a script has only the cases that show faults which are not mended yet.
+shows_faults = sys.argv[3:] == ["faults"]
 
 
 def letters(size):

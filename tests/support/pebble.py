@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -48,11 +49,11 @@ def need_pebble(newer=False):
             sys.exit(77)
 
 
-def start(words, folder, log_file, **environment):
+def start(words, folder, log_file, sockets=(), **environment):
     """Runs a program in that folder, which is killed when this process is gone."""
     with open(log_file, "wb") as log:
         return subprocess.Popen([str(word) for word in words], cwd=folder, env={**os.environ, **environment},
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=sockets,
                                 preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
 
@@ -66,20 +67,25 @@ def wait_until(what, question, seconds=20, pause=0.02):
     return answer
 
 
-taken = set()
+scratch = pathlib.Path(tempfile.mkdtemp(prefix="alos-pebble-"))
+atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def new_folder():
+    """An empty one that goes with the script."""
+    return pathlib.Path(tempfile.mkdtemp(dir=scratch))
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody has, by TCP and UDP, and that no outgoing connection is given."""
+    """A port of 127.0.0.1 that nobody has, by TCP and UDP, and that no outgoing connection is given; each only once,
+    whichever case of the script asks."""
     while True:
         port = random.randrange(10000, 32000)
-        if port in taken:
-            continue
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             with contextlib.suppress(OSError):
                 tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
-                taken.add(port)
+                (scratch / f"port-{port}").touch(exist_ok=False)
                 return port
 
 
@@ -98,13 +104,13 @@ def make_directory_certificate(folder):
             "-days", "30", "-extfile", "names", "-out", "dir.pem")
 
 
-scratch = pathlib.Path(tempfile.mkdtemp(prefix="alos-pebble-"))
-atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-
-
-def new_folder():
-    """An empty one that goes with the script."""
-    return pathlib.Path(tempfile.mkdtemp(dir=scratch))
+def listen_with_others(port):
+    """A socket that listens there, where others like it may listen, too."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", port))
+    made.listen(64)
+    return made
 
 
 class Pebble:
@@ -112,12 +118,14 @@ class Pebble:
 
     nonce_reject and reuse are percentages; eab is {key id: key in base64url}, without which no account is made;
     validity is in seconds, and so is hesitation, the longest time before an answer to a challenge is looked at;
-    profiles is {name: validity}; newer is a wish for version 2.10 or later, see need_pebble()."""
+    profiles is {name: validity}; blocked are domains that it certifies for nobody; newer is a wish for version 2.10 or
+    later, see need_pebble(). With `beside`, another Pebble, it looks for answers where that one does."""
 
     def __init__(self, nonce_reject=0, reuse=0, chain_length=1, alternate_roots=0, eab=None, validity=None,
-                 hesitation=0, profiles=None, newer=False):
+                 hesitation=0, profiles=None, blocked=(), beside=None, newer=False):
         self.folder = new_folder()
-        self.http_port, self.tls_port = free_port(), free_port()
+        self.http_port = beside.http_port if beside else free_port()
+        self.tls_port = beside.tls_port if beside else free_port()
         listens, manages, names, commands = (f"127.0.0.1:{free_port()}" for _ in range(4))
         self.directory = f"https://{listens}/dir"
         self.management = f"https://{manages}"
@@ -129,6 +137,7 @@ class Pebble:
             "certificate": "dir.pem", "privateKey": "dir.key",
             "httpPort": self.http_port, "tlsPort": self.tls_port, "ocspResponderURL": "",
             "externalAccountBindingRequired": bool(eab), "externalAccountMACKeys": eab or {},
+            "domainBlocklist": list(blocked),
         }
         if validity:  # as the versions before profiles have it, and those after
             settings["certificateValidityPeriod"] = validity
@@ -191,6 +200,14 @@ class Pebble:
         """What is said from now on to who asks when to renew a certificate, in PEM (RFC 9773 4.1)."""
         self.fetch(f"{self.management}/set-renewal-info/", {"Certificate": certificate, "ARIResponse": answer})
 
+    def requests(self):
+        """How many there were, from whomever; those of fetch(directory), too."""
+        return len(re.findall(r" (?:GET|HEAD|POST) /\S* -> calling handler", self.log()))
+
+    def accounts(self):
+        """How many were made."""
+        return len(re.findall(r"There are now \d+ accounts in memory", self.log()))
+
     def orders(self):
         """How many orders there were."""
         return self.log().count("Added order ")
@@ -209,9 +226,11 @@ class Pebble:
 
 class Program:
     """examples/acme.cpp, or what has its settings, while the context lasts. It listens where Pebble looks for answers,
-    or elsewhere. Programs that are to share a storage are given one folder."""
+    or elsewhere. Programs that are to share a storage are given one folder; those that share ports, too, get sockets as
+    from a service manager (sd_listen_fds(3)), among which the kernel chooses."""
 
-    def __init__(self, program, pebble, *domains, folder=None, http_port=None, tls_port=None, **settings):
+    def __init__(self, program, pebble, *domains, folder=None, http_port=None, tls_port=None, shares_ports=False,
+                 **settings):
         self.http_port, self.tls_port = http_port or pebble.http_port, tls_port or pebble.tls_port
         self.folder = folder or new_folder()
         self.log_file = new_folder() / "log"
@@ -221,8 +240,13 @@ class Program:
             "directory": pebble.directory, "roots_file": pebble.roots_file, "resolver": pebble.resolver,
             "http01_port": pebble.http_port, "tls_alpn01_port": pebble.tls_port,
             "log": "debug", "control": "on", **settings}
-        self.process = start([program, *(f"{name}={value}" for name, value in settings.items()), *domains],
-                             self.folder, self.log_file)
+        words = [f"{name}={value}" for name, value in settings.items() if value is not None]
+        with contextlib.ExitStack() as sockets:
+            shared = [sockets.enter_context(listen_with_others(port)).fileno()
+                      for port in (self.tls_port, self.http_port)] if shares_ports else []
+            begin = ["bash", "-c", f'LISTEN_PID=$$ exec "$@" 3<&{shared[0]} 4<&{shared[1]}', "-"] if shared else []
+            named = {"LISTEN_FDS": "2", "LISTEN_FDNAMES": "https:http"} if shared else {}
+            self.process = start([*begin, program, *words, *domains], self.folder, self.log_file, shared, **named)
 
     def __enter__(self):
         self.wait_until_up()
@@ -241,6 +265,17 @@ class Program:
     def log(self):
         """Without the clients that did not like its certificate."""
         return "".join(line for line in self.log_file.read_text().splitlines(True) if " tls.handshake " not in line)
+
+    def records(self, event):
+        """Those of that name in the log, as dictionaries; `level` and `time` are among their fields."""
+        found = []
+        for line in self.log().splitlines():
+            when, level, name, *rest = line.split(None, 3)
+            if name == event:
+                fields = re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', rest[0] if rest else "")
+                found.append({"time": when, "level": level} | {
+                    key: json.loads(value) if value.startswith('"') else value for key, value in fields})
+        return found
 
     def connect(self, name, context=None):
         """An http.client connection by TLS, to that name."""
