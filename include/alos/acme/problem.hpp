@@ -92,7 +92,8 @@ inline constexpr auto known_problems = std::to_array<known_problem>({
     {"tls", failure_class::transient,
      "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
     {"unauthorized", failure_class::transient,
-     "check that every address of the name leads to this server, or the TXT record; and that the account is open"},
+     "check that every address of the name leads to this server, or the TXT record; and the account: that it is open, "
+     "and made with the eab_kid and eab_hmac_key of the CA's page"},
     {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
     {"unsupportedIdentifier", failure_class::permanent,
      "leave out names of that kind, or choose a profile or a CA that certifies them"},
