@@ -313,10 +313,13 @@ TEST_CASE("doctor: a folder that others can look into, and keys that they can re
     CHECK(here.worst("permissions").how == health::warning);
     CHECK(here.all().find("open to others: /certificates/public.json; chmod -R") != std::string::npos);
     REQUIRE(!here.files.make_directory(folder + "/certs", 0700));
-    REQUIRE(!here.files.write_new(folder + "/certs/privkey.pem", {}, 0640));
-    here.examine();
-    CHECK(here.worst("permissions").how == health::problem);
-    CHECK(here.worst("permissions").cure.find("renew these certificates") != std::string::npos);
+    for (const std::string name : {"privkey.pem", "a.key", "a.key.broken-2027"}) {
+        REQUIRE(!here.files.write_new(folder + "/certs/" + name, {}, 0640));
+        here.examine();
+        CHECK(here.worst("permissions").how == health::problem);
+        CHECK(here.worst("permissions").cure.find("renew these certificates") != std::string::npos);
+        REQUIRE(!here.files.remove(folder + "/certs/" + name));
+    }
 }
 
 TEST_CASE("doctor: a folder that cannot be written, or is none")

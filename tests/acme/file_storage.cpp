@@ -135,6 +135,7 @@ TEST_CASE("a certificate is in files of its generation, for their owner only, an
     CHECK(one.put(0, 0) == 1);
     CHECK(one.put(1, 1) == 2);
     REQUIRE(one.write("order/a", "{}").has_value());
+    REQUIRE(one.write("order/a.key", "PEM").has_value());
     ::umask(before);
 
     CHECK(one.done(one.storage.certificates()).value() == names{"a"});
@@ -144,10 +145,11 @@ TEST_CASE("a certificate is in files of its generation, for their owner only, an
     for (const char* name : {"", "certs", "certs/a", "certs/a/000002", "order", "locks"})
         CHECK(files.stat(top + name)->permissions == 0700);
     for (const char* name : {"certs/a/000002/fullchain.pem", "certs/a/000002/privkey.pem", "certs/a/000002/meta.json",
-                             "order/a.json", "locks/a.lock", "locks/.commit", "locks/a.fence.json"})
+                             "order/a.json", "order/a.key", "locks/a.lock", "locks/.commit", "locks/a.fence.json"})
         CHECK(files.stat(top + name)->permissions == 0600);
     CHECK(files.list(top).value() == names{"certs", "locks", "order"});
-    CHECK(files.list(top + "order").value() == names{"a.json"});
+    CHECK(files.list(top + "order").value() == names{"a.json", "a.key"});
+    CHECK(one.done(one.storage.list("order")).value() == names{"a", "a.key"});
 }
 
 TEST_CASE("power that fails at any step of storing a certificate leaves the old one or the new one, whole")

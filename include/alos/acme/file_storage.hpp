@@ -1,6 +1,6 @@
 // Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
 //   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
-//   <key>.json, locks/<name>.lock, locks/<name>.fence.json
+//   <key>.json, or <key> where that ends with ".key"; locks/<name>.lock, locks/<name>.fence.json
 // Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
 #ifndef ALOS_ACME_FILE_STORAGE_HPP
 #define ALOS_ACME_FILE_STORAGE_HPP
@@ -47,6 +47,20 @@ inline std::optional<std::uint64_t> parse_fence(std::string_view text)
     if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
         return std::nullopt;
     return *number;
+}
+
+// The file of a document, below the folder. What holds a private key is called as such files are everywhere.
+inline std::string file_of(std::string_view key)
+{
+    return std::string(key) + (key.ends_with(".key") ? "" : ".json");
+}
+
+// The last part of a document's key by the name of its file; empty if that is none.
+inline std::string_view document_of(std::string_view file) noexcept
+{
+    if (file.ends_with(".key"))
+        return file;
+    return file.ends_with(".json") ? file.substr(0, file.size() - 5) : std::string_view();
 }
 
 // Never 0, which is the version of what is not there.
@@ -141,8 +155,8 @@ public:
         std::vector<std::string> keys;
         if (names)
             for (std::string_view name : *names)
-                if (name.ends_with(".json") && detail::is_key_part(name.substr(0, name.size() - 5)))
-                    keys.emplace_back(name.substr(0, name.size() - 5));
+                if (const auto key = detail::document_of(name); detail::is_key_part(key))
+                    keys.emplace_back(key);
         co_return keys;
     }
 
@@ -252,7 +266,7 @@ private:
     }
 
     [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
-    [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(key) + ".json"; }
+    [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(detail::file_of(key)); }
     [[nodiscard]] std::string lock_path(std::string_view name) const { return path_of("locks/") + std::string(name); }
     [[nodiscard]] std::string commit_lock() const { return lock_path(".commit"); }
 

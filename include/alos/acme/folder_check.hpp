@@ -28,7 +28,8 @@ struct open_names {
 
 inline bool holds_key(std::string_view path) noexcept
 {
-    return path.ends_with("/privkey.pem") || path.ends_with(".key.json") || path.ends_with(".next.json");
+    // Note: one that was put aside is still one.
+    return path.ends_with("/privkey.pem") || path.ends_with(".key") || path.find(".key.broken-") != path.npos;
 }
 
 inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
