@@ -8,9 +8,9 @@
 
 namespace command {
 
-using account_record = session::account_record;
+using acme::account_record;
 
-inline boost::json::object to_json(const account_record& one)
+inline boost::json::object line_of(const account_record& one)
 {
     boost::json::object out;
     out["directory"] = one.directory;
@@ -57,7 +57,7 @@ inline awaitable<report> show_accounts(session& in)
     const auto all = co_await chosen_accounts(in);
     for (const account_record& each : all) {
         const auto known = co_await ask_about(in, each);
-        boost::json::object line = to_json(each);
+        boost::json::object line = line_of(each);
         std::string state;
         std::string contact;
         if (known) {
@@ -121,7 +121,7 @@ inline awaitable<report> change_account(session& in, std::string action)
         co_return session::fault(done.error().what);
     report said;
     said.text = in_one_line(one.url + ": " + text) + "\n";
-    said.json["account"] = to_json(one);
+    said.json["account"] = line_of(one);
     said.json["result"] = action;
     co_return said;
 }

@@ -159,7 +159,7 @@ public:
     [[nodiscard]] awaitable<std::string> email_of(std::string account)
     {
         const auto all = co_await accounts();
-        for (const account_record& each : all) {
+        for (const acme::account_record& each : all) {
             if (!account.empty() && each.url == account)
                 co_return each.email;
         }
@@ -170,32 +170,24 @@ public:
     [[nodiscard]] awaitable<std::string> email_at(std::string directory)
     {
         auto all = co_await accounts();
-        std::erase_if(all, [&](const account_record& each) { return each.directory != directory; });
+        std::erase_if(all, [&](const acme::account_record& each) { return each.directory != directory; });
         co_return chosen.email.empty() && all.size() == 1 ? all.front().email : chosen.email;
     }
 
     // As the storage has them.
-    struct account_record {
-        std::string directory;
-        std::string email;
-        std::string url;
-    };
-
-    [[nodiscard]] awaitable<std::vector<account_record>> accounts()
+    [[nodiscard]] awaitable<std::vector<acme::account_record>> accounts()
     {
-        std::vector<account_record> all;
+        std::vector<acme::account_record> all;
         const auto listed = co_await storage.list("account");
         const std::vector<std::string> names = listed ? *listed : std::vector<std::string>();
         for (const std::string& each : names) {
-            if (each.ends_with(".key") || each.ends_with(".next"))
+            if (each.ends_with(".key"))
                 continue;
             const auto kept = co_await storage.load("account/" + each);
             if (!kept || !kept->has_value())
                 continue;
-            const auto in = acme::detail::read_object_text(alos::as_text((*kept)->text));
-            if (in && !acme::detail::text_of(*in, "url").empty())
-                all.push_back({acme::detail::text_of(*in, "directory"), acme::detail::text_of(*in, "email"),
-                               acme::detail::text_of(*in, "url")});
+            if (auto record = acme::parse_account_record(alos::as_text((*kept)->text)))
+                all.push_back(std::move(*record));
         }
         co_return all;
     }

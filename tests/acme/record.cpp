@@ -64,6 +64,18 @@ TEST_CASE("record: what somebody broke is as if it had never been written")
     CHECK(parse_certificate_state(R"({"spread":17.0})")->spread == 1.0);
 }
 
+TEST_CASE("record: an account needs its URL")
+{
+    const account_record one{"https://ca.example/directory", "admin@example.com", "https://ca.example/account/1"};
+    const auto read = parse_account_record(to_json(one));
+    REQUIRE(read);
+    CHECK(read->directory == one.directory);
+    CHECK(read->email == one.email);
+    CHECK(read->url == one.url);
+    CHECK_FALSE(parse_account_record(R"({"directory":"https://ca.example/directory","email":"","url":""})"));
+    CHECK_FALSE(parse_account_record("[]"));
+}
+
 TEST_CASE("record: an order needs its URL and its directory")
 {
     const order_record order{"https://ca.example/directory", "https://ca.example/account/1",

@@ -1,5 +1,5 @@
-// What is kept of each certificate between attempts and across restarts, as JSON: where its renewal stands, the order
-// under way, and what is known of a generation.
+// What is kept between attempts and across restarts, as JSON: of each account its URL, of each certificate where its
+// renewal stands, the order under way, and what is known of a generation.
 #ifndef ALOS_ACME_RECORD_HPP
 #define ALOS_ACME_RECORD_HPP
 
@@ -16,6 +16,13 @@
 #include <vector>
 
 namespace alos::inline v0::acme {
+
+// The document "account/<id>"; its private key is "account/<id>.key".
+struct account_record {
+    std::string directory; // of the CA
+    std::string email;     // that it is kept for; may be empty
+    std::string url;
+};
 
 // The document "state/<id>". Times that are not known are the epoch.
 struct certificate_state {
@@ -112,6 +119,25 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     return std::move(document->get_object());
 }
 
+}
+
+[[nodiscard]] inline std::string to_json(const account_record& one)
+{
+    boost::json::object out;
+    out["directory"] = one.directory;
+    out["email"] = one.email;
+    out["url"] = one.url;
+    return boost::json::serialize(out);
+}
+
+// Nothing without a URL: whoever has the key can ask the CA for it.
+[[nodiscard]] inline std::optional<account_record> parse_account_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in || detail::text_of(*in, "url").empty())
+        return std::nullopt;
+    return account_record{detail::text_of(*in, "directory"), detail::text_of(*in, "email"),
+                          detail::text_of(*in, "url")};
 }
 
 [[nodiscard]] inline std::string to_json(const certificate_state& state)
