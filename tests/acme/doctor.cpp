@@ -294,7 +294,7 @@ TEST_CASE("doctor: an external account, and a profile, that the CA wants or lack
     CHECK(here.worst("account").how == health::problem);
     CHECK(here.worst("profile").seen == "offered are short");
     here.asked.ca.eab_kid = "a";
-    here.asked.ca.eab_hmac_key = "b";
+    here.asked.ca.eab_hmac_key = alos::to_secret_text("b");
     here.asked.ca.profile = "long";
     here.examine();
     CHECK(here.worst("account").how == health::ok);

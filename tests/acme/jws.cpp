@@ -392,3 +392,13 @@ TEST_CASE("account_key: what cannot sign for an account is refused with the cure
     CHECK(foreign.error().code == errc::unsupported_key);
     CHECK(foreign.error().what.find("P-521") != std::string::npos);
 }
+
+TEST_CASE("jws: the kind of account key for what a CA takes (RFC 8555 6.2)")
+{
+    using alos::acme::account_key_for;
+    CHECK(account_key_for({"RS256", "ES384", "ES256"}) == alos::key_kind::ecdsa_p256);
+    CHECK(account_key_for({"RS256", "ES384"}) == alos::key_kind::ecdsa_p384);
+    CHECK(account_key_for({"PS256", "RS256"}) == alos::key_kind::rsa_2048);
+    CHECK_FALSE(account_key_for({"PS256", "es256"}).has_value());
+    CHECK_FALSE(account_key_for({}).has_value());
+}

@@ -62,7 +62,8 @@ TEST_CASE("problem: algorithms of badSignatureAlgorithm (RFC 8555 6.2)")
                                       R"({"type":"urn:ietf:params:acme:error:badSignatureAlgorithm",
                                           "algorithms":["RS256",1,"ES256"]})");
     CHECK(got.algorithms == std::vector<std::string>{"RS256", "ES256"});
-    CHECK(class_of(got) == failure_class::repairable);
+    CHECK(class_of(got) == failure_class::permanent);
+    CHECK(describe(got) == "400 badSignatureAlgorithm; it takes RS256, ES256");
 }
 
 TEST_CASE("problem: without a type it is about:blank, and other types stay as they are (RFC 7807 3.1)")
@@ -128,10 +129,9 @@ TEST_CASE("problem: every type has its class and its cure (RFC 8555 6.7)")
         {permanent,
          {"rejectedIdentifier", "unsupportedIdentifier", "caa", "badCSR", "badPublicKey", "invalidProfile", "malformed",
           "externalAccountRequired", "userActionRequired", "invalidContact", "unsupportedContact",
-          "badRevocationReason"}},
+          "badRevocationReason", "badSignatureAlgorithm"}},
         {repairable,
-         {"badNonce", "alreadyReplaced", "alreadyRevoked", "orderNotReady", "accountDoesNotExist",
-          "badSignatureAlgorithm"}},
+         {"badNonce", "alreadyReplaced", "alreadyRevoked", "orderNotReady", "accountDoesNotExist"}},
     };
     std::size_t known = 0;
     for (const auto& [expected, types] : table) {

@@ -25,6 +25,7 @@ struct refusal {
     std::optional<std::chrono::seconds> retry_after{};
     problem why{};        // without a type when it was no problem document that came back
     bool is_ours = false; // the trouble is here: a disk, a lock
+    std::string account{}; // URL of the account that signed what was refused; empty: none did
 };
 
 // Makes reply<T>::value() throw what a caller who does not check expects.
@@ -166,8 +167,11 @@ public:
             auto answer = co_await send(std::move(request), phase);
             // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
             const bool stale = !answer && answer.error().why.type == "badNonce";
-            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats)
+            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats) {
+                if (!answer)
+                    answer.error().account = by.url;
                 co_return answer;
+            }
         }
     }
 

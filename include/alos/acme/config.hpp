@@ -4,6 +4,7 @@
 
 #include <alos/acme/solver.hpp>
 #include <alos/crypto/algorithms.hpp>
+#include <alos/crypto/pem.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -28,11 +29,18 @@ struct rate {
 struct certificate_authority {
     std::string directory = lets_encrypt; // RFC 8555 7.1.1
     std::string eab_kid{};                // RFC 8555 7.3.4, both or none
-    std::string eab_hmac_key{};           // base64url, as the CA gives it
+    secret_text eab_hmac_key{};           // base64url, as the CA gives it; see to_secret_text()
+    std::string eab_hmac_key_file{};      // where that is kept instead; read when an account is made
+    key_kind account_key = key_kind::ecdsa_p256; // of a new account; one that is there keeps its own
     std::string roots_file{};             // PEM; authorities for its HTTPS beside the system's
     std::string profile{};                // "tlsserver", "shortlived"; empty: the CA's default
     std::string preferred_chain{};        // common name of the topmost issuer; empty: the CA's default
     bool allow_http = false;              // directory by plain http; for tests only
+
+    [[nodiscard]] bool has_eab_hmac_key() const noexcept
+    {
+        return !eab_hmac_key.empty() || !eab_hmac_key_file.empty();
+    }
 
     // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours, 5
     // certificates for the same names in 7 days, 5 failed validations of a name in an hour. The last two refill faster

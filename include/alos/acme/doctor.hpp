@@ -151,10 +151,10 @@ private:
     [[nodiscard]] awaitable<> look_at_account()
     {
         const auto kept = co_await storage_.load("account/" + storage_id(asked_.ca.directory, asked_.email));
-        const auto in = kept && kept->has_value() ? detail::read_object_text(as_text((*kept)->text)) : std::nullopt;
-        if (in)
-            account_ = detail::text_of(*in, "url");
-        const bool has_binding = !asked_.ca.eab_kid.empty() && !asked_.ca.eab_hmac_key.empty();
+        const auto record = kept && kept->has_value() ? parse_account_record(as_text((*kept)->text)) : std::nullopt;
+        if (record)
+            account_ = record->url;
+        const bool has_binding = !asked_.ca.eab_kid.empty() && asked_.ca.has_eab_hmac_key();
         if (!account_.empty())
             say(asked_.ca.directory, "account", health::ok, account_);
         else if (directory_.external_account_required && !has_binding)

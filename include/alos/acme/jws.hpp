@@ -12,9 +12,11 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -34,6 +36,10 @@ namespace detail {
     default: return {};
     }
 }
+
+// In the order in which they are chosen: the one that most CAs take is the first.
+inline constexpr std::array<std::pair<std::string_view, key_kind>, 3> account_algorithms = {
+    {{"ES256", key_kind::ecdsa_p256}, {"ES384", key_kind::ecdsa_p384}, {"RS256", key_kind::rsa_2048}}};
 
 // A JSON object whose members stay in the order in which they are added. Boost.JSON quotes the texts: what a CA sent,
 // such as a URL, may hold anything.
@@ -112,6 +118,17 @@ inline std::string jwk_of(public_key_facts::type kind, byte_view public_key_info
     }
 }
 
+}
+
+// RFC 8555 6.2: the kind of account key for what a CA takes, the `algorithms` of its problem badSignatureAlgorithm.
+// Nothing: none of them is known here.
+[[nodiscard]] inline std::optional<key_kind> account_key_for(const std::vector<std::string>& algorithms)
+{
+    for (const auto& [name, kind] : detail::account_algorithms) {
+        if (std::ranges::count(algorithms, name) != 0)
+            return kind;
+    }
+    return std::nullopt;
 }
 
 // A key pair that signs requests. Copies share it; any number of threads may use it.

@@ -71,7 +71,7 @@ inline constexpr auto known_problems = std::to_array<known_problem>({
     {"badNonce", failure_class::repairable, "the request is repeated with a new nonce"},
     {"badPublicKey", failure_class::permanent, "choose another key type; ECDSA P-256 is taken everywhere"},
     {"badRevocationReason", failure_class::permanent, "give one of the reasons 0, 1, 4 and 5, or none"},
-    {"badSignatureAlgorithm", failure_class::repairable, "the request is repeated with an algorithm the CA names"},
+    {"badSignatureAlgorithm", failure_class::permanent, "let the account have a key that this CA takes (account_key)"},
     {"caa", failure_class::permanent,
      "add a CAA record for this CA to the domain, or use a CA that its records name"},
     {"compound", failure_class::transient, "mend what is said of each name"},
@@ -281,6 +281,8 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
         detail::append_with(text, ": ", each.type);
         detail::append_with(text, ": ", each.detail);
     }
+    for (std::size_t i = 0; i < what.algorithms.size(); ++i)
+        detail::append_with(text, i == 0 ? "; it takes " : ", ", what.algorithms[i]);
     detail::append_with(text, "; see ", what.instance);
     if (text.empty())
         return "no reason is given";

@@ -357,10 +357,12 @@ private:
             co_return;
         }
         auto done = co_await issue(of, from, lock);
-        if (!done && done.error().why.type == "accountDoesNotExist" && lock) {
-            tell_({event_kind::progress, of.id, "the CA has lost the account; it is registered again"});
-            static_cast<void>(co_await from.account(of.email).forget());
-            done = co_await issue(of, from, lock);
+        if (!done && lock) {
+            const auto mended = co_await from.account(of.email).recover(done.error());
+            if (mended)
+                done = co_await issue(of, from, lock);
+            else
+                done = mended.error();
         }
         if (!done) {
             co_await failed(of, std::move(done.error()));

@@ -21,6 +21,8 @@ using secret_text = Botan::secure_vector<char>;
 
 inline std::string_view as_text(const secret_text& text) noexcept { return {text.data(), text.size()}; }
 
+[[nodiscard]] inline secret_text to_secret_text(std::string_view text) { return {text.begin(), text.end()}; }
+
 inline constexpr std::size_t max_pem_size = 1 << 20; // bytes of one bundle
 inline constexpr std::size_t max_pem_blocks = 64;    // in one bundle
 
