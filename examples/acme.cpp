@@ -31,7 +31,7 @@ int main(int argc, char** argv)
         {"directory", &ca.directory},
         {"roots_file", &ca.roots_file},
         {"eab_kid", &ca.eab_kid},
-        {"eab_hmac_key", &ca.eab_hmac_key},
+        {"eab_hmac_key_file", &ca.eab_hmac_key_file}, // its key, where no list of processes shows it
         {"profile", &ca.profile},
         {"preferred_chain", &ca.preferred_chain},
         {"http01_port", &http01_port}, // where a CA that is no public one connects to

@@ -30,7 +30,9 @@ struct options {
     std::string roots{};     // PEM file; empty: only the system's
     std::string email{};
     std::string eab_kid{};
-    std::string eab_hmac_key{};
+    alos::secret_text eab_hmac_key{};
+    std::string eab_hmac_key_file{};
+    alos::key_kind account_key = alos::acme::certificate_authority().account_key;
     std::string profile{};
     std::string preferred_chain{};
     std::string resolver{}; // empty: the system's
@@ -74,6 +76,15 @@ inline bool read_key_types(std::string_view text, std::vector<alos::key_kind>& i
         into.push_back(*key);
     }
     return !into.empty();
+}
+
+inline bool read_account_key(std::string_view text, alos::key_kind& into)
+{
+    std::vector<alos::key_kind> kinds;
+    if (!read_key_types(text, kinds) || kinds.size() != 1)
+        return false;
+    into = kinds.front();
+    return true;
 }
 
 inline bool read_challenges(std::string_view text, std::vector<challenge_type>& into)
@@ -140,8 +151,15 @@ inline constexpr auto all_options = std::to_array<option>({
      [](std::string_view value, options& into) { return keep(&options::email, value, into); }},
     {"--eab-kid", "iad", "ID", "external account, as the CA's page shows it",
      [](std::string_view value, options& into) { return keep(&options::eab_kid, value, into); }},
-    {"--eab-hmac-key", "iad", "KEY", "its key, base64url",
-     [](std::string_view value, options& into) { return keep(&options::eab_hmac_key, value, into); }},
+    {"--eab-hmac-key-file", "iad", "FILE", "its key, base64url",
+     [](std::string_view value, options& into) { return keep(&options::eab_hmac_key_file, value, into); }},
+    {"--eab-hmac-key", "iad", "KEY", "the same, where everybody on this machine can read it",
+     [](std::string_view value, options& into) {
+         into.eab_hmac_key = alos::to_secret_text(value);
+         return !value.empty();
+     }},
+    {"--account-key", "ia", "TYPE", "of an account that is opened (ecdsa-p256)",
+     [](std::string_view value, options& into) { return detail::read_account_key(value, into.account_key); }},
     {"--profile", "ind", "NAME", "one of the CA's: shortlived, ...",
      [](std::string_view value, options& into) { return keep(&options::profile, value, into); }},
     {"--preferred-chain", "in", "NAME", "of the topmost issuer",

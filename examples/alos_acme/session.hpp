@@ -150,6 +150,8 @@ public:
         ca.roots_file = chosen.roots;
         ca.eab_kid = chosen.eab_kid;
         ca.eab_hmac_key = chosen.eab_hmac_key;
+        ca.eab_hmac_key_file = chosen.eab_hmac_key_file;
+        ca.account_key = chosen.account_key;
         ca.profile = chosen.profile;
         ca.preferred_chain = chosen.preferred_chain;
         return ca;

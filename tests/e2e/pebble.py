@@ -84,7 +84,9 @@ account_key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
 def external_account():
     with Pebble(eab={"kid-1": account_key}) as ca:
-        with Program(program, ca, "a.test", eab_kid="kid-1", eab_hmac_key=account_key) as server:
+        key_file = ca.folder / "eab.key"
+        key_file.write_text(account_key + "\n")
+        with Program(program, ca, "a.test", eab_kid="kid-1", eab_hmac_key_file=key_file) as server:
             server.wait_for_certificate("a.test")
         with Program(program, ca, "a.test") as server:
             wait_until(server.log, lambda: "acme.failed" in server.log())
