@@ -2,6 +2,8 @@
 #ifndef ALOS_EXAMPLES_ALOS_ACME_REPORT_HPP
 #define ALOS_EXAMPLES_ALOS_ACME_REPORT_HPP
 
+#include <alos/acme/problem.hpp>
+
 #include <boost/json/object.hpp>
 
 #include <algorithm>
@@ -20,11 +22,7 @@ struct report {
 };
 
 // Peers' words too stand in one line, and change no terminal.
-inline std::string in_one_line(std::string text)
-{
-    std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-    return text;
-}
+using alos::acme::detail::in_one_line;
 
 // One line for each step, with the time since the beginning and since the step before.
 class progress {

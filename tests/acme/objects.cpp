@@ -321,3 +321,32 @@ TEST_CASE("objects: an order's names are compared as sets (RFC 8555 7.4)")
     CHECK_FALSE(same_identifiers({a}, {}));
     CHECK_FALSE(same_identifiers({address}, {dns("192.0.2.1")}));
 }
+
+TEST_CASE("objects: what may stand in a log is in one line, whatever the CA sent")
+{
+    // A line end, an escape, and a control of C1 (CSI) in UTF-8.
+    const std::string sent = R"("a\u000ab\u001b[2J\u009bc")";
+    const std::string shown = "a\\x0ab\\x1b[2J\\x9bc";
+    const auto about = parse_directory(R"({"newNonce":"https://c.test/n","newAccount":"https://c.test/a",
+        "newOrder":"https://c.test/o","meta":{"termsOfService":)" + sent + R"(,"website":)" + sent
+                                       + R"(,"caaIdentities":[)" + sent + "]}}");
+    REQUIRE(about.has_value());
+    CHECK(about->terms_of_service == shown);
+    CHECK(about->website == shown);
+    CHECK(about->caa_identities == std::vector{shown});
+    const auto ordered = parse_order(R"({"status":"invalid","identifiers":[],"replaces":)" + sent + R"(,"profile":)"
+                                     + sent + "}");
+    REQUIRE(ordered.has_value());
+    CHECK(ordered->replaces == shown);
+    CHECK(ordered->profile == shown);
+    const auto offered = parse_challenge(R"({"url":"https://c.test/c","status":"pending","type":)" + sent + "}");
+    REQUIRE(offered.has_value());
+    CHECK(offered->type == shown);
+    const auto info = parse_renewal_info(R"({"suggestedWindow":{"start":"2027-01-01T00:00:00Z",
+        "end":"2027-01-02T00:00:00Z"},"explanationURL":)" + sent + "}");
+    REQUIRE(info.has_value());
+    CHECK(info->explanation_url == shown);
+    const auto whose = parse_account(R"({"status":"valid","contact":[)" + sent + "]}");
+    REQUIRE(whose.has_value());
+    CHECK(whose->contact == std::vector{shown});
+}

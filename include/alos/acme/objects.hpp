@@ -167,6 +167,12 @@ public:
         return std::string(value->data(), value->size());
     }
 
+    // Words for people: in one line, without controls, whatever the CA sent. They may stand in a log.
+    [[nodiscard]] std::string line(std::string_view name, need how, std::size_t limit = max_text)
+    {
+        return in_one_line(text(name, how, limit));
+    }
+
     // An absolute URL, to be asked later. It has no character that could end a line or a header field.
     [[nodiscard]] std::string url(std::string_view name, need how)
     {
@@ -210,14 +216,15 @@ public:
             read((*list)[i], path_ + "." + std::string(name) + "[" + std::to_string(i) + "]");
     }
 
-    [[nodiscard]] std::vector<std::string> texts(std::string_view name, std::size_t limit)
+    // Words for people, as line() gives them.
+    [[nodiscard]] std::vector<std::string> lines(std::string_view name, std::size_t limit)
     {
         std::vector<std::string> values;
         each(name, need::optional, limit, [&](const boost::json::value& value, const std::string& path) {
             const boost::json::string* const one = value.if_string();
             if (!one || one->size() > max_text)
                 return fail_at(path, "is not a string of at most " + std::to_string(max_text) + " bytes");
-            values.emplace_back(one->data(), one->size());
+            values.push_back(in_one_line({one->data(), one->size()}));
         });
         return values;
     }
@@ -355,7 +362,7 @@ inline bool is_profile_name(std::string_view name) noexcept
 
 inline void read_challenge(object_reader& in, challenge& out)
 {
-    out.type = in.text("type", need::required, 64);
+    out.type = in.line("type", need::required, 64);
     out.url = in.url("url", need::required);
     out.status = status_of(in.text("status", need::required), challenge_words, challenge_status::invalid);
     out.validated = in.time("validated", need::optional);
@@ -404,9 +411,9 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.key_change = in.url("keyChange", need::optional);
         out.renewal_info = in.url("renewalInfo", need::optional);
         in.within("meta", need::optional, [&](object_reader& meta) {
-            out.terms_of_service = meta.text("termsOfService", need::optional);
-            out.website = meta.text("website", need::optional);
-            out.caa_identities = meta.texts("caaIdentities", max_list);
+            out.terms_of_service = meta.line("termsOfService", need::optional);
+            out.website = meta.line("website", need::optional);
+            out.caa_identities = meta.lines("caaIdentities", max_list);
             out.external_account_required = meta.flag("externalAccountRequired");
             meta.within("profiles", need::optional, [&](object_reader& profiles) {
                 if (profiles.members().size() > max_list)
@@ -428,7 +435,7 @@ inline void read_challenge(object_reader& in, challenge& out)
         const std::string status = in.text("status", need::optional);
         // Note: what answers 200 or 201 without a status has taken the account.
         out.status = status.empty() ? account_status::valid : status_of(status, account_words, account_status::revoked);
-        out.contact = in.texts("contact", max_list);
+        out.contact = in.lines("contact", max_list);
         out.orders = in.url("orders", need::optional);
     });
 }
@@ -459,8 +466,8 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.finalize = in.url("finalize", open ? need::required : need::optional);
         out.certificate = in.url("certificate", valid ? need::required : need::optional);
         out.error = in.error("error");
-        out.profile = in.text("profile", need::optional);
-        out.replaces = in.text("replaces", need::optional);
+        out.profile = in.line("profile", need::optional);
+        out.replaces = in.line("replaces", need::optional);
     });
 }
 
@@ -498,7 +505,7 @@ inline void read_challenge(object_reader& in, challenge& out)
         // RFC 9773 4.2: such an answer is treated as none.
         if (out.end <= out.start)
             in.fail("suggestedWindow", "does not end after its start");
-        out.explanation_url = in.text("explanationURL", need::optional);
+        out.explanation_url = in.line("explanationURL", need::optional);
     });
 }
 

@@ -219,6 +219,13 @@ inline void append_in_one_line(std::string& out, std::string_view text)
     }
 }
 
+[[nodiscard]] inline std::string in_one_line(std::string_view text)
+{
+    std::string out;
+    append_in_one_line(out, text);
+    return out;
+}
+
 inline void append_with(std::string& out, std::string_view before, std::string_view text)
 {
     if (text.empty())
