@@ -19,6 +19,7 @@ public:
     authority(environment& world, storage& kept, certificate_authority settings, account_keeper::teller tell)
         : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
     {
+        client_.on_action_required = [this](std::string what) { tell_(event_kind::action_required, std::move(what)); };
     }
 
     authority(const authority&) = delete;

@@ -6,11 +6,13 @@
 #include <alos/acme/config.hpp>
 #include <alos/acme/environment.hpp>
 #include <alos/acme/jws.hpp>
+#include <alos/acme/link.hpp>
 #include <alos/acme/objects.hpp>
 #include <alos/acme/signal.hpp>
 #include <alos/http/url.hpp>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,6 +79,9 @@ public:
 
     [[nodiscard]] const certificate_authority& ca() const noexcept { return ca_; }
     [[nodiscard]] environment& world() const noexcept { return world_; }
+
+    // Told in one sentence, once for each page, that the CA wants its users to visit one (RFC 8555 7.3.3).
+    std::function<void(std::string)> on_action_required;
 
     // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
     [[nodiscard]] awaitable<reply<directory>> find_directory()
@@ -247,10 +252,29 @@ private:
             co_return std::move(*answer);
         refusal why;
         why.why = parse_problem(answer->status, answer->field("Content-Type"), answer->body);
+        if (why.why.type == "userActionRequired")
+            require_action(*answer, why.why);
         why.retry_after = retry_after(*answer, world_.now());
         why.kind = class_of(why.why, why.retry_after.has_value());
         why.what = phase + ": " + ca_.directory + " says " + describe(why.why) + "; " + std::string(cure_of(why.why));
         co_return why;
+    }
+
+    // RFC 8555 7.3.3: `instance` is the page to visit; terms that have changed are those of the link.
+    void require_action(const http::outbound_response& from, problem& why)
+    {
+        const auto found = links(from, "terms-of-service");
+        const std::string terms = found.empty() ? std::string() : url_in(from, found.front());
+        if (why.instance.empty())
+            why.instance = terms;
+        const std::string pages = why.instance + " " + terms;
+        if (std::exchange(last_action_, pages) == pages || !on_action_required)
+            return;
+        std::string text = ca_.directory + " issues nothing until somebody acts";
+        detail::append_with(text, ": ", why.detail);
+        detail::append_with(text, "; visit ", why.instance);
+        detail::append_with(text, ", and agree there to its terms: ", terms);
+        on_action_required(text + "; then renewal goes on by itself");
     }
 
     // RFC 8555 6.5.1: "Clients MUST ignore invalid Replay-Nonce values."
@@ -273,6 +297,7 @@ private:
     time_point directory_read_;
     bool fetching_directory_ = false;
     signal directory_fetched_;
+    std::string last_action_; // the pages that were told of last
 };
 
 }

@@ -21,6 +21,7 @@ enum class event_kind : std::uint8_t {
     unreadable,      // something in the storage cannot be used
     window_changed,  // the CA wants it renewed at another time (RFC 9773)
     revoked,
+    action_required, // somebody has to visit a page of the CA's (RFC 8555 7.3.3)
     stand_in,        // a self-signed certificate answers meanwhile
     progress,        // a step of an issuance
 };
@@ -41,6 +42,7 @@ using event_teller = std::function<void(event)>;
     case event_kind::progress: return log_level::debug;
     case event_kind::renewal_failed:
     case event_kind::revoked: return log_level::warning;
+    case event_kind::action_required:
     case event_kind::unreadable: return log_level::error;
     default: return log_level::info;
     }
@@ -59,6 +61,7 @@ using event_teller = std::function<void(event)>;
     case event_kind::unreadable: return "acme.unreadable";
     case event_kind::window_changed: return "acme.window_changed";
     case event_kind::revoked: return "acme.revoked";
+    case event_kind::action_required: return "acme.action_required";
     case event_kind::stand_in: return "acme.stand_in";
     case event_kind::progress: break;
     }
