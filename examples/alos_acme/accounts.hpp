@@ -5,6 +5,9 @@
 #include "session.hpp"
 
 #include <alos/acme/account.hpp>
+#include <alos/acme/order_list.hpp>
+
+#include <boost/json/value_from.hpp>
 
 namespace command {
 
@@ -31,8 +34,54 @@ inline awaitable<std::vector<account_record>> chosen_accounts(session& in)
     co_return all;
 }
 
-// What the CA says of it; it is not registered anew. RFC 8555 7.3.3, 6.3.
-inline awaitable<acme::reply<acme::account>> ask_about(session& in, account_record one)
+// What a CA says of an account.
+struct known_account {
+    acme::account state;
+    std::string orders{}; // one line each
+    boost::json::array orders_json{};
+};
+
+inline constexpr std::size_t most_orders_read = 100;
+
+// RFC 8555 7.1.2.1, 7.1.3. The newest are at the end of the list at some CAs, and at its beginning at others.
+inline awaitable<> ask_for_orders(acme::client& ca, acme::signer by, known_account& into)
+{
+    if (into.state.orders.empty()) {
+        into.orders = "  this CA keeps no list of orders\n";
+        co_return;
+    }
+    const auto all = co_await acme::list_orders(ca, by, into.state.orders);
+    if (!all) {
+        into.orders = "  " + in_one_line(all.error().what) + "\n";
+        co_return;
+    }
+    for (const std::string& url : all->urls) {
+        boost::json::object line;
+        line["url"] = url;
+        std::string text = url;
+        if (into.orders_json.size() < most_orders_read) {
+            const auto answer = co_await ca.post(url, std::string(), by, "order");
+            const auto read = answer ? acme::parse_order(answer->body)
+                                     : alos::outcome<acme::order>(alos::failure{{}, answer.error().what});
+            std::vector<std::string> names;
+            if (read) {
+                for (const acme::identifier& each : read->identifiers)
+                    names.push_back(each.value);
+            }
+            const std::string state = read ? std::string(name_of(read->status)) : read.error().what;
+            line["status"] = state;
+            line["names"] = boost::json::value_from(names);
+            text += ": " + state + (names.empty() ? "" : ", " + join(names));
+        }
+        into.orders += "  " + in_one_line(text) + "\n";
+        into.orders_json.push_back(std::move(line));
+    }
+    if (!all->is_whole)
+        into.orders += "  and more\n";
+}
+
+// It is not registered anew. RFC 8555 7.3.3, 6.3.
+inline awaitable<acme::reply<known_account>> ask_about(session& in, account_record one)
 {
     acme::client ca(in.world, in.authority(one.directory));
     if (const auto ready = ca.prepare(); !ready)
@@ -47,7 +96,10 @@ inline awaitable<acme::reply<acme::account>> ask_about(session& in, account_reco
     auto read = acme::parse_account(answer->body);
     if (!read)
         co_return acme::refusal{acme::failure_class::transient, read.error().what};
-    co_return std::move(*read);
+    known_account known{std::move(*read)};
+    if (in.chosen.orders)
+        co_await ask_for_orders(ca, *by, known);
+    co_return std::move(known);
 }
 
 inline awaitable<report> show_accounts(session& in)
@@ -61,12 +113,11 @@ inline awaitable<report> show_accounts(session& in)
         std::string state;
         std::string contact;
         if (known) {
-            state = name_of(known->status);
-            contact = join(known->contact);
-            boost::json::array contacts;
-            for (const std::string& one : known->contact)
-                contacts.emplace_back(one);
-            line["contact"] = std::move(contacts);
+            state = name_of(known->state.status);
+            contact = join(known->state.contact);
+            line["contact"] = boost::json::value_from(known->state.contact);
+            if (in.chosen.orders)
+                line["orders"] = known->orders_json;
         } else {
             state = "unknown: " + known.error().what;
             said.status = 1;
@@ -76,6 +127,8 @@ inline awaitable<report> show_accounts(session& in)
         said.text += in_one_line(each.url + ": " + state + (contact.empty() ? "" : ", " + contact) + ", kept for "
                                  + (each.email.empty() ? "no e-mail address" : each.email))
                      + "\n";
+        if (known)
+            said.text += known->orders;
     }
     if (all.empty())
         said.text = "there is no account in " + in.chosen.cache_dir + "; issue opens one\n";

@@ -25,6 +25,7 @@ struct options {
     bool json = false;
     bool help = false;
     bool force = false;
+    bool orders = false;
     std::string cache_dir = alos::acme::config().cache_dir;
     std::string directory{}; // empty: Let's Encrypt's, or that of the certificate or account
     std::string roots{};     // PEM file; empty: only the system's
@@ -182,6 +183,8 @@ inline constexpr auto all_options = std::to_array<option>({
      [](std::string_view value, options& into) { return detail::read_port(value, into.tls_alpn01_port); }},
     {"--resolver", "inkad", "ADDRESS", "of name servers (those of the system)",
      [](std::string_view value, options& into) { return keep(&options::resolver, value, into); }},
+    {"--orders", "a", "", "with `account show`: their orders, too, if the CA lists them",
+     [](std::string_view, options& into) { return into.orders = true; }},
     {"--force", "n", "", "now, whatever the time",
      [](std::string_view, options& into) { return into.force = true; }},
     {"--reason", "k", "REASON", "unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation",
