@@ -6,6 +6,8 @@
 
 #include <alos/acme/file_storage.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include <doctest/doctest.h>
@@ -160,6 +162,57 @@ TEST_CASE("doctor: nobody answers on a port")
     here.examine();
     CHECK(here.worst("http-01").how == health::warning);
     CHECK(here.worst("tls-alpn-01").how == health::warning);
+}
+
+TEST_CASE("doctor: behind a redirect to https any certificate will do, as it does for a CA")
+{
+    clinic here;
+    const auto serve = test::serve_answers(here.http01);
+    bool was_redirected = false;
+    here.world.serve_others([&](const test::http::outbound_request& request) {
+        if (request.url.starts_with("http://")) {
+            test::http::outbound_response elsewhere{.status = 301};
+            elsewhere.fields = {{"Location", "https" + request.url.substr(4)}};
+            return test::outcome<test::http::outbound_response>(elsewhere);
+        }
+        was_redirected = true;
+        if (!request.authorities || request.authorities->verifies)
+            return test::outcome<test::http::outbound_response>(
+                alos::failure{alos::errc::bad_certificate, "a self-signed certificate"});
+        return serve(request);
+    });
+    here.examine();
+    CHECK(was_redirected);
+    CHECK_MESSAGE(here.worst("http-01").how == health::ok, here.all());
+}
+
+TEST_CASE("doctor: a trial that is cancelled while it is put up leaves no answer behind")
+{
+    clinic here;
+    REQUIRE(!here.files.make_directory(folder, 0700));
+    REQUIRE(!here.files.make_directory(folder + "/locks", 0700));
+    const auto writing = here.files.try_lock(folder + "/locks/.commit"); // by another process
+    REQUIRE((writing.has_value() && *writing));
+    const auto see = [&] {
+        const auto leaf = test::show_challenges(here.registry)({"192.0.2.1", 443, "example.com", "acme-tls/1"});
+        return leaf.has_value() && !leaf->empty();
+    };
+    boost::asio::cancellation_signal cancel;
+    bool is_over = false;
+    const alos::acme::trial what{.type = challenge_type::tls_alpn_01, .about = here.asked.names.front(), .port = 443};
+    boost::asio::co_spawn(here.environment.executor(),
+                          alos::acme::try_answer(here.environment, here.storage, here.board, what),
+                          boost::asio::bind_cancellation_slot(
+                              cancel.slot(), [&](const std::exception_ptr& thrown, const std::string&) {
+                                  is_over = true;
+                                  CHECK(thrown);
+                              }));
+    here.world.run_for(100ms);
+    CHECK(see());
+    CHECK_FALSE(is_over);
+    cancel.emit(boost::asio::cancellation_type::terminal);
+    REQUIRE(here.world.run_until([&] { return is_over; }, 10s));
+    CHECK_FALSE(see());
 }
 
 TEST_CASE("doctor: another server has the port")

@@ -44,11 +44,11 @@ namespace detail {
         if (taken && taken->has_value())
             co_return "an order is under way for it, look again later";
     }
-    const time_point end = world.now() + what.patience;
     std::string seen;
     std::exception_ptr thrown;
     try {
         // What cannot be stored is answered by this process all the same.
+        const time_point end = world.now() + what.patience;
         static_cast<void>(co_await answers.post(answer, nullptr, end));
         seen = co_await detail::look_until(world, answer, what.port, end);
     } catch (...) { // cancelled, or out of memory

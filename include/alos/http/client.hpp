@@ -328,10 +328,13 @@ private:
         settings.server_name = target.host;
         settings.alpn.emplace_back("http/1.1");
         settings.now = options_.now();
-        auto anchors = anchors_of(authorities);
-        if (!anchors)
-            co_return progress.fail(anchors.error().code, anchors.error().what);
-        settings.authorities = std::move(*anchors);
+        settings.verify = !authorities || authorities->verifies;
+        if (settings.verify) {
+            auto anchors = anchors_of(authorities);
+            if (!anchors)
+                co_return progress.fail(anchors.error().code, anchors.error().what);
+            settings.authorities = std::move(*anchors);
+        }
         one->secure = std::make_unique<tls13::stream<tcp::socket, tls_client::engine>>(std::move(*connected),
                                                                                       std::move(settings));
         const auto shaken = co_await one->secure->async_handshake(as_results);

@@ -20,6 +20,7 @@ namespace alos::inline v0::http {
 struct trust {
     std::string roots_pem{};   // further authorities, PEM
     bool system_roots = true;  // also those of the operating system
+    bool verifies = true;      // false: any certificate will do, and the rest is of no matter
 };
 
 // A field's name and its value (RFC 9110 5).
