@@ -5,24 +5,17 @@
 
 #include <alos/server/acme_link.hpp>
 #include <alos/server/acme_service.hpp>
+#include <alos/server/challenge_node.hpp>
 
 namespace alos::inline v0 {
 
 namespace detail {
 
-inline boost::asio::awaitable<outcome<http::outbound_response>> fetch_once(http::outbound_request request)
-{
-    const auto executor = co_await boost::asio::this_coro::executor;
-    http::client client(executor);
-    auto answer = client.fetch(std::move(request));
-    co_return co_await std::move(answer);
-}
-
 inline const bool has_acme = [] {
     acme::make_service = [](acme::host to) -> std::unique_ptr<acme::service> {
         return std::make_unique<acme_service>(std::move(to));
     };
-    acme::fetch_challenge = &fetch_once;
+    acme::make_fetcher = &make_node_client;
     return true;
 }();
 

@@ -292,6 +292,16 @@ TEST_CASE_FIXTURE(fixture, "an acme_node that is no address is said")
     CHECK_FALSE(app->enable_acme(config.acme).has_value());
 }
 
+TEST_CASE_FIXTURE(fixture, "a resolver that is none is said before the acme_node is asked")
+{
+    plain_config config = with_domains({});
+    config.acme.acme_node = "node.test:80";
+    config.acme.resolver = "wrong";
+    const auto app = make(config);
+    REQUIRE(app->start().has_value());
+    CHECK(log.find("ERROR acme.start").find("it is no name server") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(fixture, "the manager is stopped by stop(), cut() and the destructor, once")
 {
     auto app = make(with_domains({"a.test"}));

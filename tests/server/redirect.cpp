@@ -1,9 +1,15 @@
 #include <alos/server/redirect.hpp>
 
+#include <alos/http/deadline.hpp>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <doctest/doctest.h>
+
+#include <memory>
+#include <vector>
 
 using namespace alos;
 
@@ -187,6 +193,50 @@ TEST_CASE_FIXTURE(node, "the other node is asked for challenges that are not our
     CHECK(asked[0].timeout == std::chrono::seconds(5));
     CHECK(asked[0].max_redirects == 0);
     CHECK(get("token", false, verb::head).status == 200);
+}
+
+TEST_CASE("the other node is asked 64 times at once, and no more")
+{
+    acme::answers none;
+    redirect_routes routes(none);
+    boost::asio::io_context io;
+    boost::asio::steady_timer released(io, boost::asio::steady_timer::time_point::max());
+    unsigned asked = 0;
+    const auto fetch = [&](http::outbound_request) -> awaitable<outcome<http::outbound_response>> {
+        ++asked;
+        static_cast<void>(co_await released.async_wait(as_results));
+        co_return http::outbound_response{.status = 200, .fields = {}, .body = "theirs", .url = {}};
+    };
+    REQUIRE(routes.forward_to({"node.example:8080", fetch}).has_value());
+    const std::string target = challenge + "token";
+    struct visit {
+        request req;
+        response res;
+    };
+    std::vector<std::unique_ptr<visit>> visits;
+    const auto come = [&] {
+        visit& one = *visits.emplace_back(std::make_unique<visit>());
+        http::request_data& data = http::access::data(one.req);
+        data.method = verb::get;
+        data.target = target;
+        data.parts.path = target;
+        http::access::data(one.res).request = &one.req;
+        boost::asio::co_spawn(io, routes.find(data).run.inner.start(one.req, one.res),
+                              [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+    };
+    for (int i = 0; i < 65; ++i)
+        come();
+    io.poll();
+    CHECK(asked == 64);
+    CHECK(visits.back()->res.status() == 503);
+    released.expires_at(boost::asio::steady_timer::time_point::min());
+    io.run();
+    for (std::size_t i = 0; i < 64; ++i)
+        CHECK(visits[i]->res.status() == 200);
+    io.restart();
+    come();
+    io.run();
+    CHECK(visits.back()->res.status() == 200);
 }
 
 TEST_CASE_FIXTURE(node, "a request that has come from another node goes no further")

@@ -135,14 +135,18 @@ public:
         acme::make_service = [](acme::host host) -> std::unique_ptr<acme::service> {
             return std::make_unique<fake_service>(*present_world, std::move(host));
         };
-        acme::fetch_challenge = [](http::outbound_request what) { return fetch(std::move(what)); };
+        acme::make_fetcher = [](std::string_view resolver) -> outcome<acme::fetcher> {
+            if (resolver == "wrong")
+                return failure{errc::bad_configuration, "it is no name server"};
+            return &fetch;
+        };
     }
     with_fake_service(const with_fake_service&) = delete;
     with_fake_service& operator=(const with_fake_service&) = delete;
     ~with_fake_service()
     {
         acme::make_service = nullptr;
-        acme::fetch_challenge = nullptr;
+        acme::make_fetcher = nullptr;
     }
 
 private:

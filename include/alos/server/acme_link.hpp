@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -21,9 +22,12 @@ namespace alos::inline v0 {
 
 namespace acme {
 
-// Asks a node for a challenge, on the executor that awaits; set by <alos/acme.hpp> where a program includes it.
-using fetcher = boost::asio::awaitable<outcome<http::outbound_response>> (*)(http::outbound_request);
-inline std::atomic<fetcher> fetch_challenge{nullptr};
+// Asks a node for a challenge, on the executor that awaits.
+using fetcher = std::function<boost::asio::awaitable<outcome<http::outbound_response>>(http::outbound_request)>;
+
+// Makes one that asks these name servers, see config::resolver; set by <alos/acme.hpp> where a program includes it.
+using fetcher_maker = outcome<fetcher> (*)(std::string_view resolver);
+inline std::atomic<fetcher_maker> make_fetcher{nullptr};
 
 }
 
@@ -57,7 +61,7 @@ public:
     [[nodiscard]] outcome<> check() const
     {
         const bool lacks_manager = !settings_.domains.empty() && !acme::make_service.load();
-        const bool lacks_client = !settings_.acme_node.empty() && !acme::fetch_challenge.load();
+        const bool lacks_client = !settings_.acme_node.empty() && !acme::make_fetcher.load();
         return lacks_manager || lacks_client ? outcome<>(not_compiled_in()) : outcome<>();
     }
 
@@ -105,7 +109,7 @@ public:
         if (ended_ || std::exchange(is_open_, true))
             return {};
         if (!is_in_charge())
-            return settings_.acme_node.empty() ? outcome<>() : forward(settings_.acme_node);
+            return settings_.acme_node.empty() ? outcome<>() : forward(settings_);
         const bool has_settings = has_settings_;
         const auto manager = settled();
         if (!manager) {
@@ -232,7 +236,7 @@ private:
 
     [[nodiscard]] outcome<> apply(acme::service& manager, acme::config settings)
     {
-        if (auto done = forward(settings.acme_node); !done)
+        if (auto done = forward(settings); !done)
             return done;
         const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
         const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
@@ -246,12 +250,17 @@ private:
         return done;
     }
 
-    [[nodiscard]] outcome<> forward(const std::string& node)
+    [[nodiscard]] outcome<> forward(const acme::config& settings)
     {
-        const acme::fetcher fetch = acme::fetch_challenge;
-        if (!node.empty() && !fetch)
+        if (settings.acme_node.empty())
+            return routes_.forward_to({});
+        const acme::fetcher_maker make = acme::make_fetcher;
+        if (!make)
             return not_compiled_in();
-        return routes_.forward_to({node, fetch});
+        auto fetch = make(settings.resolver);
+        if (!fetch)
+            return fetch.error();
+        return routes_.forward_to({settings.acme_node, std::move(*fetch)});
     }
 
     [[nodiscard]] outcome<> start_if_open(acme::service& manager)

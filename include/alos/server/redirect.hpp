@@ -106,6 +106,7 @@ private:
     static constexpr std::size_t most_token = 512;
     static constexpr std::size_t most_answer = 4096;
     static constexpr std::chrono::seconds patience{5};
+    static constexpr unsigned most_asking = 64; // requests to the node under way, of all threads
 
     // Requests that one node sends to another have it, so that two that know each other end it.
     static constexpr std::string_view hop_field = "Alos-Acme-Hop";
@@ -169,6 +170,11 @@ private:
         const std::string_view token = token_of(req);
         if (answer_challenge(token, res, !node || req.header(hop_field)))
             co_return;
+        const asking turn(asking_);
+        if (turn.before >= most_asking) {
+            http::respond_with_status(res, 503);
+            co_return;
+        }
         http::outbound_request ask;
         ask.url.append("http://").append(node->address).append(challenge_path).append(token);
         ask.fields.emplace_back(hop_field, "1");
@@ -182,11 +188,23 @@ private:
             http::respond_with_status(res, 502);
     }
 
+    // One request to the node, for as long as this lives.
+    struct asking {
+        explicit asking(std::atomic<unsigned>& all) noexcept : count(all), before(all.fetch_add(1)) {}
+        asking(const asking&) = delete;
+        asking& operator=(const asking&) = delete;
+        ~asking() { count.fetch_sub(1); }
+
+        std::atomic<unsigned>& count;
+        const unsigned before;
+    };
+
     const http::endpoint here_;
     const http::endpoint elsewhere_;
     const acme::answers& challenges_;
     std::string port_;
     std::atomic<std::shared_ptr<const challenge_node>> node_;
+    mutable std::atomic<unsigned> asking_ = 0;
 };
 
 }
