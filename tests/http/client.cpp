@@ -1,5 +1,6 @@
 #include <alos/http/client.hpp>
 
+#include "support/memory_stream.hpp"
 #include "support/scripted_http.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -95,6 +96,47 @@ std::shared_ptr<const http::trust> trusting(const authority& whom)
 {
     return std::make_shared<const http::trust>(http::trust{whom.pem(), false});
 }
+
+// A connection without a socket.
+struct memory_link {
+    using executor_type = memory_stream::executor_type;
+
+    [[nodiscard]] executor_type get_executor() const noexcept { return stream->get_executor(); }
+
+    template <class Buffers, class Token>
+    auto async_read_some(const Buffers& buffers, Token&& token)
+    {
+        return stream->async_read_some(buffers, std::forward<Token>(token));
+    }
+
+    template <class Buffers, class Token>
+    auto async_write_some(const Buffers& buffers, Token&& token)
+    {
+        return stream->async_write_some(buffers, std::forward<Token>(token));
+    }
+
+    std::shared_ptr<memory_stream> stream;
+};
+
+// Whoever is asked gives the same answer and ends, in pieces of that size.
+struct memory_dialer {
+    using stream_type = memory_link;
+
+    boost::asio::awaitable<outcome<std::pair<memory_link, std::string>>> dial(boost::asio::any_io_executor,
+                                                                              dns::addresses, std::uint16_t port)
+    {
+        auto one = std::make_shared<memory_stream>(*context, piece);
+        one->give(as_bytes(answer));
+        one->end();
+        made->push_back(one);
+        co_return std::pair(memory_link{one}, "memory:" + std::to_string(port));
+    }
+
+    boost::asio::io_context* context = nullptr;
+    std::vector<std::shared_ptr<memory_stream>>* made = nullptr;
+    std::size_t piece = 1;
+    std::string answer{};
+};
 
 // One answer to one request.
 outcome<outbound_response> answer_of(std::string bytes, outbound_request request = {})
@@ -592,4 +634,39 @@ TEST_CASE("an https request goes through a proxy in a tunnel (RFC 9110 9.3.6)")
     CHECK(refused.error().what.find("refused with status 407") != std::string::npos);
     CHECK(refused.error().what.find("by the proxy 127.0.0.1:") != std::string::npos);
     CHECK(fetch_by("SSH-2.0\r\n\r\n", seen).error().what.find("is not HTTP") != std::string::npos);
+}
+
+TEST_CASE("over any stream, in pieces of any size, the request and the answer are the same")
+{
+    const std::string whole = ok("hello", "X-A: 1\r\n");
+    for (const std::size_t piece : {std::size_t(1), std::size_t(7), std::size_t(10'000)}) {
+        for (std::size_t size = 0; size <= whole.size(); ++size) {
+            CAPTURE(piece);
+            CAPTURE(size);
+            boost::asio::io_context context(1);
+            std::vector<std::shared_ptr<memory_stream>> made;
+            http::basic_client<memory_dialer> client(context.get_executor(), quiet_options(),
+                                                     {&context, &made, piece, whole.substr(0, size)});
+            outbound_request request;
+            request.url = "http://a.test/b";
+            std::optional<outcome<outbound_response>> said;
+            boost::asio::co_spawn(context, client.fetch(request),
+                                  [&](const std::exception_ptr& thrown, outcome<outbound_response> came) {
+                                      CHECK_FALSE(thrown);
+                                      said = std::move(came);
+                                  });
+            context.run();
+            REQUIRE(said.has_value());
+            REQUIRE(made.size() == 1);
+            const byte_vector sent = made.front()->take();
+            CHECK(as_text(sent) == "GET /b HTTP/1.1\r\nHost: a.test\r\nUser-Agent: alos/0.1.0\r\n\r\n");
+            CHECK(said->has_value() == (size == whole.size()));
+            if (size < whole.size()) {
+                CHECK(said->error().code == alos::errc::truncated);
+                CHECK(said->error().what.find("http://a.test (memory:80): answer: ") == 0);
+            } else {
+                CHECK((*said)->body == "hello");
+            }
+        }
+    }
 }

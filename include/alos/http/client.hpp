@@ -48,6 +48,25 @@ struct client_options {
     std::chrono::seconds idle_time{60}; // how long; they are looked through whenever a request is made
 };
 
+// Makes a client's connections. A dialer's `stream_type` can be moved and is an AsyncReadStream and AsyncWriteStream;
+// a connection is used again if it can also be read without waiting, as a socket can. dial() awaits a connection to
+// one of the addresses, and says, for people, to which.
+struct tcp_dialer {
+    using stream_type = boost::asio::ip::tcp::socket;
+
+    [[nodiscard]] boost::asio::awaitable<outcome<std::pair<stream_type, std::string>>>
+    dial(boost::asio::any_io_executor executor, dns::addresses addresses, std::uint16_t port)
+    {
+        auto connected = co_await connect(std::move(executor), std::move(addresses), port);
+        if (!connected)
+            co_return connected.error();
+        error_code gone; // the first use of it will tell
+        std::string there = detail::to_text(connected->remote_endpoint(gone));
+        connected->set_option(boost::asio::ip::tcp::no_delay(true), gone);
+        co_return std::pair(std::move(*connected), std::move(there));
+    }
+};
+
 namespace detail {
 
 // Where a request is, for the sentence about its failure.
@@ -63,11 +82,10 @@ struct client_progress {
     }
 };
 
+template <class Socket>
 struct client_connection {
-    using socket = boost::asio::ip::tcp::socket;
-
-    std::unique_ptr<tls13::stream<socket, plain_engine>> plain{}; // one of the two
-    std::unique_ptr<tls13::stream<socket, tls_client::engine>> secure{};
+    std::unique_ptr<tls13::stream<Socket, plain_engine>> plain{}; // one of the two
+    std::unique_ptr<tls13::stream<Socket, tls_client::engine>> secure{};
     std::string origin{};
     std::shared_ptr<const trust> authorities{};
     std::string address{};
@@ -80,13 +98,15 @@ struct client_connection {
 template <class Stream>
 bool is_quiet(Stream& stream)
 {
-    for (int tickets = 0; tickets < 4; ++tickets) {
-        const error_code ec = stream.try_fill();
-        const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
-        if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
-            return false;
-        if (nothing)
-            return true;
+    if constexpr (tls13::waitable_layer<typename Stream::next_layer_type>) {
+        for (int tickets = 0; tickets < 4; ++tickets) {
+            const error_code ec = stream.try_fill();
+            const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
+            if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
+                return false;
+            if (nothing)
+                return true;
+        }
     }
     return false;
 }
@@ -108,10 +128,11 @@ inline bool is_redirect(unsigned status)
 }
 
 // Used on one thread; outlives its fetches.
-class client {
+template <class Dialer>
+class basic_client {
 public:
-    explicit client(boost::asio::any_io_executor executor, client_options options = {})
-        : executor_(std::move(executor)), options_(std::move(options))
+    explicit basic_client(boost::asio::any_io_executor executor, client_options options = {}, Dialer dialer = {})
+        : executor_(std::move(executor)), options_(std::move(options)), dialer_(std::move(dialer))
     {
         if (!options_.resolve)
             use_system_resolver();
@@ -139,8 +160,8 @@ public:
 private:
     template <class T>
     using awaitable = boost::asio::awaitable<T>;
-    using tcp = boost::asio::ip::tcp;
-    using connection = detail::client_connection;
+    using socket = typename Dialer::stream_type;
+    using connection = detail::client_connection<socket>;
     using progress_type = detail::client_progress;
 
     void use_system_resolver()
@@ -301,7 +322,7 @@ private:
             addresses = std::move(*resolved);
         }
         progress.phase = "connect";
-        auto connected = co_await connect(executor_, std::move(addresses), first.port);
+        auto connected = co_await dialer_.dial(executor_, std::move(addresses), first.port);
         if (!connected)
             co_return progress.fail(connected.error().code,
                                     connected.error().what + "; check that " + whom
@@ -309,17 +330,14 @@ private:
         auto one = std::make_unique<connection>();
         one->origin = target.origin();
         one->authorities = authorities;
-        error_code gone;
-        const auto there = connected->remote_endpoint(gone);
-        one->address = (proxy ? "by the proxy " : "") + detail::to_text(there);
+        one->address = (proxy ? "by the proxy " : "") + connected->second;
         progress.address = one->address;
-        connected->set_option(tcp::no_delay(true), gone);
         if (!target.is_secure()) {
-            one->plain = std::make_unique<tls13::stream<tcp::socket, plain_engine>>(std::move(*connected));
+            one->plain = std::make_unique<tls13::stream<socket, plain_engine>>(std::move(connected->first));
             co_return std::move(one);
         }
         if (proxy) {
-            auto trouble = co_await tunnel(*connected, target, progress);
+            auto trouble = co_await tunnel(connected->first, target, progress);
             if (trouble)
                 co_return std::move(*trouble);
         }
@@ -335,8 +353,8 @@ private:
                 co_return progress.fail(anchors.error().code, anchors.error().what);
             settings.authorities = std::move(*anchors);
         }
-        one->secure = std::make_unique<tls13::stream<tcp::socket, tls_client::engine>>(std::move(*connected),
-                                                                                      std::move(settings));
+        one->secure = std::make_unique<tls13::stream<socket, tls_client::engine>>(std::move(connected->first),
+                                                                                  std::move(settings));
         const auto shaken = co_await one->secure->async_handshake(as_results);
         throw_if_aborted(std::get<0>(shaken));
         if (std::get<0>(shaken))
@@ -345,19 +363,19 @@ private:
     }
 
     // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
-    awaitable<std::optional<failure>> tunnel(tcp::socket& socket, const url& target, progress_type& progress)
+    awaitable<std::optional<failure>> tunnel(socket& by, const url& target, progress_type& progress)
     {
         progress.phase = "connect";
         const std::string there = target.host_and_port();
         std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
                            + "\r\n\r\n";
-        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(text), as_results);
+        const auto sent = co_await boost::asio::async_write(by, boost::asio::buffer(text), as_results);
         throw_if_aborted(std::get<0>(sent));
         if (std::get<0>(sent))
             co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
         text.clear();
         auto into = boost::asio::dynamic_buffer(text, options_.max_header);
-        const auto got = co_await boost::asio::async_read_until(socket, into, "\r\n\r\n", as_results);
+        const auto got = co_await boost::asio::async_read_until(by, into, "\r\n\r\n", as_results);
         throw_if_aborted(std::get<0>(got));
         if (std::get<0>(got))
             co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
@@ -376,7 +394,7 @@ private:
     }
 
     [[nodiscard]] static std::string handshake_trouble(
-        error_code ec, const tls13::stream<tcp::socket, tls_client::engine>& stream)
+        error_code ec, const tls13::stream<socket, tls_client::engine>& stream)
     {
         std::string text = ec.message();
         if (ec == stream.engine().error() && !stream.engine().explanation().empty())
@@ -517,9 +535,12 @@ private:
 
     boost::asio::any_io_executor executor_;
     client_options options_;
+    Dialer dialer_;
     std::list<std::unique_ptr<connection>> idle_; // the latest first
     std::vector<std::pair<std::shared_ptr<const trust>, tls_client::trust_anchors_ptr>> anchors_;
 };
+
+using client = basic_client<tcp_dialer>;
 
 }
 
