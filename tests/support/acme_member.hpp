@@ -92,11 +92,19 @@ public:
     }
 
 private:
+    // The place of this process in the world, which nobody needs after all else is gone.
+    struct presence {
+        simulated_world& world;
+        simulated_member& member;
+        ~presence() { world.forget(member); }
+    };
+
     simulated_world& world_;
 
 public:
     simulated_files files;
     simulated_member& environment;
+    const presence in_the_world{world_, environment};
     alos::acme::file_storage storage;
     alos::cert::registry registry;
     alos::acme::answers http01;

@@ -76,6 +76,8 @@ using alos::byte_view;
 // JSON that is read once and then forgotten.
 class json_page {
 public:
+    json_page() {} // Note: not defaulted, which would make {} write zeros all over it
+
     // Null when it is none.
     json::value parse(std::string_view text)
     {

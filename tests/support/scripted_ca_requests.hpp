@@ -53,7 +53,7 @@ inline outcome<http::outbound_response> scripted_ca::answer(const http::outbound
     if (out.field("Content-Type").ends_with("json") && strikes(&hostility::truncated_body))
         out.body.resize(out.body.size() / 2);
     if (strikes(&hostility::huge_body))
-        out.body.append(10'000'000, ' ');
+        out.body.append(std::min<std::size_t>(10'000'000, request.max_body + 1), ' '); // more is not read
     if (request.method == "HEAD")
         out.body.clear();
     return out;

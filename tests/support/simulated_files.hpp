@@ -6,6 +6,7 @@
 #include <alos/os/file_system.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <exception>
@@ -201,40 +202,43 @@ private:
     [[nodiscard]] alos::result<place> find(std::string_view path, bool follow)
     {
         require_power();
-        std::vector<node_ptr> way{root_};
-        std::string rest(path);
+        std::array<const node_ptr*, 32> way{&root_};
+        std::size_t depth = 1;
+        std::string expanded; // what `rest` is in after a link
+        std::string_view rest = path;
         for (unsigned links = 0; true;) {
-            const std::size_t start = std::min(rest.find_first_not_of('/'), rest.size());
-            const std::size_t end = std::min(rest.find('/', start), rest.size());
-            const std::string name = rest.substr(start, end - start);
-            const std::size_t next = rest.find_first_not_of('/', end);
-            const bool is_last = next == std::string::npos;
-            rest.erase(0, std::min(next, rest.size()));
+            rest.remove_prefix(std::min(rest.find_first_not_of('/'), rest.size()));
+            const std::string_view name = rest.substr(0, rest.find('/'));
+            rest.remove_prefix(name.size());
+            const bool is_last = rest.find_first_not_of('/') == std::string_view::npos;
             if (name.empty() || name == "." || name == "..") {
-                if (name == ".." && way.size() > 1)
-                    way.pop_back();
+                if (name == ".." && depth > 1)
+                    --depth;
                 if (is_last)
-                    return place{nullptr, {}, way.back()};
+                    return place{nullptr, {}, *way[depth - 1]};
                 continue;
             }
-            const node_ptr folder = way.back();
+            const node_ptr& folder = *way[depth - 1];
             const auto entry = folder->visible.find(name);
-            const node_ptr found = entry == folder->visible.end() ? nullptr : entry->second;
-            if (found && found->type == alos::os::file_type::symlink && (follow || !is_last)) {
+            const node_ptr* const found = entry == folder->visible.end() ? nullptr : &entry->second;
+            if (found && (*found)->type == alos::os::file_type::symlink && (follow || !is_last)) {
                 if (++links > 40)
                     return code(ELOOP);
-                if (found->target.starts_with('/'))
-                    way.resize(1);
-                rest = is_last ? found->target : found->target + '/' + rest;
+                if ((*found)->target.starts_with('/'))
+                    depth = 1;
+                expanded = (*found)->target + std::string(rest);
+                rest = expanded;
                 continue;
             }
             if (is_last)
-                return place{folder, name, found};
+                return place{folder, std::string(name), found ? *found : nullptr};
             if (!found)
                 return code(ENOENT);
-            if (found->type != alos::os::file_type::directory)
+            if ((*found)->type != alos::os::file_type::directory)
                 return code(ENOTDIR);
-            way.push_back(found);
+            if (depth == way.size())
+                return code(ENAMETOOLONG);
+            way[depth++] = found;
         }
     }
 

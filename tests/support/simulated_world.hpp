@@ -11,17 +11,19 @@
 #include <alos/cert/registry.hpp>
 #include <alos/http/error.hpp>
 
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,7 +79,7 @@ public:
     simulated_member(const simulated_member&) = delete;
     simulated_member& operator=(const simulated_member&) = delete;
 
-    ~simulated_member() override { context_.shutdown(); }
+    ~simulated_member() override { end(); }
 
     // Its coroutines are spawned here; they run in simulated_world::run_until().
     [[nodiscard]] asio::io_context::executor_type executor() { return context_.get_executor(); }
@@ -101,19 +103,71 @@ private:
 
     // Coroutines can be destroyed while what else uses the context lives on.
     struct mortal_context : asio::io_context {
-        mortal_context() : asio::io_context(1) {}
+        mortal_context() : asio::io_context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE) {}
         using asio::io_context::shutdown;
+    };
+
+    using resumption = asio::any_completion_handler<void(alos::error_code)>;
+
+    // Where one coroutine waits for the world, or to be cancelled. The member owns who waits. Note: a timer of Asio's
+    // would cost a call of the system each time.
+    class seat {
+    public:
+        explicit seat(simulated_member& of) : owner_(of) {}
+        seat(const seat&) = delete;
+        seat& operator=(const seat&) = delete;
+        ~seat()
+        {
+            if (is_taken_ && !owner_.dead_)
+                owner_.waiting_.erase(place_);
+        }
+
+        // Ends at leave(), or fails by being cancelled before.
+        template <class Token>
+        auto async_wait(Token&& token)
+        {
+            return asio::async_initiate<Token, void(alos::error_code)>(
+                [this](auto handler) {
+                    place_ = owner_.waiting_.insert(owner_.waiting_.end(), resumption(std::move(handler)));
+                    is_taken_ = true;
+                    auto slot = asio::get_associated_cancellation_slot(*place_);
+                    if (slot.is_connected())
+                        slot.assign([this](asio::cancellation_type) { end(asio::error::operation_aborted); });
+                },
+                token);
+        }
+
+        void leave()
+        {
+            if (!is_taken_)
+                return;
+            if (auto slot = asio::get_associated_cancellation_slot(*place_); slot.is_connected())
+                slot.clear();
+            end({});
+        }
+
+    private:
+        void end(alos::error_code why)
+        {
+            if (!std::exchange(is_taken_, false))
+                return;
+            resumption next = std::move(*place_);
+            owner_.waiting_.erase(place_);
+            asio::post(owner_.context_, [next = std::move(next), why]() mutable { std::move(next)(why); });
+        }
+
+        simulated_member& owner_;
+        std::list<resumption>::iterator place_;
+        bool is_taken_ = false;
     };
 
     struct sleeper;
     using sleepers = std::multimap<time_point, sleeper*>;
 
-    // One coroutine that sleeps. The timer never ends by itself: it is cancelled, by the world when the time has come,
-    // or by whoever cancels the coroutine.
+    // One coroutine that sleeps.
     struct sleeper {
         sleeper(simulated_member& of, time_point when, alos::acme::alarm* early)
-            : owner(of), timer(of.context_, asio::steady_timer::time_point::max()),
-              place(of.sleepers_.emplace(std::min(when, latest()), this)), alarm(early)
+            : owner(of), bed(of), place(of.sleepers_.emplace(std::min(when, latest()), this)), alarm(early)
         {
             if (alarm)
                 alarm->on_ring = [this] { wake(); };
@@ -137,11 +191,11 @@ private:
                 return;
             woken = true;
             owner.sleepers_.erase(place);
-            timer.cancel();
+            bed.leave();
         }
 
         simulated_member& owner;
-        asio::steady_timer timer;
+        seat bed;
         sleepers::iterator place;
         alos::acme::alarm* alarm;
         bool woken = false;
@@ -150,9 +204,9 @@ private:
     // A question that is on its way, or its answer is. The coroutine that waits owns it.
     template <class Answer>
     struct exchange {
-        explicit exchange(asio::io_context& context) : done(context, asio::steady_timer::time_point::max()) {}
+        explicit exchange(simulated_member& of) : done(of) {}
 
-        asio::steady_timer done;
+        seat done;
         std::optional<Answer> answer;
     };
 
@@ -161,9 +215,13 @@ private:
     template <class Answer>
     alos::acme::awaitable<Answer> ask(std::function<Answer()> there, std::chrono::milliseconds timeout);
 
-    static void end_cancelled()
+    // Destroys what runs on it.
+    void end()
     {
-        throw boost::system::system_error(alos::error_code(asio::error::operation_aborted));
+        dead_ = true;
+        // Note: coroutines are handed to the context to be unwound.
+        std::exchange(waiting_, {}).clear();
+        context_.shutdown();
     }
 
     simulated_world& world_;
@@ -174,6 +232,7 @@ private:
     bool dead_ = false;
     bool doomed_ = false;
     mortal_context context_;
+    std::list<resumption> waiting_;
     asio::executor_work_guard<asio::io_context::executor_type> busy_;
 };
 
@@ -215,8 +274,7 @@ public:
             victim.context_.stop();
             return;
         }
-        victim.dead_ = true;
-        victim.context_.shutdown();
+        victim.end();
     }
 
     // Frees what is left of a member. Nothing refers to it any more.
@@ -446,19 +504,16 @@ inline alos::acme::awaitable<> simulated_member::sleep(time_point until, alos::a
         co_return;
     }
     sleeper self(*this, until, early);
-    alos::error_code ec;
-    co_await self.timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
-    if (!self.woken)
-        end_cancelled();
+    co_await self.bed.async_wait(asio::use_awaitable);
 }
 
 template <class Answer>
 alos::acme::awaitable<Answer> simulated_member::ask(std::function<Answer()> there, std::chrono::milliseconds timeout)
 {
-    const auto pending = std::make_shared<exchange<Answer>>(context_);
+    const auto pending = std::make_shared<exchange<Answer>>(*this);
     const time_point sent = world_.now();
     const auto latency = world_.random.between(world_.net.fastest, world_.net.slowest);
-    // Neither holds `pending`: its timer must not outlive the member.
+    // Neither holds `pending`, which must not outlive the member.
     std::weak_ptr<exchange<Answer>> waiting = pending;
     world_.after(latency / 2, [&world = world_, waiting, there = std::move(there), sent, timeout, latency] {
         auto answer = std::make_shared<Answer>(there());
@@ -466,14 +521,11 @@ alos::acme::awaitable<Answer> simulated_member::ask(std::function<Answer()> ther
         world.at(sent + (late ? std::max(timeout, latency) : latency), [waiting, answer] {
             if (const auto back = waiting.lock()) {
                 back->answer = std::move(*answer);
-                back->done.cancel();
+                back->done.leave();
             }
         });
     });
-    alos::error_code ec;
-    co_await pending->done.async_wait(asio::redirect_error(asio::use_awaitable, ec));
-    if (!pending->answer)
-        end_cancelled();
+    co_await pending->done.async_wait(asio::use_awaitable);
     co_return std::move(*pending->answer);
 }
 
