@@ -413,7 +413,10 @@ struct extension_view {
 [[nodiscard]] inline bool belongs_to(const private_key& key, const certificate& owner)
 {
     try {
-        return Botan::X509::load_key(owner.public_key_info)->subject_public_key() == key.public_key_info();
+        const byte_vector own = key.public_key_info();
+        // Note: there are several ways to write the same key; most are written in Botan's.
+        return equal(own, owner.public_key_info)
+               || Botan::X509::load_key(owner.public_key_info)->subject_public_key() == own;
     } catch (const std::exception&) {
         return false;
     }
