@@ -60,6 +60,42 @@ TEST_CASE("manager: a process that began on a full disk hears of what another on
     CHECK(one.count(event_kind::renewal_failed) <= 2);
 }
 
+TEST_CASE("manager: a process that began on a full disk, and writes nothing, answers for another one")
+{
+    town here;
+    here.disk->set_full(true);
+    acme_member& one = here.start(here.settings({}));
+    here.world.run_for(1min);
+    here.disk->set_full(false);
+    here.world.run_for(15s);
+    acme_member& other = here.start();
+    here.world.serve_others(test::serve_answers(one.http01));
+    REQUIRE(here.wait([&] { return other.served("example.com") != nullptr; }));
+    const auto failed = std::ranges::find_if(
+        other.events, [](const auto& each) { return each.message.find("failed") != std::string::npos; });
+    CHECK_MESSAGE(failed == other.events.end(), failed->message);
+}
+
+TEST_CASE("manager: what is spent of a CA's limit is kept before the CA is asked, for a crash to find")
+{
+    town here;
+    acme_member& one = here.start();
+    bool is_dead = false;
+    here.ca.on_request = [&](test::scripted_ca::step at) {
+        if (at != test::scripted_ca::step::finalize)
+            return;
+        here.world.kill(one.environment);
+        is_dead = true;
+    };
+    REQUIRE(here.wait([&] { return is_dead; }));
+    test::simulated_files files(here.disk);
+    const auto text = files.read("/certificates/state/example.com.ecdsa-p256.json", 10'000);
+    REQUIRE(text.has_value());
+    const auto state = alos::acme::parse_certificate_state(alos::as_text(*text));
+    REQUIRE(state.has_value());
+    CHECK(state->certificates_full_at > here.world.now());
+}
+
 TEST_CASE("manager: while nothing can be kept, a CA is asked no more often than otherwise")
 {
     town here;
