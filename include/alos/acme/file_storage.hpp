@@ -312,7 +312,6 @@ private:
         const std::string path = commit_lock();
         if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
             co_return made.error();
-        watch_.folder_is_there();
         for (std::chrono::milliseconds waited(0); waited <= patience; waited += pause) {
             auto lock = files_.try_lock(path);
             if (!lock)

@@ -49,16 +49,9 @@ public:
             look_again();
             if (!pending_.empty())
                 co_return std::move(pending_.extract(pending_.begin()).value());
-            awaitable<> something = is_blind_ ? look_later() : wait_for_bell();
+            awaitable<> something = is_blind_ || watches_.empty() ? look_later() : wait_for_bell();
             co_await std::move(something);
         }
-    }
-
-    // Called when the folder is there. Note: on a full disk it can come long after the program began.
-    void folder_is_there()
-    {
-        if (watches_.empty())
-            bell_.notify_all();
     }
 
 private:
@@ -80,7 +73,8 @@ private:
         throw boost::system::system_error(boost::asio::error::operation_aborted);
     }
 
-    // Where the system cannot tell, as it has no more watches to give, everything may have changed.
+    // Where the system cannot tell, as it has no more watches to give or the folder is not there, everything may have
+    // changed.
     [[nodiscard]] awaitable<> look_later()
     {
         try {
