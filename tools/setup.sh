@@ -243,6 +243,39 @@ configure_botan()
     (cd source && python3 configure.py --quiet --minimized-build --enable-modules="$wanted" \
         --build-targets=static --without-documentation --build-tool=ninja \
         --cc=gcc --cc-bin=g++ --prefix="$1")
+    bundle_botan
+}
+
+# Has Botan compiled in eight pieces instead of three hundred, as its amalgamation would in one: most of the time goes
+# into reading the same headers again. Each piece takes less than 1 GB of memory. What has flags of its own is left alone.
+bundle_botan()
+{
+    python3 - <<'END'
+import pathlib, re
+
+source = pathlib.Path("source")
+rules = (source / "build.ninja").read_text()
+single = re.compile(r"^build (\S+\.o): compile_lib (\S+\.cpp)\n(?!  )", re.MULTILINE)
+found = single.findall(rules)
+pieces = [[] for _ in range(8)]
+whole = sum((source / path).stat().st_size for _, path in found)
+before = 0
+for _, path in found:
+    pieces[before * len(pieces) // whole].append(path)
+    before += (source / path).stat().st_size
+
+bundles = []
+rules = single.sub("", rules)
+for number, paths in enumerate(pieces):
+    name = f"bundle_{number}.cpp"
+    (source / name).write_text("".join(f'#include "{path}"\n' for path in paths))
+    bundles.append(f"build/obj/lib/bundle_{number}.o")
+    rules += f"build {bundles[-1]}: compile_lib {name}\n"
+bundled = {target for target, _ in found}
+rules = re.sub(r"^build \S+: link_static .*", lambda line: " ".join(
+    [word for word in line[0].split(" ") if word not in bundled] + bundles), rules, flags=re.MULTILINE)
+(source / "build.ninja").write_text(rules)
+END
 }
 
 build_botan()
@@ -268,7 +301,7 @@ END
 # Everything the result depends on gives it its name.
 recipe_hash()
 {
-    { declare -f take_boost take_botan_source configure_botan write_machine_file
+    { declare -f take_boost take_botan_source configure_botan bundle_botan write_machine_file
       echo "$botan_modules"
       uname -m
       g++ -dumpfullversion
