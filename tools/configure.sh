@@ -6,8 +6,9 @@ shift
 
 # A folder remembers paths into .deps and its options; when those change, it starts afresh.
 wanted="$(readlink .deps || echo none) ${CXX:-} $*"
-# Meson is not told when a file appears that a list already names.
-files=$(find include tests examples bench -name '*.?pp' -o -name '*.py' | sort | cksum)
+# Meson is not told when a file appears that a list already names, nor when a header includes another.
+files=$({ find include tests examples bench -name '*.?pp' -o -name '*.py'; grep -r '^#include <alos/' include; } |
+    sort | cksum)
 
 if [ "$(cat "$folder/configured_for" 2>/dev/null)" != "$wanted" ]; then
     rm -rf "$folder"
