@@ -40,7 +40,7 @@ meson | separate)
     ln -s "$source" subprojects/alos
     separate=false
     [ "$kind" = meson ] || separate=true
-    meson setup build $native -Dalos:separate_compilation=$separate
+    meson setup build $native -Ddebug=false -Dalos:separate_compilation=$separate
     ninja -C build
     ./build/consumer ;;
 pkgconfig)
