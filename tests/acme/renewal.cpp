@@ -60,10 +60,7 @@ TEST_CASE("renewal: an emergency begins with a twentieth of life left")
 {
     for (const seconds life : lives) {
         const validity of = of_life(life);
-        CHECK_FALSE(is_emergency(of, of.not_before));
-        CHECK_FALSE(is_emergency(of, of.not_after - life / 20 - seconds(1)));
-        CHECK(is_emergency(of, of.not_after - life / 20));
-        CHECK(is_emergency(of, of.not_after + days(9)));
+        CHECK(std::chrono::abs(gap(latest_renewal(of), of.not_after - life / 20)) <= seconds(1));
         CHECK(next_renewal(of, suggestion{{of.not_after, of.not_after + days(1)}, of.not_after + hours(1)},
                            of.not_after - life / 20, 0.5)
               == of.not_after - life / 20);
@@ -277,34 +274,48 @@ TEST_CASE("renewal: what a certificate says does not overflow")
                                validity{time_point::min(), start}, validity{time_point::max(), start}}) {
         CHECK(lifetime(of) >= seconds(1));
         CHECK(next_attempt(failure_class::permanent, 5, start, of, {}, 0.5) > start);
-        CHECK(sweep_interval(of) <= minutes(10));
         static_cast<void>(next_ca(0, 2, failure_class::transient, 1, of, start));
     }
 }
 
 TEST_CASE("renewal: after a success the same names rest for a tenth of life")
 {
+    for (const seconds life : lives)
+        CHECK(cool_down_end(start, of_life(life)) == start + life / 10);
+}
+
+TEST_CASE("renewal: a wait of our own is a tenth of what is left at most; what a CA asked for is not cut short")
+{
     for (const seconds life : lives) {
         const validity of = of_life(life);
-        const time_point soon = start + life / 10 - seconds(1);
-        CHECK(cool_down_end(start, of) == start + life / 10);
-        CHECK_FALSE(may_renew(renewal_cause::due, start, of, start));
-        CHECK_FALSE(may_renew(renewal_cause::due, start, of, soon));
-        CHECK(may_renew(renewal_cause::due, start, of, start + life / 10));
-        CHECK(may_renew(renewal_cause::forced, start, of, soon));
-        CHECK(may_renew(renewal_cause::revoked, start, of, soon));
-        CHECK(may_renew(renewal_cause::reconfigured, start, of, soon));
-        CHECK(may_renew(renewal_cause::due, start + days(400), of, start)); // the clock went back
+        const time_point now = of.not_after - life / 3;
+        const auto later = std::chrono::ceil<seconds>(life / 4);
+        const failed_attempt ours{failure_class::throttled, 1, true, later, 0};
+        CHECK(gap(now, plan_next_try(ours, 1, of, now, 0.5).when) <= std::max<seconds>(life / 30, seconds(10)));
+        const failed_attempt theirs{failure_class::throttled, 1, false, later, 0};
+        CHECK(plan_next_try(theirs, 1, of, now, 0.5).when >= now + later);
     }
 }
 
-TEST_CASE("renewal: certificates are looked at fifty times in their lives, every ten minutes at least")
+TEST_CASE("renewal: a wait that one CA asked for is not kept for another, which is asked with a sixth of life left")
 {
-    CHECK(sweep_interval(of_life(minutes(10))) == seconds(12));
-    CHECK(sweep_interval(of_life(hours(1))) == seconds(72));
-    CHECK(sweep_interval(of_life(seconds(10))) == seconds(1));
-    for (const seconds life : {days(6), days(45), days(90), days(398)})
-        CHECK(sweep_interval(of_life(life)) == minutes(10));
+    const validity of = of_life(days(90));
+    const time_point now = of.not_after - days(30);
+    const failed_attempt last{failure_class::throttled, 1, false, days(60), 0};
+    CHECK(plan_next_try(last, 1, of, now, 0.5).when == now + days(60));
+    const next_try next = plan_next_try(last, 2, of, now, 0.5);
+    CHECK(next.ca == 1);
+    CHECK(std::chrono::abs(gap(next.when, of.not_after - days(15))) <= seconds(1));
+
+    // A refusal that stays: the next one is asked soon, and the last one of all has to wait for a day.
+    const failed_attempt first{failure_class::permanent, 1, false, {}, 0};
+    const next_try other = plan_next_try(first, 2, {}, now, 0.5);
+    CHECK(other.ca == 1);
+    CHECK(gap(now, other.when) == minutes(1));
+    const failed_attempt second{failure_class::permanent, 2, false, {}, 1};
+    const next_try again = plan_next_try(second, 2, {}, now, 0.5);
+    CHECK(again.ca == 0);
+    CHECK(gap(now, again.when) >= hours(19));
 }
 
 TEST_CASE("renewal: another CA is asked after a refusal that stays, or when time runs out")

@@ -138,6 +138,12 @@ TEST_CASE("acme service: a certificate of certbot's serves, and none is ordered 
     CHECK_FALSE(heard.says("acme.failed"));
     service.stop();
     CHECK(std::filesystem::is_empty(folder.path + "/.alos-certs/certs"));
+    CHECK_FALSE(std::filesystem::exists(folder.path + "/letsencrypt/alos"));
+
+    alos::acme_service within(heard.host());
+    settings.store_in_foreign = true;
+    REQUIRE(within.configure(settings).has_value());
+    CHECK(std::filesystem::exists(folder.path + "/letsencrypt/alos/certs"));
     std::filesystem::current_path(elsewhere);
 }
 

@@ -172,11 +172,13 @@ public:
             auto answer = co_await send(std::move(request), phase);
             // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
             const bool stale = !answer && answer.error().why.type == "badNonce";
-            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats) {
-                if (!answer)
-                    answer.error().account = by.url;
+            if (stale && tries < most_nonce_repeats && world_.now() - begun <= longest_nonce_repeats)
+                continue;
+            if (answer)
                 co_return answer;
-            }
+            refusal why = answer.error();
+            why.account = by.url;
+            co_return why;
         }
     }
 

@@ -72,7 +72,11 @@ enum class before_issuance {
 struct config {
     std::string email{};                     // of the account; may be empty
     std::vector<certificate_names> domains{}; // each entry is one certificate
-    std::string cache_dir = ".alos-certs";   // a folder of certbot's is read, never written
+
+    // Where certificates, accounts and orders are kept. Certificates in a folder of certbot's or lego's are served, and
+    // never written; what is obtained is then kept in the default folder, or in "alos" within that one.
+    std::string cache_dir = ".alos-certs";
+    bool store_in_foreign = false;
 
     // In the order in which they are tried.
     std::vector<certificate_authority> cas = {certificate_authority{}};

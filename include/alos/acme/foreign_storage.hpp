@@ -19,8 +19,7 @@ inline constexpr std::size_t max_foreign_certificates = 10000;
 
 struct foreign_certificate {
     std::string name; // what its owner calls it; what it is for stands in the certificate
-    std::string chain_pem;
-    secret_text key_pem;
+    cert::credential_ptr credential;
 };
 
 struct foreign_certificates {
@@ -81,29 +80,26 @@ inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, c
     const auto chain = files.read(where.chain, max_pem_size);
     if (!chain)
         return failure{chain.error(), where.chain + ": cannot be read: " + chain.error().message()};
-    auto key = files.read(where.key, max_pem_size);
+    const auto key = files.read(where.key, max_pem_size);
     if (!key)
         return failure{key.error(), where.key + ": cannot be read: " + key.error().message()};
-    foreign_certificate one;
-    one.name = where.name;
-    one.chain_pem = as_text(*chain);
-    one.key_pem = std::move(*key);
-    if (one.key_pem.empty())
+    if (key->empty())
         return failure{errc::bad_pem, where.key + ": it is empty"};
-    if (!where.issuer.empty() && count_certificates(one.chain_pem) == 1) {
+    std::string chain_pem(as_text(*chain));
+    if (!where.issuer.empty() && count_certificates(chain_pem) == 1) {
         if (const auto issuer = files.read(where.issuer, max_pem_size)) {
-            if (!one.chain_pem.ends_with('\n'))
-                one.chain_pem += '\n';
-            one.chain_pem += as_text(*issuer);
+            if (!chain_pem.ends_with('\n'))
+                chain_pem += '\n';
+            chain_pem += as_text(*issuer);
         }
     }
     cert::load_options options;
     options.certificate_file = where.chain;
     options.key_file = where.key;
-    const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
+    auto made = cert::make_credential(chain_pem, as_text(*key), options);
     if (!made)
         return made.error();
-    return one;
+    return foreign_certificate{where.name, std::move(*made)};
 }
 
 inline std::vector<foreign_files> find_certbot(os::file_system& files, const std::string& directory)

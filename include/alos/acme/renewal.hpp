@@ -40,9 +40,6 @@ enum class window_answer : std::uint8_t {
     long_term_error, // 4xx, or an answer that cannot be used
 };
 
-// Why a certificate is to be replaced.
-enum class renewal_cause : std::uint8_t { due, forced, revoked, reconfigured };
-
 namespace detail {
 
 // In milliseconds no difference overflows, whatever a certificate says.
@@ -71,13 +68,6 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
 
 // After this, a twentieth of life is left, and nothing is worth waiting for.
 [[nodiscard]] inline time_point latest_renewal(const validity& of) noexcept { return of.not_after - lifetime(of) / 20; }
-
-// Whether to renew now, whatever window was suggested and however long we would wait after a failure of our own
-// accord. A CA's Retry-After still holds.
-[[nodiscard]] inline bool is_emergency(const validity& of, time_point now) noexcept
-{
-    return now >= latest_renewal(of);
-}
 
 // When to renew without advice: with a third of life left, with half of it below ten days. `random` spreads it by 1 %
 // of life to either side; 0.5 is the middle.
@@ -192,19 +182,6 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
     return obtained + lifetime(of) / 10;
 }
 
-[[nodiscard]] inline bool may_renew(renewal_cause cause, time_point obtained, const validity& of,
-                                    time_point now) noexcept
-{
-    // Before it was obtained: the clock was wrong then or is now, and says nothing.
-    return cause != renewal_cause::due || now >= cool_down_end(obtained, of) || now < obtained;
-}
-
-// How often to look at a certificate although a timer is set: timers sleep when machines do.
-[[nodiscard]] inline std::chrono::milliseconds sweep_interval(const validity& of) noexcept
-{
-    return std::clamp<std::chrono::milliseconds>(lifetime(of) / 50, std::chrono::seconds(1), std::chrono::minutes(10));
-}
-
 // Which of `count` CAs to ask next, where `current` was asked last: another after a refusal that stays, and after any
 // failure once a sixth of life is left or the third one in a row while there is no certificate; the first when there
 // was no failure, so at the next renewal.
@@ -216,6 +193,45 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
     const bool late = of ? detail::between(now, of->not_after) <= lifetime(*of) / 6 : failures >= 3;
     const bool move_on = last == failure_class::permanent || late;
     return (current % count + (move_on ? 1 : 0)) % count;
+}
+
+// An attempt that failed.
+struct failed_attempt {
+    failure_class kind = failure_class::transient;
+    unsigned failures = 1; // in a row, this one included
+    bool is_ours = false;  // the trouble is here: it costs no CA anything, and people mend it
+    std::optional<std::chrono::seconds> retry_after{};
+    std::size_t asked = 0; // which of the CAs
+};
+
+// Whom of the CAs to ask next, and when.
+struct next_try {
+    std::size_t ca = 0;
+    time_point when;
+};
+
+// What follows a failure, of `count` CAs. What one of them said about waiting is not for another, which has not said no
+// yet, and is asked with a sixth of life left whatever the first one wanted.
+[[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::size_t count,
+                                            const std::optional<validity>& of, time_point now, double random) noexcept
+{
+    const std::size_t next = next_ca(last.asked, count, last.kind, last.failures, of, now);
+    const bool is_fresh = next != last.asked && last.failures < count;
+    const failure_class kind = is_fresh ? failure_class::transient : last.kind;
+    const unsigned counted = is_fresh ? 1 : last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    next_try planned{next, next_attempt(kind, counted, now, of,
+                                        next == last.asked ? last.retry_after : std::nullopt, random)};
+    if (!of)
+        return planned;
+    if (last.is_ours) {
+        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, of->not_after),
+                                                              std::chrono::seconds(100));
+        planned.when = std::min<time_point>(planned.when, now + left / 10);
+    }
+    const time_point late = of->not_after - lifetime(*of) / 6;
+    if (count > 1 && planned.when > late && late > now)
+        planned = {(last.asked + 1) % count, late};
+    return planned;
 }
 
 }

@@ -512,45 +512,19 @@ private:
 
     [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
     {
-        const time_point now = world_.now();
         const std::size_t asked = chosen_authority(of);
         ++of.state.failures;
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
-        const auto life = of.life();
-        const std::size_t next = next_ca(asked, authorities_.size(), why.kind, of.state.failures, life, now);
-        // Another CA has not said no yet, and what this one said about waiting is not about that one.
-        const bool is_fresh = next != asked && of.state.failures < authorities_.size();
-        const auto retry_after = next == asked ? why.retry_after : std::nullopt;
-        const failure_class kind = is_fresh ? failure_class::transient : why.kind;
-        of.state.directory = authorities_[next]->directory_url();
-        // What fails here costs no CA anything, and people mend it.
-        const unsigned counted = is_fresh ? 1 : why.is_ours ? std::min(of.state.failures, 2u) : of.state.failures;
-        of.state.next_attempt = next_attempt(kind, counted, now, life, retry_after, random());
-        if (life)
-            shorten_wait(of, *life, why.is_ours, asked);
+        const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
+        const next_try next = plan_next_try(last, authorities_.size(), of.life(), world_.now(), random());
+        of.state.directory = authorities_[next.ca]->directory_url();
+        of.state.next_attempt = next.when;
         co_await save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
-                   + (next == asked ? "" : " at " + of.state.directory)});
+                   + (next.ca == asked ? "" : " at " + of.state.directory)});
         of.last_refusal = std::move(why);
-    }
-
-    // A wait of our own is a tenth of what is left at most, whatever set it. That of one CA is not for another, which is
-    // asked when a sixth of life is left.
-    void shorten_wait(managed_certificate& of, const validity& life, bool is_ours, std::size_t asked) const
-    {
-        const time_point now = world_.now();
-        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, life.not_after),
-                                                              std::chrono::seconds(100));
-        time_point& next = of.state.next_attempt;
-        if (is_ours)
-            next = std::min<time_point>(next, now + left / 10);
-        const time_point late = life.not_after - lifetime(life) / 6;
-        if (authorities_.size() > 1 && next > late && late > now) {
-            next = late;
-            of.state.directory = authorities_[(asked + 1) % authorities_.size()]->directory_url();
-        }
     }
 
     // RFC 9773 4.

@@ -209,13 +209,14 @@ private:
         co_return done ? resolver : done;
     }
 
-    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program.
+    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program, unless it may be
+    // within.
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;
         if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
             foreign_dir_ = directory;
-            directory = acme::config().cache_dir;
+            directory = settings.store_in_foreign ? directory + "/alos" : acme::config().cache_dir;
         }
         char name[256] = "";
         ::gethostname(name, sizeof name - 1);
@@ -248,19 +249,16 @@ private:
         cert::named_credentials made;
         std::vector<cert::credential_ptr> offered;
         for (const acme::foreign_certificate& each : all.found) {
-            const auto read = cert::make_credential(each.chain_pem, as_text(each.key_pem));
-            if (!read)
-                continue;
-            offered.push_back(*read);
+            offered.push_back(each.credential);
             auto& known = foreign_[each.name];
-            if (known == (*read)->about.fingerprint)
+            if (known == each.credential->about.fingerprint)
                 continue;
-            known = (*read)->about.fingerprint;
+            known = each.credential->about.fingerprint;
             // Note: certbot's names are no names of hosts when there are several of one.
             const bool is_domain = cert::parse_domain(each.name).has_value();
-            const auto& names = (*read)->about.names;
+            const auto& names = each.credential->about.names;
             if (is_domain || !names.empty())
-                made.emplace_back(is_domain ? each.name : names.front(), *read);
+                made.emplace_back(is_domain ? each.name : names.front(), each.credential);
         }
         for (const std::string& why : all.skipped) {
             if (foreign_faults_.insert(why).second)
@@ -270,7 +268,7 @@ private:
         if (made.empty())
             return;
         host_.log(log_level::info, "acme.foreign",
-                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "that folder is never written"}});
+                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "what it has there is never written"}});
         if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
             host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
     }
