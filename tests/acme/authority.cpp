@@ -80,6 +80,7 @@ TEST_CASE("authority: terms that have changed are told of once, with the page to
     for (int i = 0; i < 3; ++i) {
         const auto why = here.order();
         CHECK(why.kind == alos::acme::failure_class::permanent);
+        CHECK(why.account == "https://ca.test/account/1");
         CHECK(why.what.find("; see " + here.instance + "; open the page") != std::string::npos);
     }
     CHECK(here.told == std::vector<std::string>{

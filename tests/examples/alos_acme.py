@@ -40,6 +40,8 @@ def misuse():
             (['issue', '--nonsense', 'a.test'], '--help lists them'),
             (['issue', '--force', 'a.test'], '--force means nothing to issue'),
             (['--force', 'issue', 'a.test'], '--force means nothing to issue'),
+            (['issue', '--orders', 'a.test'], '--orders means nothing to issue'),
+            (['issue', '--account-key', 'ecdsa-p256,rsa-2048', 'a.test'], '--account-key'),
             (['issue', '--email'], '--email needs a value'),
             (['issue', '--json=yes', 'a.test'], '--json has no value'),
             (['issue', '--key-type', 'dsa', 'a.test'], 'ecdsa-p256'),
@@ -57,7 +59,7 @@ def misuse():
     for words in (['--help'], ['issue', '--help'], ['account', '-h']):
         out, _ = call(*words, folder=folder)
         has(out, 'alos-acme')
-    has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--dns-exec')
+    has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec')
     same(list(folder.iterdir()), [])  # nothing of that touches anything
     has(call('list', folder=folder)[0], 'there are no certificates')
     same(json.loads(call('list', '--json', folder=folder)[0]), {'certificates': []})
@@ -111,6 +113,9 @@ def all_commands():
 
         url = json.loads(call('account', '--json', folder=folder, ca=ca)[0])['accounts'][0]['url']
         has(call('account', 'show', folder=folder, ca=ca)[0], url, 'valid', 'kept for admin@example.com')
+        listed, = json.loads(call('account', '--orders', '--json', folder=folder, ca=ca)[0])['accounts']
+        same(len(listed['orders']), ca.orders())  # on several pages
+        has(call('account', 'show', '--orders', folder=folder, ca=ca)[0], ': valid, c.test')
         call('account', 'update', '--email', 'other@example.com', folder=folder, ca=ca)
         has(call('account', folder=folder, ca=ca)[0], url, 'kept for other@example.com')
         has(call('account', 'rollover', folder=folder, ca=ca)[0], 'it has a new key')
