@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """examples/acme.cpp gets its certificates from Pebble, a CA of the real kind: both challenges, both types of key,
-addresses, what a CA may be difficult about, renewal under load, restarts, and two processes with one storage."""
+addresses, renewal under load, restarts, and two processes with one storage."""
 
 import signal
 import ssl
@@ -221,8 +221,8 @@ def forced():
 
 
 class ShortLived:
-    """Certificates of a minute, which are renewed by themselves while clients come, of whom none is turned away or shown
-    one that has expired: begun first, looked at last."""
+    """Certificates of a minute, which are renewed by themselves while clients come, of whom none is turned away or
+    shown one that has expired: begun first, looked at last."""
 
     def __init__(self):
         self.ca = Pebble(validity=60)
