@@ -151,26 +151,57 @@ def small_disk(size):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def fill(folder, left=0):
+    """A file that takes all the room there but for so many bytes."""
+    filling = folder / "filling"
+    with open(filling, "wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        file.truncate(max(0, file.tell() - left))
+    return filling
+
+
 def full_disk():
+    """The last good certificate stays in use, the record says why; when there is room again, it goes on by itself."""
     with Pebble(validity=100) as ca, small_disk(512 * 1024) as folder, \
             Program(program, ca, "a.test", cache_dir=folder) as server:
         first = server.wait_for_certificate("a.test")
-        filling = folder / "filling"
-        with open(filling, "wb") as file, contextlib.suppress(OSError):
-            while True:
-                os.write(file.fileno(), bytes(4096))
-        before = ca.orders()
+        filling = fill(folder)
         status, said = server.ask("a.test", "/renew/a.test", "POST")
         equal(status, 502)
-        contains(said, "No space left on device")
+        contains(said, "No space left on device", "; make room on that disk")
         record, = server.records("acme.failed")
         contains(record["message"], said.strip(), "; next attempt ")
         equal(server.certificate("a.test"), first)
-        equal(ca.orders(), before)
+        equal(ca.orders(), 1)
         filling.unlink()
         wait_until(server.log, lambda: server.records("acme.renewed"), 30)
         holds(server.certificate("a.test")["serialNumber"] != first["serialNumber"], "the same certificate")
         equal(server.ask("a.test"), (200, "Hello from a.test\n"))
+
+
+def nearly_full_disk():
+    """Whichever file there is no room for: nothing is lost, and an order that could be kept is gone on with."""
+    with Pebble() as ca, small_disk(512 * 1024) as folder, \
+            Program(program, ca, "a.test", cache_dir=folder) as server:
+        serial = server.wait_for_certificate("a.test")["serialNumber"]
+        refused = []
+        for left in range(0, 32 * 1024, 4096):
+            filling, before = fill(folder, left), ca.orders()
+            status, said = server.ask("a.test", "/renew/a.test", "POST")
+            filling.unlink()
+            shown = server.certificate("a.test")["serialNumber"]
+            equal(shown == serial, status == 502)
+            if status == 502:
+                refused.append(said.partition(":")[0])
+                contains(said, "No space left on device")
+                equal(server.ask("a.test", "/renew/a.test", "POST"), (200, "renewed\n"))
+                holds(ca.orders() - before <= (2 if refused[-1] == "order" else 1), refused)
+                shown = server.certificate("a.test")["serialNumber"]
+            serial = shown
+        holds({"lock", "storage"} <= set(refused) and len(refused) < 8, refused)
+        equal([str(path) for path in folder.rglob(".*.new")], [])
 
 
 def other_key(_):
@@ -189,11 +220,12 @@ faults = [
 
 run_together(faults if shows_faults else [
     ("a full disk", full_disk),
+    ("a disk that is nearly full", nearly_full_disk),
     ("an expired certificate, and no network", expired),
     ("a start without network", nothing_changes),
     ("a truncated chain", broken(chain, lambda text: text[:len(text) // 3], how_often=2)),
     ("a key of another certificate", broken(key, other_key, how_often=2)),
     ("a state that is garbage",
      broken("state/a.test.ecdsa-p256.json", lambda text: bytes(255 - each for each in text), survives=True)),
-    ("an account key that is garbage", broken("account/*.key.json", lambda _: b"what is this\n", survives=True)),
+    ("an account key that is garbage", broken("account/*.key*", lambda _: b"what is this\n", survives=True)),
 ], seconds=80)
