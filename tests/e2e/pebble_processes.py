@@ -71,12 +71,12 @@ def order_of(folder, name):
 def check_folder(folder):
     """Every document can be read, and what is current is whole."""
     top = folder / ".alos-certs"
-    for path in top.rglob("*.json"):
+    for path in [*top.rglob("*.json"), *top.glob("*/*.key")]:
         inside = path.relative_to(top).parts[0]
         text = path.read_text()
         if inside == "challenge":
             holds(re.fullmatch(r"[\w-]+\.[\w-]+\n\d+\n", text), f"{path}: {text!r}")
-        elif path.name.endswith(".key.json"):
+        elif ".key" in path.name:
             holds(re.fullmatch(r"-----BEGIN PRIVATE KEY-----\n[\w+/=\n]+-----END PRIVATE KEY-----\n", text), path)
         else:
             holds(isinstance(json.loads(text), dict), path)
