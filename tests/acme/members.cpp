@@ -213,15 +213,15 @@ TEST_CASE("members: certificates for two types of keys share what a CA allows fo
     town here;
     auto both = here.settings();
     both.key_types = {alos::key_kind::ecdsa_p256, alos::key_kind::rsa_2048};
-    both.cas.front().certificates = {1, 24h * 5};
+    both.cas.front().certificates = {1, 48h};
     here.start(both);
-    here.world.run_for(24h * 4);
+    here.world.run_for(40h);
     CHECK(here.ca.issued().size() == 1);
     here.members.clear(); // and what was asked for is not forgotten
     here.start(both);
-    here.world.run_for(20h);
+    here.world.run_for(4h);
     CHECK(here.ca.issued().size() == 1);
-    here.world.run_for(24h * 2);
+    here.world.run_for(24h);
     CHECK(here.ca.issued().size() == 2);
 }
 

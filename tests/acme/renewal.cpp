@@ -307,11 +307,11 @@ TEST_CASE("renewal: a wait that one CA asked for is not kept for another, which 
     CHECK(next.ca == 1);
     CHECK(std::chrono::abs(gap(next.when, of.not_after - days(15))) <= seconds(1));
 
-    // A refusal that stays: the next one is asked soon, and the last one of all has to wait for a day.
+    // A refusal that stays: the next one is asked at once, and the last one of all has to wait for a day.
     const failed_attempt first{failure_class::permanent, 1, false, {}, 0};
     const next_try other = plan_next_try(first, 2, {}, now, 0.5);
     CHECK(other.ca == 1);
-    CHECK(gap(now, other.when) == minutes(1));
+    CHECK(gap(now, other.when) == seconds(1));
     const failed_attempt second{failure_class::permanent, 2, false, {}, 1};
     const next_try again = plan_next_try(second, 2, {}, now, 0.5);
     CHECK(again.ca == 0);

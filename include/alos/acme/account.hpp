@@ -300,7 +300,7 @@ private:
     [[nodiscard]] awaitable<reply<signer>> enroll(account_key key)
     {
         auto made = co_await register_key(key);
-        const refusal why = made ? refusal() : made.error();
+        refusal why = made ? refusal() : made.error();
         if (const auto kind = account_key_for(why.why.algorithms); kind && why.why.type == "badSignatureAlgorithm") {
             auto other = co_await start_over(*kind, "the CA takes no account key for " + std::string(key.alg()));
             co_return other;
@@ -311,6 +311,8 @@ private:
             auto other = co_await start_over(ca_.ca().account_key, "the one with the key that is kept is closed");
             co_return other;
         }
+        if (why.why.type == "unauthorized" && !ca_.ca().eab_kid.empty())
+            why.kind = failure_class::permanent; // a mistake in the settings stays until somebody mends it
         if (!made)
             co_return why;
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)

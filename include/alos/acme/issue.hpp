@@ -30,6 +30,7 @@ struct issue_request {
     std::string profile;
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
+    cert::credential_ptr present{}; // that it is to follow; null: none
     bool is_asked_for = false; // by a person: the CA may say no, we do not
     std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
@@ -152,8 +153,8 @@ private:
         private_key_ptr key;
         if (pem && pem->has_value())
             key = read_key(as_text((*pem)->text));
-        const bool fits = record && key && record->directory == ca_.ca().directory && record->account == by_.url
-                          && same_identifiers(record->names, wanted_.names);
+        const bool fits = record && key && !is_of_present(*key) && record->directory == ca_.ca().directory
+                          && record->account == by_.url && same_identifiers(record->names, wanted_.names);
         if (fits) {
             auto state = co_await read_order(record->url);
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
@@ -168,6 +169,13 @@ private:
         }
         co_await forget_order();
         co_return std::optional<placed>();
+    }
+
+    // Whether the order led to the present certificate, and a crash kept it from being forgotten.
+    [[nodiscard]] bool is_of_present(const private_key& key) const
+    {
+        const auto leaf = wanted_.present ? parse_certificate(wanted_.present->chain.front()) : result<certificate>();
+        return leaf && belongs_to(key, *leaf);
     }
 
     // Where an order was placed there may be nobody any more: a CA moves.
@@ -228,12 +236,19 @@ private:
         secret_text pem = (*key)->to_pem();
         const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
         if (!kept_key)
-            co_return refused("order", kept_key.error().what);
+            co_return not_kept(kept_key.error());
         secret_text kept(text.begin(), text.end());
         const auto kept_order = co_await storage_.store(document(), std::move(kept), std::nullopt);
         if (!kept_order)
-            co_return refused("order", kept_order.error().what);
+            co_return not_kept(kept_order.error());
         co_return placed{url, std::move(*state), std::move(*key)};
+    }
+
+    refusal not_kept(const failure& why) const
+    {
+        refusal ours = refused("order", why.what);
+        ours.is_ours = true;
+        return ours;
     }
 
     // From an order in any state to its certificate.

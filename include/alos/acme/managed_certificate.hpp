@@ -36,6 +36,7 @@ struct managed_certificate {
 
     // Of this process.
     std::string adopted; // the configuration that `state` was last compared with here
+    std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
     bool is_unsaved = false; // the storage could not take `state`, and has an older one

@@ -219,6 +219,8 @@ struct next_try {
     const bool is_fresh = next != last.asked && last.failures < count;
     const failure_class kind = is_fresh ? failure_class::transient : last.kind;
     const unsigned counted = is_fresh ? 1 : last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    if (is_fresh && last.kind == failure_class::permanent)
+        return {next, now + std::chrono::seconds(1)};
     next_try planned{next, next_attempt(kind, counted, now, of,
                                         next == last.asked ? last.retry_after : std::nullopt, random)};
     if (!of)

@@ -220,11 +220,10 @@ private:
         if (of.credential && current && *current == of.generation)
             co_return;
         const auto kept = co_await storage_.load_certificate(of.id);
-        if (!kept) {
-            tell_({event_kind::unreadable, of.id, kept.error().what});
-            co_return;
-        }
-        if (!kept->has_value() || (*kept)->generation == of.generation)
+        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
+        if (std::exchange(of.fault, fault) != fault && !fault.empty())
+            tell_({event_kind::unreadable, of.id, fault});
+        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
             co_return;
         const bundle& found = **kept;
         of.credential = found.credential;
@@ -402,6 +401,7 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         wanted.replaces = predecessor(of, from, *by);
+        wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.deadline = world_.now() + attempt_time(of.life());
         if (const auto life = of.life())

@@ -21,6 +21,7 @@ struct bundle {
     secret_text key_pem;
     std::string meta_json; // who issued it, when, by which profile
     std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
+    std::string skipped{}; // what is wrong with the current generation, where an older one is read; empty: nothing
     cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
 };
 

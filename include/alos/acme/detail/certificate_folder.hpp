@@ -73,14 +73,21 @@ public:
         const std::string folder = folder_of(id);
         for (unsigned attempt = 0; true; ++attempt) {
             const std::uint64_t current = read_current(folder);
-            if (current != 0)
-                if (auto found = read_generation(folder, current))
+            std::string skipped;
+            if (current != 0) {
+                auto found = read_generation(folder, current);
+                if (found)
                     return std::optional<bundle>(std::move(*found));
+                skipped = found.error().what;
+            }
             std::optional<failure> newest_failure;
             for (const std::uint64_t number : generations(folder)) {
                 auto found = read_generation(folder, number);
-                if (found)
+                if (found) {
+                    if (!skipped.empty())
+                        found->skipped = skipped + "; the one before it is used, " + std::to_string(number);
                     return std::optional<bundle>(std::move(*found));
+                }
                 if (!newest_failure)
                     newest_failure = found.error();
             }
