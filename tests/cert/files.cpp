@@ -24,7 +24,7 @@ std::size_t files_in(const temporary_folder& folder)
     return count;
 }
 
-bool says(const failure& why, std::string_view words) { return why.what.find(words) != std::string::npos; }
+bool tells(const failure& why, std::string_view words) { return why.what.find(words) != std::string::npos; }
 
 }
 
@@ -61,8 +61,8 @@ TEST_CASE("write_file that fails says why and keeps the old file")
         std::signal(SIGXFSZ, handler);
         REQUIRE_FALSE(written.has_value());
         CHECK(written.error().code == boost::system::errc::file_too_large);
-        CHECK(says(written.error(), path + ": cannot be written"));
-        CHECK(says(written.error(), "ulimit -f"));
+        CHECK(tells(written.error(), path + ": cannot be written"));
+        CHECK(tells(written.error(), "ulimit -f"));
     }
     SUBCASE("a folder in its place")
     {
@@ -70,14 +70,14 @@ TEST_CASE("write_file that fails says why and keeps the old file")
         std::filesystem::create_directory(taken);
         const auto written = write_file(taken, as_bytes("x"), 0600);
         REQUIRE_FALSE(written.has_value());
-        CHECK(says(written.error(), taken + ": cannot be written"));
+        CHECK(tells(written.error(), taken + ": cannot be written"));
         std::filesystem::remove(taken);
     }
     SUBCASE("no folder")
     {
         const auto written = write_file(folder / "none/key.pem", as_bytes("x"), 0600);
         REQUIRE_FALSE(written.has_value());
-        CHECK(says(written.error(), "No such file or directory; check the path"));
+        CHECK(tells(written.error(), "No such file or directory; check the path"));
     }
     CHECK(read_text(path) == "old");
     CHECK(files_in(folder) == 1);
@@ -107,11 +107,11 @@ TEST_CASE("read_pem_file reads up to 1 MiB, and says why it cannot")
     write_text(path, std::string(max_pem_size, 'x'));
     CHECK(read_pem_file(path)->size() == max_pem_size);
     write_text(path, std::string(max_pem_size + 1, 'x'));
-    CHECK(says(why(path), "1 MiB"));
+    CHECK(tells(why(path), "1 MiB"));
     write_text(path, "");
-    CHECK(says(why(path), "is empty"));
-    CHECK(says(why(folder / "none"), "No such file or directory; check the path"));
-    CHECK(says(why(folder.path()), "it is a directory"));
-    CHECK(says(why("/dev/zero"), "1 MiB"));
-    CHECK(says(why(""), "no file is named"));
+    CHECK(tells(why(path), "is empty"));
+    CHECK(tells(why(folder / "none"), "No such file or directory; check the path"));
+    CHECK(tells(why(folder.path()), "it is a directory"));
+    CHECK(tells(why("/dev/zero"), "1 MiB"));
+    CHECK(tells(why(""), "no file is named"));
 }

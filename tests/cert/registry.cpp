@@ -51,7 +51,7 @@ pem_pair for_name(const std::string& name, key_kind kind = key_kind::ecdsa_p256,
     return make_self_signed({name}, when, kind).value();
 }
 
-bool says(const failure& why, std::string_view words) { return why.what.find(words) != std::string::npos; }
+bool mentions(const failure& why, std::string_view words) { return why.what.find(words) != std::string::npos; }
 
 }
 
@@ -110,7 +110,7 @@ TEST_CASE_FIXTURE(fixture, "update, reload, remove and default of an unknown dom
          }) {
         REQUIRE_FALSE(done.has_value());
         CHECK(done.error().code == errc::unknown_name);
-        CHECK(says(done.error(), "b.test: no certificate is stored under this domain"));
+        CHECK(mentions(done.error(), "b.test: no certificate is stored under this domain"));
     }
     CHECK(certs.list_certs().size() == 1);
 }
@@ -149,9 +149,9 @@ TEST_CASE_FIXTURE(fixture, "add_cert_from_files, reload_cert: two files or one, 
           == "example.com: " + pem_path("p256.crt") + ": the private key " + pem_path("p384.key")
                  + " does not belong to this certificate; use the key the certificate was requested with");
     const auto locked = certs.reload_cert("www.example.com", both, "");
-    CHECK(says(locked.error(), both + ": the private key is encrypted"));
+    CHECK(mentions(locked.error(), both + ": the private key is encrypted"));
     const auto missing = certs.add_cert_from_files("www.example.com", pem_path("p256.crt"), folder / "none.pem");
-    CHECK(says(missing.error(), "none.pem: cannot be opened: No such file or directory"));
+    CHECK(mentions(missing.error(), "none.pem: cannot be opened: No such file or directory"));
     CHECK(served("example.com") == "ECDSA P-384");
     CHECK(served("www.example.com") == "ECDSA P-256");
 }
@@ -264,13 +264,13 @@ TEST_CASE_FIXTURE(fixture, "add_files: all of it or nothing, a domain taken from
 
     const auto no_default = certs.add_files({}, "none.example.com");
     CHECK(no_default.error().code == errc::unknown_name);
-    CHECK(says(no_default.error(), "default_domain is 'none.example.com'"));
+    CHECK(mentions(no_default.error(), "default_domain is 'none.example.com'"));
 
     const auto before = certs.served().load();
     const file_settings wrong{"x.test", pem_path("p256.crt"), pem_path("rsa.key"), ""};
     const auto second_is_wrong = certs.add_files({files[0], wrong});
     CHECK(second_is_wrong.error().code == errc::key_mismatch);
-    CHECK(says(second_is_wrong.error(), "x.test: "));
+    CHECK(mentions(second_is_wrong.error(), "x.test: "));
     CHECK(certs.served().load() == before);
 }
 

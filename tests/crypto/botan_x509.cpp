@@ -18,7 +18,7 @@ certificate read(const std::string& name)
     return parse_certificate({der.begin(), der.end()}).value();
 }
 
-std::int64_t seconds(system_time time)
+std::int64_t seconds_since_1970(system_time time)
 {
     return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
@@ -41,11 +41,11 @@ TEST_CASE("parse_certificate reads names, addresses and subjects as they are wri
 TEST_CASE("parse_certificate reads UTCTime and GeneralizedTime, of any year (RFC 5280 4.1.2.5)")
 {
     const certificate old = read("expired.crt");
-    CHECK(seconds(old.not_before) == -631152000); // 1950-01-01
-    CHECK(seconds(old.not_after) == 946684799);   // 1999-12-31 23:59:59
+    CHECK(seconds_since_1970(old.not_before) == -631152000); // 1950-01-01
+    CHECK(seconds_since_1970(old.not_after) == 946684799);   // 1999-12-31 23:59:59
     const certificate forever = read("forever.crt");
-    CHECK(seconds(forever.not_before) == 1709208000); // 2024-02-29 12:00:00
-    CHECK(seconds(forever.not_after) > 8000000000);
+    CHECK(seconds_since_1970(forever.not_before) == 1709208000); // 2024-02-29 12:00:00
+    CHECK(seconds_since_1970(forever.not_after) > 8000000000);
 }
 
 TEST_CASE("the type of a key comes from the certificate, so that RSASSA-PSS is told from RSA (RFC 8446 4.2.3)")

@@ -8,18 +8,18 @@ namespace alos_tests {
 namespace {
 
 // Does one step, with `piece` bytes coming at once, and it goes as recorded.
-void play(recorded_connection& connection, const step& next, std::size_t piece)
+void replay(recorded_connection& connection, const step& next, std::size_t piece)
 {
     connection.take(next, piece);
     CHECK(to_hex(connection.sent) == to_hex(next.sent));
     CHECK(to_hex(connection.plaintext) == to_hex(next.plaintext));
 }
 
-void play(const rfc8448::trace& trace, std::size_t piece)
+void replay(const rfc8448::trace& trace, std::size_t piece)
 {
     recorded_connection connection(trace);
     for (const step& next : script_of(trace))
-        play(connection, next, piece);
+        replay(connection, next, piece);
     CHECK(connection.engine.error() == alert::close_notify);
     CHECK(connection.engine.is_connected());
 }
@@ -69,20 +69,20 @@ void play_damaged(const rfc8448::trace& trace)
 
 TEST_CASE("RFC 8448 3: simple 1-RTT handshake")
 {
-    play(rfc8448::simple_1rtt, all_at_once);
-    play(rfc8448::simple_1rtt, 1);
+    replay(rfc8448::simple_1rtt, all_at_once);
+    replay(rfc8448::simple_1rtt, 1);
 }
 
 TEST_CASE("RFC 8448 5: HelloRetryRequest")
 {
-    play(rfc8448::hello_retry_request, all_at_once);
-    play(rfc8448::hello_retry_request, 1);
+    replay(rfc8448::hello_retry_request, all_at_once);
+    replay(rfc8448::hello_retry_request, 1);
 }
 
 TEST_CASE("RFC 8448 7: compatibility mode")
 {
-    play(rfc8448::compatibility_mode, all_at_once);
-    play(rfc8448::compatibility_mode, 1);
+    replay(rfc8448::compatibility_mode, all_at_once);
+    replay(rfc8448::compatibility_mode, 1);
 }
 
 TEST_CASE("RFC 8448 3, 5, 7: cut short at any byte, a trace is truncated")
