@@ -28,10 +28,6 @@ request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 ten_mib = 10 * 1024 * 1024
 
 
-# Called with a third word, a script has only the cases that show faults which are not mended yet.
-shows_faults = sys.argv[3:] == ["faults"]
-
-
 def letters(size):
     """What the server sends for /bytes/size."""
     return (b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[:size]

@@ -9,7 +9,7 @@ import re
 import ssl
 import time
 
-from harness import equal, holds, need, run_together, shows_faults
+from harness import equal, holds, need, run_together
 import pebble
 from acme_proxy import Proxy
 from pebble import Pebble, Program, free_port, new_folder, wait_until
@@ -149,12 +149,11 @@ def order_left_behind():
 
 
 # The order of the present certificate is gone on with as if it were the next one's.
-faults = [("an order that was left behind", order_left_behind)]
-
-run_together(faults if shows_faults else [
+run_together([
     ("two processes by http-01, on the same ports", racing("http-01", True)),
     ("two processes by tls-alpn-01, on the same ports", racing("tls-alpn-01", True)),
     ("two processes by http-01, on other ports", racing("http-01", False)),
     ("two processes by tls-alpn-01, on other ports", racing("tls-alpn-01", False)),
     ("killed at random moments", killed),
+    ("an order that was left behind", order_left_behind),
 ], seconds=80)
