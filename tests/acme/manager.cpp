@@ -100,6 +100,37 @@ TEST_CASE("manager: what is spent of a CA's limit is kept before the CA is asked
     CHECK(latest > here.world.now() + 24h); // that of the certificates for these names
 }
 
+TEST_CASE("manager: names that are configured anew take the place of those before")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    one.configure(here.settings({{"example.com", "www.example.com"}}));
+    REQUIRE_MESSAGE(here.wait([&] { return here.ca.issued().size() == 2; }), all_of(one.warnings));
+    CHECK(here.ca.issued().back().names == std::vector<std::string>{"example.com", "www.example.com"});
+}
+
+TEST_CASE("manager: what was planned by a clock that was ahead is forgotten when it is right again")
+{
+    test::ca_settings settings;
+    settings.lifetime = 10min;
+    settings.limits = {.accounts = {}, .orders_per_account = {}, .certificates_per_set = {}, .failed_validations = {}};
+    town here(settings);
+    alos::acme::config with = here.settings();
+    with.cas.front().orders = {3, 45s};
+    acme_member& one = here.start(with);
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    std::chrono::seconds error = 24h;
+    SUBCASE("by a day") {}
+    SUBCASE("by years") { error = 24h * 1000; }
+    here.world.jump(error);
+    here.world.run_for(1min);
+    REQUIRE(one.count(event_kind::renewal_failed) > 0);
+    here.world.jump(-error);
+    here.world.run_for(15min);
+    CHECK_MESSAGE(one.served("example.com")->about.not_after > here.world.now(), all_of(one.warnings));
+}
+
 TEST_CASE("manager: while nothing can be kept, a CA is asked no more often than otherwise")
 {
     town here;

@@ -9,6 +9,8 @@
 #include <alos/acme/file_storage.hpp>
 #include <alos/acme/manager.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include <memory>
@@ -46,6 +48,20 @@ public:
 
     acme_member(const acme_member&) = delete;
     acme_member& operator=(const acme_member&) = delete;
+
+    // As when its settings are read again.
+    void configure(alos::acme::config settings) { spawn(reconfigure(std::move(settings))); }
+
+    // Ends as a process does that is told to; that is over when is_idle().
+    void stop()
+    {
+        is_stopped_ = true;
+        run_.emit(asio::cancellation_type::terminal);
+        follow_.emit(asio::cancellation_type::terminal);
+        manager.stop();
+    }
+
+    [[nodiscard]] bool is_idle() const noexcept { return running_ == 0 && manager.is_idle(); }
 
     // Ends as a process does that is killed.
     ~acme_member()
@@ -91,6 +107,19 @@ public:
         });
     }
 
+    // Until that is emitted.
+    void spawn(alos::acme::awaitable<> work, asio::cancellation_signal& end)
+    {
+        ++running_;
+        const auto slot = end.slot();
+        asio::co_spawn(environment.executor(), std::move(work),
+                       asio::bind_cancellation_slot(slot, [this](const std::exception_ptr& thrown) {
+                           --running_;
+                           if (!is_stopped_)
+                               broke_off = thrown ? alos::text_of_exception(thrown) : "it returned";
+                       }));
+    }
+
 private:
     // The place of this process in the world, which nobody needs after all else is gone.
     struct presence {
@@ -116,15 +145,27 @@ public:
     alos::acme::manager manager;
 
 private:
+    asio::cancellation_signal run_;
+    asio::cancellation_signal follow_;
+    unsigned running_ = 0;
+    bool is_stopped_ = false;
+
     alos::acme::awaitable<> start(alos::acme::config settings)
     {
         if (auto ready = storage.prepare(); !ready)
             warnings.push_back(ready.error().what);
         started = co_await manager.configure(std::move(settings));
-        if (!*started)
+        if (!*started || is_stopped_)
             co_return;
-        spawn(manager.follow());
-        spawn(manager.run());
+        spawn(manager.follow(), follow_);
+        spawn(manager.run(), run_);
+    }
+
+    alos::acme::awaitable<> reconfigure(alos::acme::config settings)
+    {
+        const auto done = co_await manager.configure(std::move(settings));
+        if (!done)
+            warnings.push_back(done.error().what);
     }
 
     void note(alos::log_level level, std::initializer_list<alos::log_field> fields)

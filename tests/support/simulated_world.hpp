@@ -86,8 +86,18 @@ public:
 
     [[nodiscard]] bool is_alive() const noexcept { return !dead_; }
 
-    // Sets its clock, which is otherwise right, on or back. Those whose time has come by that wake.
-    void jump(std::chrono::seconds by) { offset_ += by; }
+    // Sets its clock, which is otherwise right, on or back. Those whose time has come by that wake, and who has an alarm
+    // when it is set back by more than a minute.
+    void jump(std::chrono::seconds by)
+    {
+        offset_ += by;
+        if (by >= std::chrono::seconds(-60))
+            return;
+        const auto waiting = sleepers_;
+        for (const auto& [when, each] : waiting)
+            if (each->alarm)
+                each->wake();
+    }
 
     [[nodiscard]] time_point now() override;
     void random(alos::byte_span out) override { random_.fill(out); }

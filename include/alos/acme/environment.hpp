@@ -57,7 +57,8 @@ public:
     // time has passed as that was away.
     [[nodiscard]] awaitable<> sleep_until(time_point when) { return sleep(when, nullptr); }
 
-    // The same, or as soon as `early` rings; null: nothing rings. One sleep at a time has it.
+    // The same, or as soon as `early` rings; null: nothing rings. One sleep at a time has it. That one ends also within
+    // a minute of the clock's being set back by more than a minute, as all that was planned by it is to be looked at.
     [[nodiscard]] virtual awaitable<> sleep(time_point until, alarm* early) = 0;
 
     [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;

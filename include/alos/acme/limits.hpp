@@ -62,10 +62,8 @@ public:
     // When one will be there; nothing: now.
     [[nodiscard]] awaitable<std::optional<time_point>> next()
     {
-        if (limit_.burst == 0)
-            co_return std::nullopt;
-        const auto found = co_await storage_.load(document_);
-        co_return read(found).next(world_.now());
+        const change asking = [](token_bucket& bucket, time_point now) { return bucket.next(now); };
+        return apply(asking);
     }
 
 private:
@@ -80,7 +78,11 @@ private:
             const auto found = co_await storage_.load(document_);
             const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
             token_bucket bucket = read(found);
-            if (const auto later = what(bucket, world_.now()))
+            const time_point now = world_.now();
+            const time_point before = std::max(now, bucket.full_at());
+            const auto later = what(bucket, now);
+            // Note: one that was emptied by a clock that was ahead is kept as empty, or else it would never fill.
+            if (std::max(now, bucket.full_at()) == before)
                 co_return later;
             boost::json::object out;
             detail::put_time(out, "fullAt", bucket.full_at());
@@ -89,7 +91,7 @@ private:
             secret_text bytes(text.begin(), text.end());
             const auto stored = co_await storage_.store(document_, std::move(bytes), version);
             if (stored || stored.error().code != errc::conflict)
-                break;
+                co_return later;
         }
         co_return std::nullopt;
     }

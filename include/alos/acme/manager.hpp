@@ -55,8 +55,14 @@ public:
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
-        for (certificate_names& each : std::exchange(configured_, {}))
-            wanted.push_back(std::move(each));
+        for (certificate_names& each : std::exchange(configured_, {})) {
+            const auto first = identifier_of(each.names.front());
+            const auto is_said_anew = [&](const certificate_names& other) {
+                return !other.names.empty() && first && is_of(other, first->value);
+            };
+            if (std::ranges::none_of(wanted, is_said_anew))
+                wanted.push_back(std::move(each));
+        }
         auto done = co_await add(std::move(wanted));
         co_return done ? usable : done;
     }
@@ -405,6 +411,7 @@ private:
     time_point begin_what_is_due()
     {
         const time_point now = world_.now();
+        forget_plans_of_a_wrong_clock(now);
         time_point next = now + std::chrono::days(1);
         const std::size_t limit = std::max(1u, settings_ ? settings_->orders_at_once : 1u);
         for (auto& each : certificates_) {
@@ -417,6 +424,17 @@ private:
                 begin(each);
         }
         return next;
+    }
+
+    // When the clock is set back: the short waits were for now, and the CA may be asked again.
+    void forget_plans_of_a_wrong_clock(time_point now)
+    {
+        if (now + std::chrono::minutes(1) < std::exchange(last_look_, now)) {
+            for (auto& each : certificates_) {
+                each->not_before = {};
+                each->state.next_check = {};
+            }
+        }
     }
 
     void begin(const std::shared_ptr<managed_certificate>& of)
@@ -536,6 +554,7 @@ private:
     listener_list listeners_;
     std::list<work> works_;
     std::uint64_t changes_ = 0;
+    time_point last_look_{}; // at what is due
     bool is_stopped_ = false;
     signal changed_; // for who waits for a certificate
     alarm alarm_;    // for run()

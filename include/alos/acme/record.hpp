@@ -28,6 +28,7 @@ struct account_record {
 struct certificate_state {
     std::string configuration; // what the settings were; others are tried at once
     time_point next_attempt{}; // after a failure
+    time_point failed_at{};    // the last time
     unsigned failures = 0;     // in a row
     failure_class last_class = failure_class::transient;
     std::string last_error;
@@ -147,6 +148,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     out["failures"] = state.failures;
     if (state.failures > 0) {
         detail::put_time(out, "nextAttempt", state.next_attempt);
+        detail::put_time(out, "failedAt", state.failed_at);
         out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
         out["lastError"] = state.last_error;
     }
@@ -177,6 +179,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     state.configuration = detail::text_of(*in, "configuration");
     state.failures = static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "failures"), 1'000'000));
     state.next_attempt = detail::time_of(*in, "nextAttempt");
+    state.failed_at = detail::time_of(*in, "failedAt");
     const auto word = std::ranges::find(detail::class_words, detail::text_of(*in, "lastClass"));
     if (word != detail::class_words.end())
         state.last_class = static_cast<failure_class>(word - detail::class_words.begin());

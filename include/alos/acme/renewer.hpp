@@ -81,13 +81,16 @@ public:
     // When it will be renewed, or tried again; the epoch: now.
     [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
     {
-        const time_point after_failure = of.state.failures > 0 ? believed(of, of.state.next_attempt) : time_point();
         const auto life = of.life();
+        // Note: what happened in the future says that a clock was wrong, then or now; those of two processes differ a
+        // bit.
+        const time_point soon = world_.now() + (life ? lifetime(*life) / 10 : std::chrono::minutes(2));
+        const bool is_to_wait = of.state.failures > 0 && of.state.failed_at <= soon;
+        const time_point after_failure = is_to_wait ? believed(of, of.state.next_attempt) : time_point();
         if (!life || is_forced(of))
             return after_failure;
         time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a bit.
-        if (of.about.obtained <= world_.now() + lifetime(*life) / 10)
+        if (of.about.obtained <= soon)
             when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
         return std::max(when, after_failure);
     }
@@ -514,6 +517,7 @@ private:
     {
         const std::size_t asked = chosen_authority(of);
         ++of.state.failures;
+        of.state.failed_at = now;
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
         const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};

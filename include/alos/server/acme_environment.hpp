@@ -71,10 +71,12 @@ public:
         if (early)
             early->on_ring = ring;
         const auto begun = std::chrono::steady_clock::now();
-        const auto asked = until - now();
+        const acme::time_point clock_begun = now();
+        const auto asked = until - clock_begun;
         for (auto left = asked; left > left.zero() && !has_rung; left = until - now()) {
             // Note: so that a clock that is set back by years keeps nobody waiting for them.
-            if (std::chrono::steady_clock::now() - begun >= asked)
+            const auto passed = std::chrono::steady_clock::now() - begun;
+            if (passed >= asked || (early && clock_begun + passed - now() > step))
                 break;
             timer.expires_after(std::min(left, step));
             const auto ended = co_await timer.async_wait(as_results);
