@@ -1,7 +1,7 @@
-// ECDSA and RSA for the simulation of years, where a million signatures would take most of the time: linked before Botan's own,
-// whose functions these take the place of. A signature is a hash over the public key and the message, so that it
-// verifies for whom and what it was made, and anybody could make one. Private keys of ECDSA are small numbers, one after
-// another, and RSA's factors are no primes.
+// ECDSA and RSA for the simulation of years, where a million signatures would take most of the time: linked before
+// Botan's own, whose functions these take the place of. A signature is a hash over the public key and the message, so
+// that it verifies for whom and what it was made, and anybody could make one. Private keys of ECDSA are small numbers,
+// one after another, and RSA's factors are no primes.
 // No other test may use this.
 #include <botan/allocator.h>
 #include <botan/ec_apoint.h>
@@ -13,6 +13,7 @@
 #include <botan/rsa.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -27,7 +28,7 @@ namespace {
 // Two numbers of 32 bytes, as r and s are.
 class quick_digest {
 public:
-    explicit quick_digest(const Botan::Public_Key& key) : key_(key.raw_public_key_bits()) { begin(); }
+    explicit quick_digest(const Botan::Public_Key& key) : key_(key.public_key_bits()) { begin(); }
 
     void update(std::span<const std::uint8_t> more) { hash_->update(more); }
 
@@ -76,6 +77,7 @@ private:
 
 // Private keys are drawn from 1 to this, so that the public key of each is reckoned once in a thread.
 constexpr std::size_t most_keys = 1 << 14;
+constexpr std::size_t shared_keys = 16;
 
 // The number that a private key is; 0: none that was drawn here.
 std::size_t number_of(std::span<const std::uint8_t> key)
@@ -110,8 +112,12 @@ void deallocate_memory(void* p, std::size_t, std::size_t) { ::operator delete(p)
 
 EC_Scalar EC_Scalar::random(const EC_Group& group, RandomNumberGenerator&)
 {
-    thread_local std::size_t last = 0;
-    last = last % most_keys + 1;
+    // The first ones, which are those of the CAs for all threads, are nobody else's.
+    static std::atomic<std::size_t> drawn = 0;
+    thread_local std::size_t own = 0;
+    const std::size_t before = drawn < shared_keys ? drawn.fetch_add(1) : shared_keys;
+    const std::size_t last =
+        before < shared_keys ? before + 1 : shared_keys + 1 + own++ % (most_keys - shared_keys);
     std::vector<std::uint8_t> bytes(group.get_order_bytes());
     bytes[bytes.size() - 2] = static_cast<std::uint8_t>(last >> 8);
     bytes.back() = static_cast<std::uint8_t>(last & 0xff);
@@ -159,7 +165,8 @@ RSA_PrivateKey::RSA_PrivateKey(RandomNumberGenerator& random, std::size_t bits, 
     BigInt p = factor();
     BigInt q = factor();
     RSA_PublicKey::init(p * q, BigInt::from_u64(exponent));
-    init(BigInt::from_u64(3), std::move(p), std::move(q), BigInt::from_u64(3), BigInt::from_u64(3), BigInt::from_u64(3));
+    const auto any = [] { return BigInt::from_u64(3); };
+    init(any(), std::move(p), std::move(q), any(), any(), any());
 }
 
 std::unique_ptr<PK_Ops::Signature> RSA_PrivateKey::create_signature_op(RandomNumberGenerator&, std::string_view,

@@ -1,5 +1,5 @@
-// Memory for the simulation of years, which allocates a hundred million times: by size, from lists of each thread's own,
-// and given back to nobody. No other test may use this, and none with a sanitizer.
+// Memory for the simulation of years, which allocates a hundred million times: by size, from lists of each thread's
+// own, and given back to nobody. No other test may use this, and none with a sanitizer.
 #include <sys/mman.h>
 
 #include <array>
