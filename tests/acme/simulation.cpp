@@ -2,6 +2,7 @@
 // operator relies on. A failing seed prints itself; to live it again, every event shown:
 // ALOS_TELL=1 acme_simulation <seed>.
 #include "support/acme_member.hpp"
+#include "support/acme_rules.hpp"
 #include "support/dice.hpp"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,41 +21,32 @@ using alos::acme::time_point;
 
 namespace {
 
+// What a seed is about; the rest is chance.
 struct life {
     std::chrono::seconds validity;
     bool has_renewal_info;
     std::size_t members;
     bool prefers_tls_alpn;
     bool checks_itself;
+    bool has_second_ca;
+    bool has_rsa;
+    bool has_wildcard; // proven by dns-01
+
+    // One from a CA whose limits are those of Let's Encrypt; who issues for an hour has others.
+    [[nodiscard]] bool is_long() const { return validity >= 24h * 6; }
 };
 
 class century {
 public:
     explicit century(std::uint64_t seed)
-        : dice_(seed), world_(dice_.next()), plan_(make_plan()), disk_(std::make_shared<test::simulated_disk>())
+        : dice_(seed), world_(dice_.next()), plan_(make_plan()), disk_(std::make_shared<test::simulated_disk>()),
+          solver_(std::make_shared<test::simulated_dns_solver>(world_))
     {
-        test::ca_settings settings;
-        settings.lifetime = plan_.validity;
-        settings.renewal_info = plan_.has_renewal_info;
-        settings.renewal_retry_after = std::max<std::chrono::seconds>(60s, plan_.validity / 30);
-        settings.authorization_reuse = dice_.chance(0.3) ? 7h : 0h;
-        settings.longest_retry_after = std::max<std::chrono::seconds>(10s, plan_.validity / 100);
-        settings.longest_processing = std::max<std::chrono::seconds>(1min, plan_.validity / 100);
-        settings.verified_share = 0.01;
-        settings.enforces_limits = false;
-        settings.limits.orders_per_account = {};
-        if (plan_.validity < 24h * 6) // a CA with such certificates has other limits
-            settings.limits = {.accounts = {0, 0s},
-                               .orders_per_account = {0, 0s},
-                               .certificates_per_set = {0, 0s},
-                               .failed_validations = {0, 0s}};
-        ca_ = std::make_unique<test::scripted_ca>(world_, settings, dice_.next());
-        test::weather sky;
-        sky.shortest_calm = plan_.validity / 20;
-        sky.longest_calm = plan_.validity * 2;
-        sky.shortest_storm = std::max<std::chrono::seconds>(1s, plan_.validity / 2000);
-        sky.longest_storm = plan_.validity / 12;
-        ca_->live_through(sky);
+        make_ca("https://ca.test");
+        if (plan_.has_second_ca)
+            make_ca("https://other.test");
+        rules_.emplace(world_, disk_, cas_, members_, plan_.validity);
+        rules_->configure(wanted());
         test::answer_for(world_, members_);
         for (std::size_t i = 0; i < plan_.members; ++i)
             start();
@@ -67,34 +60,101 @@ public:
         const auto step = std::chrono::duration_cast<std::chrono::nanoseconds>(plan_.validity) / 24;
         while (world_.now() < end) {
             disturb();
-            world_.run_until([&] { return disk_->is_off(); }, world_.now() + step);
-            if (disk_->is_off())
-                restart_after_power_cut();
-            check();
-            if (!fault_.empty())
-                return fault_;
+            run(step);
+            rules_->check();
+            check_served();
+            if (!rules_->fault().empty())
+                return rules_->fault();
         }
         return {};
     }
 
-    [[nodiscard]] std::size_t issued() const { return ca_->issued().size(); }
+    [[nodiscard]] std::size_t issued() const
+    {
+        std::size_t all = 0;
+        for (const auto& each : cas_)
+            all += each->issued().size();
+        return all;
+    }
 
 private:
     life make_plan()
     {
         const std::chrono::seconds lives[] = {10min, 1h, 24h * 6, 24h * 45, 24h * 90};
-        return {lives[dice_.below(5)], dice_.chance(0.5), 1 + dice_.below(2), dice_.chance(0.5), dice_.chance(0.2)};
+        return {lives[dice_.below(5)], dice_.chance(0.5), 1 + dice_.below(2), dice_.chance(0.5), dice_.chance(0.2),
+                dice_.chance(0.25), dice_.chance(0.05), dice_.chance(0.2)};
+    }
+
+    void make_ca(std::string url)
+    {
+        test::ca_settings settings;
+        settings.url = std::move(url);
+        settings.lifetime = plan_.validity;
+        settings.renewal_info = plan_.has_renewal_info;
+        settings.renewal_retry_after = std::max<std::chrono::seconds>(60s, plan_.validity / 30);
+        settings.authorization_reuse = dice_.chance(0.3) ? 7h : 0h;
+        settings.longest_retry_after = std::max<std::chrono::seconds>(10s, plan_.validity / 100);
+        settings.longest_processing = std::max<std::chrono::seconds>(1min, plan_.validity / 100);
+        settings.verified_share = 0.01;
+        settings.enforces_limits = false;
+        // Note: the certificates for both types of keys have one set of names, and each has an allowance of its own.
+        if (plan_.has_rsa)
+            settings.limits.certificates_per_set.most *= 2;
+        if (!plan_.is_long())
+            settings.limits = {.accounts = {0, 0s},
+                               .orders_per_account = {0, 0s},
+                               .certificates_per_set = {0, 0s},
+                               .failed_validations = {0, 0s}};
+        test::weather sky;
+        sky.shortest_calm = plan_.validity / 20;
+        sky.longest_calm = plan_.validity * 2;
+        sky.shortest_storm = std::max<std::chrono::seconds>(1s, plan_.validity / 2000);
+        sky.longest_storm = plan_.validity / 12;
+        cas_.push_back(std::make_unique<test::scripted_ca>(world_, settings, dice_.next()));
+        cas_.back()->live_through(sky);
+    }
+
+    // The three certificates.
+    [[nodiscard]] std::vector<alos::acme::certificate_names> domains() const
+    {
+        std::vector<std::string> second{"b.example", plan_.has_wildcard ? "*.b.example" : "www.b.example"};
+        if (has_more_)
+            second.emplace_back("more.b.example.org");
+        return {"a.example", alos::acme::certificate_names(std::move(second)), "192.0.2.7"};
+    }
+
+    [[nodiscard]] std::map<std::string, test::acme_rules::names> wanted() const
+    {
+        std::map<std::string, test::acme_rules::names> all;
+        for (alos::acme::certificate_names& each : domains()) {
+            const std::string domain = each.names.front();
+            std::ranges::sort(each.names);
+            for (const char* const key : {".ecdsa-p256", ".rsa-2048"})
+                if (plan_.has_rsa || key[1] == 'e')
+                    all[domain + key] = each.names;
+        }
+        return all;
     }
 
     alos::acme::config settings()
     {
         alos::acme::config made;
         made.email = "admin@example.com";
-        made.domains = {"a.example", {"b.example", "www.b.example"}, "192.0.2.7"};
-        made.cas = {alos::acme::certificate_authority{.directory = ca_->directory_url()}};
-        made.cas.front().orders = {};
-        if (plan_.validity < 24h * 6)
-            made.cas.front().accounts = {};
+        made.domains = domains();
+        made.cas.clear();
+        for (const auto& each : cas_) {
+            made.cas.push_back({.directory = each->directory_url()});
+            if (!plan_.is_long()) {
+                made.cas.back().orders = {};
+                made.cas.back().accounts = {};
+            }
+        }
+        if (prefers_last_ca_)
+            std::ranges::reverse(made.cas);
+        if (plan_.has_rsa)
+            made.key_types.push_back(alos::key_kind::rsa_2048);
+        if (plan_.has_wildcard)
+            made.dns = solver_;
         if (plan_.prefers_tls_alpn)
             std::swap(made.challenges[0], made.challenges[1]);
         made.self_check = plan_.checks_itself;
@@ -104,6 +164,8 @@ private:
     void start()
     {
         members_.push_back(std::make_unique<test::acme_member>(world_, disk_, settings()));
+        members_.back()->environment.jump(clock_error_);
+        rules_->begin(*members_.back());
         if (!is_told_)
             return;
         members_.back()->on_event = [this, number = ++started_](const alos::acme::event& what) {
@@ -112,110 +174,177 @@ private:
         };
     }
 
-    // What happens to machines: they restart, their disks fill, the power goes.
+    // Time passes, and the power may go meanwhile.
+    void run(std::chrono::nanoseconds time)
+    {
+        const auto is_over = [&] {
+            rules_->look();
+            return disk_->is_off() || !rules_->fault().empty();
+        };
+        world_.run_until(is_over, time);
+        if (disk_->is_off())
+            restart_after_power_cut();
+    }
+
+    // What happens to machines: they restart, their disks fill, the power goes, their clocks are wrong.
     void disturb()
     {
         const bool is_full = dice_.chance(0.03);
         disk_->set_full(is_full);
         if (is_full)
-            trouble_ = world_.now() + plan_.validity / 24;
+            rules_->trouble(world_.now() + plan_.validity / 24);
         if (dice_.chance(0.01))
             disk_->cut_after(1 + dice_.below(40));
-        if (dice_.chance(0.02)) {
-            const std::size_t victim = dice_.below(members_.size());
-            members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(victim));
-            start();
+        if (dice_.chance(0.015))
+            end_one(false);
+        if (dice_.chance(0.005))
+            end_one(true);
+        if (dice_.chance(0.003))
+            reconfigure();
+        disturb_clock();
+        test::scripted_ca& ca = *cas_[dice_.below(cas_.size())];
+        if (dice_.chance(0.003) && !ca.issued().empty())
+            ca.revoke(ca.issued().back());
+        if (dice_.chance(0.002)) {
+            ca.lose_accounts();
+            rules_->disturb();
+        }
+    }
+
+    void end_one(bool is_told_to)
+    {
+        const std::size_t victim = dice_.below(members_.size());
+        rules_->disturb();
+        if (is_told_to) {
+            test::acme_member& leaving = *members_[victim];
+            leaving.stop();
+            const auto is_over = [&] {
+                rules_->look();
+                return leaving.is_idle() || disk_->is_off();
+            };
+            const bool has_ended = world_.run_until(is_over, std::chrono::nanoseconds(30s));
+            rules_->disturb();
+            if (disk_->is_off())
+                return restart_after_power_cut();
+            if (!has_ended)
+                return rules_->fail("a process that was told to end does not");
+        }
+        members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(victim));
+        start();
+    }
+
+    // A name comes or goes; another CA is preferred.
+    void reconfigure()
+    {
+        if (plan_.has_second_ca && dice_.chance(0.5))
+            prefers_last_ca_ = !prefers_last_ca_;
+        else
+            has_more_ = !has_more_;
+        rules_->configure(wanted());
+        rules_->trouble(world_.now());
+        for (const auto& each : members_)
+            each->configure(settings());
+    }
+
+    // By a minute often, by days and years now and then; that passes.
+    void disturb_clock()
+    {
+        if (clock_error_ < -60s || clock_error_ > 60s) {
+            if (dice_.chance(0.3))
+                set_clock(0s);
+            return;
         }
         if (dice_.chance(0.01))
-            world_.jump(std::chrono::seconds(dice_.below(120)) - 60s);
-        if (dice_.chance(0.003) && !ca_->issued().empty())
-            ca_->revoke(ca_->issued().back());
-        if (dice_.chance(0.002))
-            ca_->lose_accounts();
+            set_clock(std::chrono::seconds(dice_.below(120)) - 60s);
+        // Note: not where each certificate that a wrong clock spoils is one of five in a week, and a week longer than
+        // their life.
+        if (plan_.validity != 24h * 6 && dice_.chance(0.002)) {
+            const std::chrono::seconds leaps[] = {24h, 24h * 400, -24h, -24h * 400};
+            set_clock(leaps[dice_.below(4)]);
+        }
+    }
+
+    void set_clock(std::chrono::seconds error)
+    {
+        world_.jump(error - clock_error_);
+        const bool was_wrong = clock_error_ < -60s || clock_error_ > 60s;
+        clock_error_ = error;
+        const bool is_wrong = error < -60s || error > 60s;
+        if (was_wrong || is_wrong)
+            rules_->set_clock_wrong(is_wrong);
+        if (is_told_)
+            std::printf("%s clocks are wrong by %lld seconds\n", alos::acme::format_rfc3339(world_.now()).c_str(),
+                        static_cast<long long>(error.count()));
     }
 
     void restart_after_power_cut()
     {
-        trouble_ = world_.now();
         members_.clear();
         disk_->power_cut(test::seeded(dice_.next()));
+        rules_->trouble(world_.now());
+        rules_->look_after_cut();
         for (std::size_t i = 0; i < plan_.members; ++i)
             start();
     }
 
-    // Invariants that hold at every moment.
-    void check()
+    // Served and valid, unless no CA was willing for most of the time since it should have been renewed.
+    void check_served()
     {
         for (const auto& one : members_) {
             if (!one->broke_off.empty() && !disk_->is_off())
-                return fail("a manager ended: " + one->broke_off);
+                rules_->fail("a manager ended: " + one->broke_off);
         }
-        if (!ca_->breaches().empty())
-            return fail("the CA complains: " + ca_->breaches().front());
-        // Served and valid, unless the CA was unwilling for most of the time since it should have been renewed.
-        for (const auto& one : members_)
-            started_at_.try_emplace(one.get(), world_.now());
-        for (const char* name : {"a.example", "www.b.example", "192.0.2.7"}) {
-            const auto willing = ca_->willing_for(name);
-            if (std::min(willing, world_.now() - trouble_)
-                < std::chrono::duration_cast<std::chrono::nanoseconds>(plan_.validity) / 4)
+        for (const auto& [id, names] : wanted()) {
+            if (rules_->free_for(names, false) < std::chrono::nanoseconds(plan_.validity) / 4)
                 continue;
             for (const auto& one : members_) {
-                if (!one->started || world_.now() - started_at_[one.get()] < plan_.validity / 4)
+                if (!one->started || rules_->age_of(*one) < plan_.validity / 4)
                     continue;
-                if (!waits_for_a_limit(*one))
-                    check_served(*one, name);
+                for (const std::string& name : names)
+                    check_served(*one, id, name);
             }
         }
-        std::erase_if(started_at_, [&](const auto& each) {
-            return std::ranges::none_of(members_, [&](const auto& one) { return one.get() == each.first; });
-        });
     }
 
-    // A CA that spoilt the certificates which it allows in a week has to be waited for.
-    static bool waits_for_a_limit(const test::acme_member& one)
+    void check_served(const test::acme_member& one, const std::string& id, const std::string& name)
     {
-        const auto all = one.manager.certificates();
-        return std::ranges::any_of(all, [](const auto& each) {
-            return each.last_error.find("as many certificates were issued") != std::string::npos;
-        });
-    }
-
-    void check_served(const test::acme_member& one, std::string_view name)
-    {
-        const auto snapshot = one.registry.served().load();
-        const alos::cert::ip_address address(name);
-        const auto found = address.empty() ? snapshot->find(name) : snapshot->find("", address.bytes());
-        const alos::cert::credential_ptr* best = nullptr;
-        for (const auto& each : found) {
-            if (each->from == alos::cert::source::acme)
-                best = &each;
+        alos::cert::credential_ptr best;
+        for (const auto& each : test::credentials_for(one, name)) {
+            if (each->about.key_type.starts_with("RSA") == id.ends_with("rsa-2048"))
+                best = each;
         }
-        if (!best)
-            return fail(std::string(name) + " has no certificate although the CA was willing; "
-                        + last_of(one.warnings));
-        if ((*best)->about.not_after <= world_.now())
-            return fail(std::string(name) + " has an expired certificate although the CA was willing; "
-                        + last_of(one.warnings));
+        if (!best && !waits_for_its_first(id))
+            return rules_->fail(name + " has no certificate although the CA was willing; " + last_of(one.warnings));
+        if (best && best->about.not_after <= world_.now() && !rules_->is_spent(wanted().at(id)))
+            return rules_->fail(name + " has an expired certificate although the CA was willing; "
+                                + last_of(one.warnings));
+    }
+
+    // Without a certificate nobody knows how long one lives: after failures in a storm the waits are those of A8 of the
+    // facts, a minute, ten, a hundred, a day.
+    [[nodiscard]] bool waits_for_its_first(const std::string& id) const
+    {
+        return std::ranges::all_of(members_, [&](const auto& one) {
+            const auto all = one->manager.certificates();
+            const auto found = std::ranges::find(all, id, &alos::acme::certificate_status::id);
+            return found != all.end() && found->failures > 0 && found->next_attempt > world_.now()
+                   && found->next_attempt < world_.now() + 30h;
+        });
     }
 
     static std::string last_of(const std::vector<std::string>& lines) { return lines.empty() ? "" : lines.back(); }
-
-    void fail(std::string what)
-    {
-        if (fault_.empty())
-            fault_ = std::move(what);
-    }
 
     test::dice dice_;
     test::simulated_world world_;
     const life plan_;
     std::shared_ptr<test::simulated_disk> disk_;
-    std::unique_ptr<test::scripted_ca> ca_;
+    std::shared_ptr<test::simulated_dns_solver> solver_;
+    std::vector<std::unique_ptr<test::scripted_ca>> cas_;
     std::vector<std::unique_ptr<test::acme_member>> members_;
-    std::map<const test::acme_member*, time_point> started_at_;
-    time_point trouble_; // of ours: since when it is over
-    std::string fault_;
+    std::optional<test::acme_rules> rules_;
+    bool has_more_ = false;
+    bool prefers_last_ca_ = false;
+    std::chrono::seconds clock_error_{0};
     const bool is_told_ = std::getenv("ALOS_TELL") != nullptr;
     unsigned started_ = 0;
 };
@@ -249,6 +378,7 @@ int main(int argc, char** argv)
     const std::uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;
     const std::uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
     const unsigned threads = count > 1 ? std::max(1u, std::thread::hardware_concurrency()) : 1;
+    static_cast<void>(test::issuing_authority::shared()); // Note: its keys are the first ones
     std::vector<std::thread> running;
     std::vector<std::size_t> failed(threads);
     std::vector<std::size_t> certificates(threads);

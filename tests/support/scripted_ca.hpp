@@ -57,6 +57,8 @@ struct issued_certificate {
     bool revoked = false;
     std::uint64_t replaced_by = 0; // an order
     time_point window_start;       // that was last suggested
+    time_point earliest_window = time_point::max(); // start of any that was suggested
+    bool is_rsa = false;
     byte_vector der;               // as long as it can be downloaded
 };
 
@@ -151,6 +153,15 @@ public:
     [[nodiscard]] const std::vector<std::string>& breaches() const noexcept { return breaches_; }
 
     [[nodiscard]] std::vector<issued_certificate>& issued() noexcept { return issued_; }
+
+    // What it knows of this certificate; null: it did not issue it.
+    [[nodiscard]] issued_certificate* find_issued(byte_view der)
+    {
+        const auto found =
+            issued_by_id_.find(issuing_authority::shared().key_identifier_text() + "." + to_base64url(serial_of(der)));
+        return found == issued_by_id_.end() ? nullptr : &issued_[found->second];
+    }
+
     [[nodiscard]] std::uint64_t requests(step at) const { return requests_[static_cast<std::size_t>(at)]; }
     [[nodiscard]] std::size_t accounts() const noexcept { return accounts_.size(); }
     [[nodiscard]] const hostility& behaves() const noexcept { return hostile_; }

@@ -68,6 +68,7 @@ inline void scripted_ca::issue(order& to, byte_view key_info)
     made.not_before = std::chrono::floor<std::chrono::seconds>(now - backdate);
     made.not_after = made.not_before + lifetime - std::chrono::seconds(1);
     made.key_hash = std::hash<std::string_view>{}(as_text(key_info));
+    made.is_rsa = alos::read_public_key(key_info).kind == alos::public_key_facts::type::rsa;
 
     const issuing_authority& authority = issuing_authority::shared();
     const byte_view foreign = authority.foreign_key_info();
@@ -137,6 +138,7 @@ inline http::outbound_response scripted_ca::renewal_info(call& one)
         to = world_.now() - std::chrono::hours(1);
     }
     which.window_start = from;
+    which.earliest_window = std::min(which.earliest_window, from);
     std::string start = time_text(from);
     std::string end = time_text(to);
     json::object body;

@@ -82,6 +82,13 @@ public:
         cut_at_ = 0;
     }
 
+    // The first file or folder below this one that others than its owner may look into; empty: there is none.
+    [[nodiscard]] std::string find_exposed(std::string_view path)
+    {
+        const auto where = find(path, true);
+        return where && where->found ? exposed_in(*where->found, std::string(path)) : std::string();
+    }
+
     // The power comes back. What was not durable is kept or lost: each change of a directory as a whole, those of one
     // file in their order; bytes of files also in part. Nobody holds a lock any more, nobody watches.
     void power_cut(const chance& keeps)
@@ -179,6 +186,17 @@ private:
             }
             one.is_synced = true;
         }
+    }
+
+    static std::string exposed_in(const node& one, const std::string& path)
+    {
+        if (one.type != alos::os::file_type::symlink && (one.permissions & 077) != 0)
+            return path;
+        for (const auto& [name, child] : one.visible) {
+            if (auto found = exposed_in(*child, name); !found.empty())
+                return found;
+        }
+        return {};
     }
 
     void require_power() const
