@@ -517,7 +517,7 @@ private:
     {
         const std::size_t asked = chosen_authority(of);
         ++of.state.failures;
-        of.state.failed_at = now;
+        of.state.failed_at = world_.now();
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
         const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
