@@ -97,9 +97,6 @@ private:
         settings.longest_processing = std::max<std::chrono::seconds>(1min, plan_.validity / 100);
         settings.verified_share = 0.01;
         settings.enforces_limits = false;
-        // Note: the certificates for both types of keys have one set of names, and each has an allowance of its own.
-        if (plan_.has_rsa)
-            settings.limits.certificates_per_set.most *= 2;
         if (!plan_.is_long())
             settings.limits = {.accounts = {0, 0s},
                                .orders_per_account = {0, 0s},

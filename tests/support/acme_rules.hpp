@@ -99,8 +99,8 @@ public:
 
     [[nodiscard]] bool is_clock_right_since(time_point then) const { return !is_clock_wrong_ && clock_changed_ < then; }
 
-    // Whether three of the five that a CA issues for the same names in a week were, where certificates live for six days
-    // and two of a week's are needed anyway: a third was spoilt or lost, and there is nothing but to wait.
+    // Whether four of the five that a CA issues for the same names in a week were, where certificates live for six days
+    // and two of a week's are needed anyway: others were spoilt or lost, and there is nothing but to wait.
     [[nodiscard]] bool is_spent(const names& wanted) const
     {
         if (life_ != std::chrono::hours(24 * 6))
@@ -109,7 +109,7 @@ public:
             const auto is_counted = [&](const issued_certificate& each) {
                 return each.names == wanted && each.issued_at + counted > world_.now();
             };
-            return std::ranges::count_if(ca->issued(), is_counted) >= 3;
+            return std::ranges::count_if(ca->issued(), is_counted) >= 4;
         });
     }
 

@@ -84,7 +84,7 @@ inline http::outbound_response scripted_ca::new_account(call& one)
     }
     if (exceeds(new_accounts_, settings.limits.accounts, "accounts"))
         return over_limit(new_accounts_.free_at(settings.limits.accounts));
-    new_accounts_.add(world_.now());
+    new_accounts_.add(settings.limits.accounts, world_.now());
     made.number = ++last_number_;
     made.key = std::move(*one.jwk);
     account_of_.emplace(made.key.thumbprint, made.number);

@@ -88,7 +88,7 @@ inline void scripted_ca::issue(order& to, byte_view key_info)
     made.id = authority.key_identifier_text() + "." + to_base64url(serial_of(made.der));
     to.certificate = issued_.size();
     issued_by_id_.emplace(made.id, issued_.size());
-    issued_for_[joined(made.names)].add(now);
+    issued_for_[joined(made.names)].add(settings.limits.certificates_per_set, now);
     issued_.push_back(std::move(made));
 }
 

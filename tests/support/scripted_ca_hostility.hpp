@@ -147,7 +147,7 @@ private:
     std::vector<stretch> list_;
 };
 
-// At most so many in a stretch of time; 0 is no limit.
+// So many in a stretch of time; 0 is no limit.
 struct limit {
     unsigned most = 0;
     std::chrono::seconds within{0};
@@ -161,27 +161,28 @@ struct ca_limits {
     limit failed_validations{5, std::chrono::hours(1)}; // per account and identifier
 };
 
-// When something happened, as long as it counts.
+// A token bucket, as Let's Encrypt has: so many at once, and then one more each time that its part of the stretch is over.
 class tally {
 public:
-    [[nodiscard]] bool is_full(const limit& allowed, time_point now)
+    [[nodiscard]] bool is_full(const limit& allowed, time_point now) const
     {
-        while (!times_.empty() && times_.front() + allowed.within <= now)
-            times_.pop_front();
-        return allowed.most != 0 && times_.size() >= allowed.most;
+        return allowed.most != 0 && free_at(allowed) > now;
     }
 
-    void add(time_point now) { times_.push_back(now); }
+    void add(const limit& allowed, time_point now)
+    {
+        if (allowed.most != 0)
+            full_at_ = std::max(full_at_, now) + allowed.within / allowed.most;
+    }
 
     // When the next one is allowed again.
     [[nodiscard]] time_point free_at(const limit& allowed) const
     {
-        const std::size_t counted = std::min<std::size_t>(allowed.most, times_.size());
-        return counted == 0 ? time_point() : times_[times_.size() - counted] + allowed.within;
+        return allowed.most == 0 ? time_point() : full_at_ - allowed.within / allowed.most * (allowed.most - 1);
     }
 
 private:
-    std::deque<time_point> times_;
+    time_point full_at_; // again
 };
 
 }

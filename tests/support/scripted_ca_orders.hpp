@@ -100,7 +100,7 @@ inline http::outbound_response scripted_ca::new_order(call& one)
         }
         if (exceeds(own.orders, settings.limits.orders_per_account, "orders of one account"))
             return over_limit(own.orders.free_at(settings.limits.orders_per_account));
-        own.orders.add(world_.now());
+        own.orders.add(settings.limits.orders_per_account, world_.now());
     }
     for (const identifier& each : made.identifiers) {
         const auto failures = own.failures.find(each.name());
@@ -355,7 +355,7 @@ inline void scripted_ca::validate(std::uint64_t number, std::size_t index, const
         return;
     tally& failures = by->second.failures[which.of.name()];
     exceeds(failures, settings.limits.failed_validations, "failed validations of " + which.of.name());
-    failures.add(world_.now());
+    failures.add(settings.limits.failed_validations, world_.now());
 }
 
 // RFC 8555 8.3, 8.4, RFC 8737 3. Empty when the answer is right, else the type of the error.

@@ -37,7 +37,8 @@ public:
         const admission_gate::place turn = co_await gate_.enter();
         if (open_) {
             const bool is_same = co_await is_key_unchanged();
-            if (is_same)
+            const std::string kept = co_await load_url(); // another process may have registered the key again
+            if (is_same && (kept.empty() || kept == open_->url))
                 co_return *open_;
             open_.reset();
         }

@@ -203,9 +203,6 @@ private:
         const auto offered = co_await ca_.check_profile(wanted_.profile);
         if (!offered)
             co_return offered.error();
-        auto key = private_key::generate(wanted_.key);
-        if (!key)
-            co_return refused("key", key.error().what);
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
@@ -231,6 +228,9 @@ private:
             co_return refused("order", "the order is for other names than were asked for");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
+        auto key = private_key::generate(wanted_.key);
+        if (!key)
+            co_return refused("key", key.error().what);
         const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()};
         const std::string text = to_json(record);
         secret_text pem = (*key)->to_pem();

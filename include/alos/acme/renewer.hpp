@@ -485,6 +485,8 @@ private:
         fresh.configuration = of.configuration;
         of.state = std::move(fresh);
         adopt_settings(of);
+        if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile
+            force(of, "reconfigured");
         served_(of);
         co_await save(of);
         co_await forget_order(of);
