@@ -1294,6 +1294,8 @@ using secret_text = Botan::secure_vector<char>;
 
 inline std::string_view as_text(const secret_text& text) noexcept { return {text.data(), text.size()}; }
 
+[[nodiscard]] inline secret_text to_secret_text(std::string_view text) { return {text.begin(), text.end()}; }
+
 inline constexpr std::size_t max_pem_size = 1 << 20; // bytes of one bundle
 inline constexpr std::size_t max_pem_blocks = 64;    // in one bundle
 
@@ -2422,7 +2424,10 @@ struct extension_view {
 [[nodiscard]] inline bool belongs_to(const private_key& key, const certificate& owner)
 {
     try {
-        return Botan::X509::load_key(owner.public_key_info)->subject_public_key() == key.public_key_info();
+        const byte_vector own = key.public_key_info();
+        // Note: there are several ways to write the same key; most are written in Botan's.
+        return equal(own, owner.public_key_info)
+               || Botan::X509::load_key(owner.public_key_info)->subject_public_key() == own;
     } catch (const std::exception&) {
         return false;
     }
@@ -12710,6 +12715,7 @@ namespace alos::inline v0::http {
 struct trust {
     std::string roots_pem{};   // further authorities, PEM
     bool system_roots = true;  // also those of the operating system
+    bool verifies = true;      // false: any certificate will do, and the rest is of no matter
 };
 
 // A field's name and its value (RFC 9110 5).
@@ -12892,15 +12898,26 @@ struct rate {
 struct certificate_authority {
     std::string directory = lets_encrypt; // RFC 8555 7.1.1
     std::string eab_kid{};                // RFC 8555 7.3.4, both or none
-    std::string eab_hmac_key{};           // base64url, as the CA gives it
+    secret_text eab_hmac_key{};           // base64url, as the CA gives it; see to_secret_text()
+    std::string eab_hmac_key_file{};      // where that is kept instead; read when an account is made
+    key_kind account_key = key_kind::ecdsa_p256; // of a new account; one that is there keeps its own
     std::string roots_file{};             // PEM; authorities for its HTTPS beside the system's
     std::string profile{};                // "tlsserver", "shortlived"; empty: the CA's default
     std::string preferred_chain{};        // common name of the topmost issuer; empty: the CA's default
     bool allow_http = false;              // directory by plain http; for tests only
 
-    // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours.
+    [[nodiscard]] bool has_eab_hmac_key() const noexcept
+    {
+        return !eab_hmac_key.empty() || !eab_hmac_key_file.empty();
+    }
+
+    // Below what Let's Encrypt allows: 300 orders per account in 3 hours, 10 accounts per address in 3 hours, 5
+    // certificates for the same names in 7 days, 5 failed validations of a name in an hour. The last two refill faster
+    // for certificates that live for less than five days.
     rate orders{250, std::chrono::seconds(45)};
     rate accounts{5, std::chrono::seconds(2160)};
+    rate certificates{4, std::chrono::hours(36)};
+    rate failed_validations{3, std::chrono::minutes(15)};
 };
 
 // The names of one certificate: "example.com", or {"example.com", "*.example.com"}. The first one names it in files
@@ -12924,7 +12941,11 @@ enum class before_issuance {
 struct config {
     std::string email{};                     // of the account; may be empty
     std::vector<certificate_names> domains{}; // each entry is one certificate
-    std::string cache_dir = ".alos-certs";   // a folder of certbot's is read, never written
+
+    // Where certificates, accounts and orders are kept. Certificates in a folder of certbot's or lego's are served, and
+    // never written; what is obtained is then kept in the default folder, or in "alos" within that one.
+    std::string cache_dir = ".alos-certs";
+    bool store_in_foreign = false;
 
     // In the order in which they are tried.
     std::vector<certificate_authority> cas = {certificate_authority{}};
@@ -12937,7 +12958,8 @@ struct config {
                                               challenge_type::dns_01};
     std::shared_ptr<dns_solver> dns{};
 
-    // "host:port": plain HTTP there answers the http-01 challenges that are not our own.
+    // "host:port": plain HTTP there answers the http-01 challenges that are not our own, without a proxy. It is asked
+    // 64 times at once at most, and given 5 seconds; what comes beyond is answered with 503, what fails with 502.
     std::string acme_node{};
 
     // Where the CA connects to, for the check from here before it does.
@@ -12977,6 +12999,7 @@ enum class event_kind : std::uint8_t {
     unreadable,      // something in the storage cannot be used
     window_changed,  // the CA wants it renewed at another time (RFC 9773)
     revoked,
+    action_required, // somebody has to visit a page of the CA's (RFC 8555 7.3.3)
     stand_in,        // a self-signed certificate answers meanwhile
     progress,        // a step of an issuance
 };
@@ -12997,6 +13020,7 @@ using event_teller = std::function<void(event)>;
     case event_kind::progress: return log_level::debug;
     case event_kind::renewal_failed:
     case event_kind::revoked: return log_level::warning;
+    case event_kind::action_required:
     case event_kind::unreadable: return log_level::error;
     default: return log_level::info;
     }
@@ -13015,6 +13039,7 @@ using event_teller = std::function<void(event)>;
     case event_kind::unreadable: return "acme.unreadable";
     case event_kind::window_changed: return "acme.window_changed";
     case event_kind::revoked: return "acme.revoked";
+    case event_kind::action_required: return "acme.action_required";
     case event_kind::stand_in: return "acme.stand_in";
     case event_kind::progress: break;
     }
@@ -13725,6 +13750,7 @@ private:
     static constexpr std::size_t most_token = 512;
     static constexpr std::size_t most_answer = 4096;
     static constexpr std::chrono::seconds patience{5};
+    static constexpr unsigned most_asking = 64; // requests to the node under way, of all threads
 
     // Requests that one node sends to another have it, so that two that know each other end it.
     static constexpr std::string_view hop_field = "Alos-Acme-Hop";
@@ -13788,6 +13814,11 @@ private:
         const std::string_view token = token_of(req);
         if (answer_challenge(token, res, !node || req.header(hop_field)))
             co_return;
+        const asking turn(asking_);
+        if (turn.before >= most_asking) {
+            http::respond_with_status(res, 503);
+            co_return;
+        }
         http::outbound_request ask;
         ask.url.append("http://").append(node->address).append(challenge_path).append(token);
         ask.fields.emplace_back(hop_field, "1");
@@ -13801,11 +13832,23 @@ private:
             http::respond_with_status(res, 502);
     }
 
+    // One request to the node, for as long as this lives.
+    struct asking {
+        explicit asking(std::atomic<unsigned>& all) noexcept : count(all), before(all.fetch_add(1)) {}
+        asking(const asking&) = delete;
+        asking& operator=(const asking&) = delete;
+        ~asking() { count.fetch_sub(1); }
+
+        std::atomic<unsigned>& count;
+        const unsigned before;
+    };
+
     const http::endpoint here_;
     const http::endpoint elsewhere_;
     const acme::answers& challenges_;
     std::string port_;
     std::atomic<std::shared_ptr<const challenge_node>> node_;
+    mutable std::atomic<unsigned> asking_ = 0;
 };
 
 }
@@ -13824,6 +13867,7 @@ private:
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -13833,9 +13877,12 @@ namespace alos::inline v0 {
 
 namespace acme {
 
-// Asks a node for a challenge, on the executor that awaits; set by <alos/acme.hpp> where a program includes it.
-using fetcher = boost::asio::awaitable<outcome<http::outbound_response>> (*)(http::outbound_request);
-inline std::atomic<fetcher> fetch_challenge{nullptr};
+// Asks a node for a challenge, on the executor that awaits.
+using fetcher = std::function<boost::asio::awaitable<outcome<http::outbound_response>>(http::outbound_request)>;
+
+// Makes one that asks these name servers, see config::resolver; set by <alos/acme.hpp> where a program includes it.
+using fetcher_maker = outcome<fetcher> (*)(std::string_view resolver);
+inline std::atomic<fetcher_maker> make_fetcher{nullptr};
 
 }
 
@@ -13869,7 +13916,7 @@ public:
     [[nodiscard]] outcome<> check() const
     {
         const bool lacks_manager = !settings_.domains.empty() && !acme::make_service.load();
-        const bool lacks_client = !settings_.acme_node.empty() && !acme::fetch_challenge.load();
+        const bool lacks_client = !settings_.acme_node.empty() && !acme::make_fetcher.load();
         return lacks_manager || lacks_client ? outcome<>(not_compiled_in()) : outcome<>();
     }
 
@@ -13917,7 +13964,7 @@ public:
         if (ended_ || std::exchange(is_open_, true))
             return {};
         if (!is_in_charge())
-            return settings_.acme_node.empty() ? outcome<>() : forward(settings_.acme_node);
+            return settings_.acme_node.empty() ? outcome<>() : forward(settings_);
         const bool has_settings = has_settings_;
         const auto manager = settled();
         if (!manager) {
@@ -14044,7 +14091,7 @@ private:
 
     [[nodiscard]] outcome<> apply(acme::service& manager, acme::config settings)
     {
-        if (auto done = forward(settings.acme_node); !done)
+        if (auto done = forward(settings); !done)
             return done;
         const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
         const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
@@ -14058,12 +14105,17 @@ private:
         return done;
     }
 
-    [[nodiscard]] outcome<> forward(const std::string& node)
+    [[nodiscard]] outcome<> forward(const acme::config& settings)
     {
-        const acme::fetcher fetch = acme::fetch_challenge;
-        if (!node.empty() && !fetch)
+        if (settings.acme_node.empty())
+            return routes_.forward_to({});
+        const acme::fetcher_maker make = acme::make_fetcher;
+        if (!make)
             return not_compiled_in();
-        return routes_.forward_to({node, fetch});
+        auto fetch = make(settings.resolver);
+        if (!fetch)
+            return fetch.error();
+        return routes_.forward_to({settings.acme_node, std::move(*fetch)});
     }
 
     [[nodiscard]] outcome<> start_if_open(acme::service& manager)
@@ -16684,7 +16736,8 @@ private:
 #define ALOS_OS_PROGRAM_HPP
 
 // ---- alos/http/deadline.hpp ----
-// Waits that end: a coroutine that is given so much time and no more.
+// Waits that end, whatever happens: a coroutine that is given so much time and no more, and one that no cancellation
+// interrupts.
 #ifndef ALOS_HTTP_DEADLINE_HPP
 #define ALOS_HTTP_DEADLINE_HPP
 
@@ -16736,6 +16789,30 @@ template <class T>
             throw;
     }
     co_return std::nullopt;
+}
+
+// Lets `work`, a clean-up, come to its end although its caller is cancelled meanwhile, or was before. A cancellation that
+// came meanwhile is thrown afterwards, so that the caller does not go on.
+[[nodiscard]] inline boost::asio::awaitable<void> undisturbed(boost::asio::awaitable<void> work)
+{
+    const auto noticed = boost::asio::enable_terminal_cancellation();
+    const auto kept_away = boost::asio::disable_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(noticed, kept_away);
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    std::exception_ptr thrown;
+    try {
+        co_await std::move(work);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    const bool is_cancelled = state.cancelled() != boost::asio::cancellation_type::none; // `state` is gone with a reset
+    co_await boost::asio::this_coro::reset_cancellation_state(noticed);
+    co_await boost::asio::this_coro::throw_if_cancelled(true);
+    if (thrown)
+        std::rethrow_exception(thrown);
+    if (is_cancelled)
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
 }
 
 }
@@ -16955,6 +17032,19 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     }
 }
 
+// Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
+[[nodiscard]] inline boost::asio::awaitable<void> kill_program(program_watch& of, started_program& which,
+                                                               program_end& end)
+{
+    which.kill();
+    of.timer.expires_after(std::chrono::seconds(1));
+    of.output.close();
+    for (bool is_over = false; !is_over;) {
+        const program_news next = co_await next_news(of);
+        is_over = which.read_end(end) || next == program_news::time_is_up;
+    }
+}
+
 }
 
 // Fails when it cannot be started; how it ended is for the caller to judge. What it started and left running in its
@@ -16991,18 +17081,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
         thrown = std::current_exception();
     }
     if (thrown) {
-        // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
-        const auto undisturbed = boost::asio::disable_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-        program.kill();
-        watch.timer.expires_after(std::chrono::seconds(1));
-        watch.output.close();
-        for (bool is_over = false; !is_over;) {
-            const detail::program_news next = co_await detail::next_news(watch);
-            is_over = program.read_end(end) || next == detail::program_news::time_is_up;
-        }
-        const auto disturbed = boost::asio::enable_terminal_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        co_await undisturbed(detail::kill_program(watch, program, end));
         std::rethrow_exception(thrown);
     }
     co_return end;
@@ -17929,6 +18008,25 @@ struct client_options {
     std::chrono::seconds idle_time{60}; // how long; they are looked through whenever a request is made
 };
 
+// Makes a client's connections. A dialer's `stream_type` can be moved and is an AsyncReadStream and AsyncWriteStream;
+// a connection is used again if it can also be read without waiting, as a socket can. dial() awaits a connection to
+// one of the addresses, and says, for people, to which.
+struct tcp_dialer {
+    using stream_type = boost::asio::ip::tcp::socket;
+
+    [[nodiscard]] boost::asio::awaitable<outcome<std::pair<stream_type, std::string>>>
+    dial(boost::asio::any_io_executor executor, dns::addresses addresses, std::uint16_t port)
+    {
+        auto connected = co_await connect(std::move(executor), std::move(addresses), port);
+        if (!connected)
+            co_return connected.error();
+        error_code gone; // the first use of it will tell
+        std::string there = detail::to_text(connected->remote_endpoint(gone));
+        connected->set_option(boost::asio::ip::tcp::no_delay(true), gone);
+        co_return std::pair(std::move(*connected), std::move(there));
+    }
+};
+
 namespace detail {
 
 // Where a request is, for the sentence about its failure.
@@ -17944,11 +18042,10 @@ struct client_progress {
     }
 };
 
+template <class Socket>
 struct client_connection {
-    using socket = boost::asio::ip::tcp::socket;
-
-    std::unique_ptr<tls13::stream<socket, plain_engine>> plain{}; // one of the two
-    std::unique_ptr<tls13::stream<socket, tls_client::engine>> secure{};
+    std::unique_ptr<tls13::stream<Socket, plain_engine>> plain{}; // one of the two
+    std::unique_ptr<tls13::stream<Socket, tls_client::engine>> secure{};
     std::string origin{};
     std::shared_ptr<const trust> authorities{};
     std::string address{};
@@ -17961,13 +18058,15 @@ struct client_connection {
 template <class Stream>
 bool is_quiet(Stream& stream)
 {
-    for (int tickets = 0; tickets < 4; ++tickets) {
-        const error_code ec = stream.try_fill();
-        const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
-        if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
-            return false;
-        if (nothing)
-            return true;
+    if constexpr (tls13::waitable_layer<typename Stream::next_layer_type>) {
+        for (int tickets = 0; tickets < 4; ++tickets) {
+            const error_code ec = stream.try_fill();
+            const bool nothing = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
+            if ((ec && !nothing) || !stream.plaintext().empty() || stream.engine().wants() != tls13::want::input)
+                return false;
+            if (nothing)
+                return true;
+        }
     }
     return false;
 }
@@ -17989,10 +18088,11 @@ inline bool is_redirect(unsigned status)
 }
 
 // Used on one thread; outlives its fetches.
-class client {
+template <class Dialer>
+class basic_client {
 public:
-    explicit client(boost::asio::any_io_executor executor, client_options options = {})
-        : executor_(std::move(executor)), options_(std::move(options))
+    explicit basic_client(boost::asio::any_io_executor executor, client_options options = {}, Dialer dialer = {})
+        : executor_(std::move(executor)), options_(std::move(options)), dialer_(std::move(dialer))
     {
         if (!options_.resolve)
             use_system_resolver();
@@ -18020,8 +18120,8 @@ public:
 private:
     template <class T>
     using awaitable = boost::asio::awaitable<T>;
-    using tcp = boost::asio::ip::tcp;
-    using connection = detail::client_connection;
+    using socket = typename Dialer::stream_type;
+    using connection = detail::client_connection<socket>;
     using progress_type = detail::client_progress;
 
     void use_system_resolver()
@@ -18182,7 +18282,7 @@ private:
             addresses = std::move(*resolved);
         }
         progress.phase = "connect";
-        auto connected = co_await connect(executor_, std::move(addresses), first.port);
+        auto connected = co_await dialer_.dial(executor_, std::move(addresses), first.port);
         if (!connected)
             co_return progress.fail(connected.error().code,
                                     connected.error().what + "; check that " + whom
@@ -18190,17 +18290,14 @@ private:
         auto one = std::make_unique<connection>();
         one->origin = target.origin();
         one->authorities = authorities;
-        error_code gone;
-        const auto there = connected->remote_endpoint(gone);
-        one->address = (proxy ? "by the proxy " : "") + detail::to_text(there);
+        one->address = (proxy ? "by the proxy " : "") + connected->second;
         progress.address = one->address;
-        connected->set_option(tcp::no_delay(true), gone);
         if (!target.is_secure()) {
-            one->plain = std::make_unique<tls13::stream<tcp::socket, plain_engine>>(std::move(*connected));
+            one->plain = std::make_unique<tls13::stream<socket, plain_engine>>(std::move(connected->first));
             co_return std::move(one);
         }
         if (proxy) {
-            auto trouble = co_await tunnel(*connected, target, progress);
+            auto trouble = co_await tunnel(connected->first, target, progress);
             if (trouble)
                 co_return std::move(*trouble);
         }
@@ -18209,12 +18306,15 @@ private:
         settings.server_name = target.host;
         settings.alpn.emplace_back("http/1.1");
         settings.now = options_.now();
-        auto anchors = anchors_of(authorities);
-        if (!anchors)
-            co_return progress.fail(anchors.error().code, anchors.error().what);
-        settings.authorities = std::move(*anchors);
-        one->secure = std::make_unique<tls13::stream<tcp::socket, tls_client::engine>>(std::move(*connected),
-                                                                                      std::move(settings));
+        settings.verify = !authorities || authorities->verifies;
+        if (settings.verify) {
+            auto anchors = anchors_of(authorities);
+            if (!anchors)
+                co_return progress.fail(anchors.error().code, anchors.error().what);
+            settings.authorities = std::move(*anchors);
+        }
+        one->secure = std::make_unique<tls13::stream<socket, tls_client::engine>>(std::move(connected->first),
+                                                                                  std::move(settings));
         const auto shaken = co_await one->secure->async_handshake(as_results);
         throw_if_aborted(std::get<0>(shaken));
         if (std::get<0>(shaken))
@@ -18223,19 +18323,19 @@ private:
     }
 
     // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
-    awaitable<std::optional<failure>> tunnel(tcp::socket& socket, const url& target, progress_type& progress)
+    awaitable<std::optional<failure>> tunnel(socket& by, const url& target, progress_type& progress)
     {
         progress.phase = "connect";
         const std::string there = target.host_and_port();
         std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
                            + "\r\n\r\n";
-        const auto sent = co_await boost::asio::async_write(socket, boost::asio::buffer(text), as_results);
+        const auto sent = co_await boost::asio::async_write(by, boost::asio::buffer(text), as_results);
         throw_if_aborted(std::get<0>(sent));
         if (std::get<0>(sent))
             co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
         text.clear();
         auto into = boost::asio::dynamic_buffer(text, options_.max_header);
-        const auto got = co_await boost::asio::async_read_until(socket, into, "\r\n\r\n", as_results);
+        const auto got = co_await boost::asio::async_read_until(by, into, "\r\n\r\n", as_results);
         throw_if_aborted(std::get<0>(got));
         if (std::get<0>(got))
             co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
@@ -18254,7 +18354,7 @@ private:
     }
 
     [[nodiscard]] static std::string handshake_trouble(
-        error_code ec, const tls13::stream<tcp::socket, tls_client::engine>& stream)
+        error_code ec, const tls13::stream<socket, tls_client::engine>& stream)
     {
         std::string text = ec.message();
         if (ec == stream.engine().error() && !stream.engine().explanation().empty())
@@ -18395,9 +18495,12 @@ private:
 
     boost::asio::any_io_executor executor_;
     client_options options_;
+    Dialer dialer_;
     std::list<std::unique_ptr<connection>> idle_; // the latest first
     std::vector<std::pair<std::shared_ptr<const trust>, tls_client::trust_anchors_ptr>> anchors_;
 };
+
+using client = basic_client<tcp_dialer>;
 
 }
 
@@ -18457,7 +18560,8 @@ public:
     // time has passed as that was away.
     [[nodiscard]] awaitable<> sleep_until(time_point when) { return sleep(when, nullptr); }
 
-    // The same, or as soon as `early` rings; null: nothing rings. One sleep at a time has it.
+    // The same, or as soon as `early` rings; null: nothing rings. One sleep at a time has it. That one ends also within
+    // a minute of the clock's being set back by more than a minute, as all that was planned by it is to be looked at.
     [[nodiscard]] virtual awaitable<> sleep(time_point until, alarm* early) = 0;
 
     [[nodiscard]] virtual awaitable<outcome<http::outbound_response>> fetch(http::outbound_request request) = 0;
@@ -18599,9 +18703,11 @@ result<Bytes> decode_base64(std::string_view text, Value value_of)
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -18621,6 +18727,10 @@ namespace detail {
     default: return {};
     }
 }
+
+// In the order in which they are chosen: the one that most CAs take is the first.
+inline constexpr std::array<std::pair<std::string_view, key_kind>, 3> account_algorithms = {
+    {{"ES256", key_kind::ecdsa_p256}, {"ES384", key_kind::ecdsa_p384}, {"RS256", key_kind::rsa_2048}}};
 
 // A JSON object whose members stay in the order in which they are added. Boost.JSON quotes the texts: what a CA sent,
 // such as a URL, may hold anything.
@@ -18699,6 +18809,17 @@ inline std::string jwk_of(public_key_facts::type kind, byte_view public_key_info
     }
 }
 
+}
+
+// RFC 8555 6.2: the kind of account key for what a CA takes, the `algorithms` of its problem badSignatureAlgorithm.
+// Nothing: none of them is known here.
+[[nodiscard]] inline std::optional<key_kind> account_key_for(const std::vector<std::string>& algorithms)
+{
+    for (const auto& [name, kind] : detail::account_algorithms) {
+        if (std::ranges::count(algorithms, name) != 0)
+            return kind;
+    }
+    return std::nullopt;
 }
 
 // A key pair that signs requests. Copies share it; any number of threads may use it.
@@ -19088,7 +19209,7 @@ inline constexpr auto known_problems = std::to_array<known_problem>({
     {"badNonce", failure_class::repairable, "the request is repeated with a new nonce"},
     {"badPublicKey", failure_class::permanent, "choose another key type; ECDSA P-256 is taken everywhere"},
     {"badRevocationReason", failure_class::permanent, "give one of the reasons 0, 1, 4 and 5, or none"},
-    {"badSignatureAlgorithm", failure_class::repairable, "the request is repeated with an algorithm the CA names"},
+    {"badSignatureAlgorithm", failure_class::permanent, "let the account have a key that this CA takes (account_key)"},
     {"caa", failure_class::permanent,
      "add a CAA record for this CA to the domain, or use a CA that its records name"},
     {"compound", failure_class::transient, "mend what is said of each name"},
@@ -19109,7 +19230,8 @@ inline constexpr auto known_problems = std::to_array<known_problem>({
     {"tls", failure_class::transient,
      "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
     {"unauthorized", failure_class::transient,
-     "check that every address of the name leads to this server, or the TXT record; and that the account is open"},
+     "check that every address of the name leads to this server, or the TXT record; and the account: that it is open, "
+     "and made with the eab_kid and eab_hmac_key of the CA's page"},
     {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
     {"unsupportedIdentifier", failure_class::permanent,
      "leave out names of that kind, or choose a profile or a CA that certifies them"},
@@ -19235,6 +19357,13 @@ inline void append_in_one_line(std::string& out, std::string_view text)
     }
 }
 
+[[nodiscard]] inline std::string in_one_line(std::string_view text)
+{
+    std::string out;
+    append_in_one_line(out, text);
+    return out;
+}
+
 inline void append_with(std::string& out, std::string_view before, std::string_view text)
 {
     if (text.empty())
@@ -19297,6 +19426,8 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
         detail::append_with(text, ": ", each.type);
         detail::append_with(text, ": ", each.detail);
     }
+    for (std::size_t i = 0; i < what.algorithms.size(); ++i)
+        detail::append_with(text, i == 0 ? "; it takes " : ", ", what.algorithms[i]);
     detail::append_with(text, "; see ", what.instance);
     if (text.empty())
         return "no reason is given";
@@ -19510,6 +19641,12 @@ public:
         return std::string(value->data(), value->size());
     }
 
+    // Words for people: in one line, without controls, whatever the CA sent. They may stand in a log.
+    [[nodiscard]] std::string line(std::string_view name, need how, std::size_t limit = max_text)
+    {
+        return in_one_line(text(name, how, limit));
+    }
+
     // An absolute URL, to be asked later. It has no character that could end a line or a header field.
     [[nodiscard]] std::string url(std::string_view name, need how)
     {
@@ -19553,14 +19690,15 @@ public:
             read((*list)[i], path_ + "." + std::string(name) + "[" + std::to_string(i) + "]");
     }
 
-    [[nodiscard]] std::vector<std::string> texts(std::string_view name, std::size_t limit)
+    // Words for people, as line() gives them.
+    [[nodiscard]] std::vector<std::string> lines(std::string_view name, std::size_t limit)
     {
         std::vector<std::string> values;
         each(name, need::optional, limit, [&](const boost::json::value& value, const std::string& path) {
             const boost::json::string* const one = value.if_string();
             if (!one || one->size() > max_text)
                 return fail_at(path, "is not a string of at most " + std::to_string(max_text) + " bytes");
-            values.emplace_back(one->data(), one->size());
+            values.push_back(in_one_line({one->data(), one->size()}));
         });
         return values;
     }
@@ -19698,7 +19836,7 @@ inline bool is_profile_name(std::string_view name) noexcept
 
 inline void read_challenge(object_reader& in, challenge& out)
 {
-    out.type = in.text("type", need::required, 64);
+    out.type = in.line("type", need::required, 64);
     out.url = in.url("url", need::required);
     out.status = status_of(in.text("status", need::required), challenge_words, challenge_status::invalid);
     out.validated = in.time("validated", need::optional);
@@ -19747,9 +19885,9 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.key_change = in.url("keyChange", need::optional);
         out.renewal_info = in.url("renewalInfo", need::optional);
         in.within("meta", need::optional, [&](object_reader& meta) {
-            out.terms_of_service = meta.text("termsOfService", need::optional);
-            out.website = meta.text("website", need::optional);
-            out.caa_identities = meta.texts("caaIdentities", max_list);
+            out.terms_of_service = meta.line("termsOfService", need::optional);
+            out.website = meta.line("website", need::optional);
+            out.caa_identities = meta.lines("caaIdentities", max_list);
             out.external_account_required = meta.flag("externalAccountRequired");
             meta.within("profiles", need::optional, [&](object_reader& profiles) {
                 if (profiles.members().size() > max_list)
@@ -19771,7 +19909,7 @@ inline void read_challenge(object_reader& in, challenge& out)
         const std::string status = in.text("status", need::optional);
         // Note: what answers 200 or 201 without a status has taken the account.
         out.status = status.empty() ? account_status::valid : status_of(status, account_words, account_status::revoked);
-        out.contact = in.texts("contact", max_list);
+        out.contact = in.lines("contact", max_list);
         out.orders = in.url("orders", need::optional);
     });
 }
@@ -19802,8 +19940,8 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.finalize = in.url("finalize", open ? need::required : need::optional);
         out.certificate = in.url("certificate", valid ? need::required : need::optional);
         out.error = in.error("error");
-        out.profile = in.text("profile", need::optional);
-        out.replaces = in.text("replaces", need::optional);
+        out.profile = in.line("profile", need::optional);
+        out.replaces = in.line("replaces", need::optional);
     });
 }
 
@@ -19841,7 +19979,7 @@ inline void read_challenge(object_reader& in, challenge& out)
         // RFC 9773 4.2: such an answer is treated as none.
         if (out.end <= out.start)
             in.fail("suggestedWindow", "does not end after its start");
-        out.explanation_url = in.text("explanationURL", need::optional);
+        out.explanation_url = in.line("explanationURL", need::optional);
     });
 }
 
@@ -20344,9 +20482,6 @@ enum class window_answer : std::uint8_t {
     long_term_error, // 4xx, or an answer that cannot be used
 };
 
-// Why a certificate is to be replaced.
-enum class renewal_cause : std::uint8_t { due, forced, revoked, reconfigured };
-
 namespace detail {
 
 // In milliseconds no difference overflows, whatever a certificate says.
@@ -20375,13 +20510,6 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
 
 // After this, a twentieth of life is left, and nothing is worth waiting for.
 [[nodiscard]] inline time_point latest_renewal(const validity& of) noexcept { return of.not_after - lifetime(of) / 20; }
-
-// Whether to renew now, whatever window was suggested and however long we would wait after a failure of our own
-// accord. A CA's Retry-After still holds.
-[[nodiscard]] inline bool is_emergency(const validity& of, time_point now) noexcept
-{
-    return now >= latest_renewal(of);
-}
 
 // When to renew without advice: with a third of life left, with half of it below ten days. `random` spreads it by 1 %
 // of life to either side; 0.5 is the middle.
@@ -20496,19 +20624,6 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
     return obtained + lifetime(of) / 10;
 }
 
-[[nodiscard]] inline bool may_renew(renewal_cause cause, time_point obtained, const validity& of,
-                                    time_point now) noexcept
-{
-    // Before it was obtained: the clock was wrong then or is now, and says nothing.
-    return cause != renewal_cause::due || now >= cool_down_end(obtained, of) || now < obtained;
-}
-
-// How often to look at a certificate although a timer is set: timers sleep when machines do.
-[[nodiscard]] inline std::chrono::milliseconds sweep_interval(const validity& of) noexcept
-{
-    return std::clamp<std::chrono::milliseconds>(lifetime(of) / 50, std::chrono::seconds(1), std::chrono::minutes(10));
-}
-
 // Which of `count` CAs to ask next, where `current` was asked last: another after a refusal that stays, and after any
 // failure once a sixth of life is left or the third one in a row while there is no certificate; the first when there
 // was no failure, so at the next renewal.
@@ -20520,6 +20635,47 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
     const bool late = of ? detail::between(now, of->not_after) <= lifetime(*of) / 6 : failures >= 3;
     const bool move_on = last == failure_class::permanent || late;
     return (current % count + (move_on ? 1 : 0)) % count;
+}
+
+// An attempt that failed.
+struct failed_attempt {
+    failure_class kind = failure_class::transient;
+    unsigned failures = 1; // in a row, this one included
+    bool is_ours = false;  // the trouble is here: it costs no CA anything, and people mend it
+    std::optional<std::chrono::seconds> retry_after{};
+    std::size_t asked = 0; // which of the CAs
+};
+
+// Whom of the CAs to ask next, and when.
+struct next_try {
+    std::size_t ca = 0;
+    time_point when;
+};
+
+// What follows a failure, of `count` CAs. What one of them said about waiting is not for another, which has not said no
+// yet, and is asked with a sixth of life left whatever the first one wanted.
+[[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::size_t count,
+                                            const std::optional<validity>& of, time_point now, double random) noexcept
+{
+    const std::size_t next = next_ca(last.asked, count, last.kind, last.failures, of, now);
+    const bool is_fresh = next != last.asked && last.failures < count;
+    const failure_class kind = is_fresh ? failure_class::transient : last.kind;
+    const unsigned counted = is_fresh ? 1 : last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    if (is_fresh && last.kind == failure_class::permanent)
+        return {next, now + std::chrono::seconds(1)};
+    next_try planned{next, next_attempt(kind, counted, now, of,
+                                        next == last.asked ? last.retry_after : std::nullopt, random)};
+    if (!of)
+        return planned;
+    if (last.is_ours) {
+        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, of->not_after),
+                                                              std::chrono::seconds(100));
+        planned.when = std::min<time_point>(planned.when, now + left / 10);
+    }
+    const time_point late = of->not_after - lifetime(*of) / 6;
+    if (count > 1 && planned.when > late && late > now)
+        planned = {(last.asked + 1) % count, late};
+    return planned;
 }
 
 }
@@ -20602,33 +20758,515 @@ private:
     instant full_at_;
 };
 
-// What CAs allow one certificate (facts of Let's Encrypt): 5 for the same names in a week, 5 failed validations of a
-// name in an hour. Certificates that live shorter are from CAs that allow more.
-struct allowance {
-    token_bucket certificates;
-    token_bucket failed_validations;
+}
 
-    // `full_at` of both as they were kept; `life` is that of the present certificate, or what is usual.
-    allowance(time_point certificates_full_at, time_point failures_full_at, std::chrono::milliseconds life) noexcept
-        : certificates(3, certificate_refill(life), certificates_full_at),
-          failed_validations(3, std::min<std::chrono::seconds>(std::chrono::minutes(30), part(life, 50)),
-                             failures_full_at)
+#endif
+// ---- alos/acme/limits.hpp ----
+// How much may still be asked of one CA, so that its own limits are never met: token buckets in the storage, shared with
+// the other processes and kept over restarts, as a program that is started again and again must not empty one each time.
+#ifndef ALOS_ACME_LIMITS_HPP
+#define ALOS_ACME_LIMITS_HPP
+
+// ---- alos/acme/record.hpp ----
+// What is kept between attempts and across restarts, as JSON: of each account its URL, of each certificate where its
+// renewal stands, the order under way, and what is known of a generation.
+#ifndef ALOS_ACME_RECORD_HPP
+#define ALOS_ACME_RECORD_HPP
+
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// The document "account/<id>"; its private key is "account/<id>.key".
+struct account_record {
+    std::string directory; // of the CA
+    std::string email;     // that it is kept for; may be empty
+    std::string url;
+};
+
+// The document "state/<id>". Times that are not known are the epoch.
+struct certificate_state {
+    std::string configuration; // what the settings were; others are tried at once
+    time_point next_attempt{}; // after a failure
+    time_point failed_at{};    // the last time
+    unsigned failures = 0;     // in a row
+    failure_class last_class = failure_class::transient;
+    std::string last_error;
+    std::string directory; // of the CA to ask
+    std::optional<suggestion> advice;
+    time_point next_check{}; // of the renewal window (RFC 9773)
+    unsigned check_failures = 0;
+    std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
+    std::string forced_why;   // "revoked", "forced", "reconfigured"
+    double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
+    std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
+};
+
+// The document "order/<id>"; its private key is "order/<id>.key".
+struct order_record {
+    std::string directory;
+    std::string account; // URL
+    std::string url;
+    std::string certificate_id; // that it was to replace (RFC 9773 5)
+    std::vector<identifier> names;
+    time_point created{};
+};
+
+// meta.json of a generation.
+struct generation_record {
+    std::string directory;
+    std::string account;
+    std::string profile;
+    time_point obtained{};
+    std::vector<identifier> names;
+    std::string because; // why it replaced the one before: "revoked", ...; empty: that one's time had come
+};
+
+namespace detail {
+
+inline boost::json::array names_to_json(const std::vector<identifier>& names)
+{
+    boost::json::array list;
+    for (const identifier& each : names)
+        list.emplace_back(each.value);
+    return list;
+}
+
+// Those that are no names are left out.
+inline std::vector<identifier> names_from_json(const boost::json::object& from)
+{
+    std::vector<identifier> names;
+    const boost::json::value* const found = from.if_contains("names");
+    if (!found || !found->is_array())
+        return names;
+    for (const boost::json::value& each : found->get_array()) {
+        if (!each.is_string() || names.size() == max_identifiers)
+            continue;
+        if (auto name = identifier_of(std::string_view(each.get_string())))
+            names.push_back(std::move(*name));
+    }
+    return names;
+}
+
+inline void put_time(boost::json::object& into, std::string_view name, time_point when)
+{
+    if (when != time_point())
+        into[name] = format_rfc3339(when);
+}
+
+// The epoch if it is not there or cannot be read: then it is due.
+inline time_point time_of(const boost::json::object& from, std::string_view name)
+{
+    const auto read = parse_rfc3339(text_of(from, name));
+    return read ? *read : time_point();
+}
+
+inline std::uint64_t number_of(const boost::json::object& from, std::string_view name)
+{
+    const boost::json::value* const found = from.if_contains(name);
+    if (found && found->is_int64() && found->get_int64() > 0)
+        return static_cast<std::uint64_t>(found->get_int64());
+    return found && found->is_uint64() ? found->get_uint64() : 0;
+}
+
+inline constexpr std::array<std::string_view, 4> class_words = {"transient", "throttled", "permanent", "repairable"};
+
+// The object that `text` is, or nothing.
+inline std::optional<boost::json::object> read_object_text(std::string_view text)
+{
+    auto document = read_json(text);
+    if (!document || !document->is_object())
+        return std::nullopt;
+    return std::move(document->get_object());
+}
+
+}
+
+[[nodiscard]] inline std::string to_json(const account_record& one)
+{
+    boost::json::object out;
+    out["directory"] = one.directory;
+    out["email"] = one.email;
+    out["url"] = one.url;
+    return boost::json::serialize(out);
+}
+
+// Nothing without a URL: whoever has the key can ask the CA for it.
+[[nodiscard]] inline std::optional<account_record> parse_account_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in || detail::text_of(*in, "url").empty())
+        return std::nullopt;
+    return account_record{detail::text_of(*in, "directory"), detail::text_of(*in, "email"),
+                          detail::text_of(*in, "url")};
+}
+
+[[nodiscard]] inline std::string to_json(const certificate_state& state)
+{
+    boost::json::object out;
+    out["configuration"] = state.configuration;
+    out["failures"] = state.failures;
+    if (state.failures > 0) {
+        detail::put_time(out, "nextAttempt", state.next_attempt);
+        detail::put_time(out, "failedAt", state.failed_at);
+        out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
+        out["lastError"] = state.last_error;
+    }
+    out["directory"] = state.directory;
+    out["generation"] = state.generation;
+    out["spread"] = state.spread;
+    if (state.advice) {
+        detail::put_time(out, "windowStart", state.advice->window.start);
+        detail::put_time(out, "windowEnd", state.advice->window.end);
+        detail::put_time(out, "chosen", state.advice->chosen);
+    }
+    detail::put_time(out, "nextCheck", state.next_check);
+    out["checkFailures"] = state.check_failures;
+    if (state.forced != 0) {
+        out["forced"] = state.forced;
+        out["forcedWhy"] = state.forced_why;
+    }
+    return boost::json::serialize(out);
+}
+
+// What cannot be read is as if it had never been written; nothing at all if it is not even JSON.
+[[nodiscard]] inline std::optional<certificate_state> parse_certificate_state(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return std::nullopt;
+    certificate_state state;
+    state.configuration = detail::text_of(*in, "configuration");
+    state.failures = static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "failures"), 1'000'000));
+    state.next_attempt = detail::time_of(*in, "nextAttempt");
+    state.failed_at = detail::time_of(*in, "failedAt");
+    const auto word = std::ranges::find(detail::class_words, detail::text_of(*in, "lastClass"));
+    if (word != detail::class_words.end())
+        state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
+    state.last_error = detail::text_of(*in, "lastError");
+    state.directory = detail::text_of(*in, "directory");
+    state.generation = detail::number_of(*in, "generation");
+    if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
+        state.spread = std::clamp(spread->get_double(), 0.0, 1.0);
+    const renewal_window window{detail::time_of(*in, "windowStart"), detail::time_of(*in, "windowEnd")};
+    if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
+        state.advice = suggestion{window, chosen};
+    state.next_check = detail::time_of(*in, "nextCheck");
+    state.check_failures =
+        static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
+    state.forced = detail::number_of(*in, "forced");
+    state.forced_why = detail::text_of(*in, "forcedWhy");
+    return state;
+}
+
+[[nodiscard]] inline std::string to_json(const order_record& order)
+{
+    boost::json::object out;
+    out["directory"] = order.directory;
+    out["account"] = order.account;
+    out["url"] = order.url;
+    out["replaces"] = order.certificate_id;
+    out["names"] = detail::names_to_json(order.names);
+    detail::put_time(out, "created", order.created);
+    return boost::json::serialize(out);
+}
+
+[[nodiscard]] inline std::optional<order_record> parse_order_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return std::nullopt;
+    order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
+    if (order.url.empty() || order.directory.empty())
+        return std::nullopt;
+    return order;
+}
+
+[[nodiscard]] inline std::string to_json(const generation_record& one)
+{
+    boost::json::object out;
+    out["directory"] = one.directory;
+    out["account"] = one.account;
+    out["profile"] = one.profile;
+    detail::put_time(out, "obtained", one.obtained);
+    out["names"] = detail::names_to_json(one.names);
+    out["because"] = one.because;
+    return boost::json::serialize(out);
+}
+
+// Never fails: a certificate serves without it.
+[[nodiscard]] inline generation_record parse_generation_record(std::string_view text)
+{
+    const auto in = detail::read_object_text(text);
+    if (!in)
+        return {};
+    return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
+            detail::time_of(*in, "obtained"), detail::names_from_json(*in), detail::text_of(*in, "because")};
+}
+
+}
+
+#endif
+// ---- alos/acme/storage.hpp ----
+// What outlives the process: certificates by generation, accounts, orders under way, answers to challenges. A back end
+// has these operations; acme/file_storage.hpp is the one that comes with alos.
+#ifndef ALOS_ACME_STORAGE_HPP
+#define ALOS_ACME_STORAGE_HPP
+
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// A certificate with its key and what is known of both, kept and replaced as one. It belongs to `id`, which the
+// configuration gives it: what a path may contain, without '/', and not "." or "..".
+struct bundle {
+    std::string chain_pem; // leaf first
+    secret_text key_pem;
+    std::string meta_json; // who issued it, when, by which profile
+    std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
+    std::string skipped{}; // what is wrong with the current generation, where an older one is read; empty: nothing
+    cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
+};
+
+// A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
+// text does; 0 is that of one that is not there.
+struct document {
+    secret_text text;
+    std::uint64_t version = 0;
+};
+
+// The right to change what belongs to one name, for one attempt. Whoever gets it after somebody else has a higher
+// fence, and commits under an older one are refused.
+struct storage_lock {
+    std::string name;
+    std::string owner; // for people: host and process
+    std::uint64_t fence = 0;
+    std::shared_ptr<void> held; // the lock goes when the last copy of this does, at the latest
+};
+
+// Fails with errc::conflict when somebody else was faster, with errc::lock_lost when the lock is no longer held, and
+// with the operating system's errors. What fails leaves the old state; a crash at any moment leaves the old or the new.
+class storage {
+public:
+    virtual ~storage() = default;
+
+    // The ids of all certificates.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> certificates() = 0;
+
+    // The number of the current generation, without a look at what is in it; 0: there is none, or it cannot be told.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> current_generation(std::string id) = 0;
+
+    // The current generation, or the highest whose key and chain fit when that one is missing or broken; none at all
+    // is success without a value.
+    [[nodiscard]] virtual awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) = 0;
+
+    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number. One that
+    // comes without its credential is tried first, so that nothing is stored that nobody can serve.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
+    store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
+
+    // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
+    [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
+
+    // Replaces the version `expected`; without one, whatever is there. Returns the new version.
+    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
+                                                                  std::optional<std::uint64_t> expected) = 0;
+
+    // The version `expected`; without one, whatever is there. One that is not there is erased already.
+    [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key,
+                                                     std::optional<std::uint64_t> expected = std::nullopt) = 0;
+
+    // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
+    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
+
+    // Nothing when somebody else has it. Never waits.
+    [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
+    [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
+
+    // Waits until certificates or documents may have changed, by this process or another: "certificates/<id>",
+    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may be new to the caller.
+    [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
+};
+
+}
+
+#endif
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique. `of` tells
+// apart what there is several of: an e-mail address, what is limited.
+[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& of = {})
+{
+    const auto where = http::parse_url(directory);
+    const auto digest = sha256_of(as_bytes(directory + "\n" + of));
+    std::string id = where ? where->host : "ca";
+    std::ranges::replace(id, ':', '_');
+    return id + "-" + to_base64url(byte_view(digest).first(9));
+}
+
+// One bucket: the document "limits/<id>", which has the time at which it is full again, and how fast it fills. A storage
+// that cannot keep it is no reason not to renew.
+class kept_bucket {
+public:
+    // Both outlive it.
+    kept_bucket(environment& world, storage& kept, std::string id, rate limit)
+        : world_(world), storage_(kept), document_("limits/" + std::move(id)), limit_(limit)
     {
+    }
+
+    // Nothing: one was taken. Otherwise when one will be there.
+    [[nodiscard]] awaitable<std::optional<time_point>> take()
+    {
+        const change taking = [](token_bucket& bucket, time_point now) { return bucket.take(now); };
+        return apply(taking);
+    }
+
+    // One that was taken was not needed.
+    [[nodiscard]] awaitable<> give_back()
+    {
+        const change giving = [](token_bucket& bucket, time_point) {
+            bucket.give_back();
+            return std::optional<time_point>();
+        };
+        static_cast<void>(co_await apply(giving));
+    }
+
+    // When one will be there; nothing: now.
+    [[nodiscard]] awaitable<std::optional<time_point>> next()
+    {
+        const change asking = [](token_bucket& bucket, time_point now) { return bucket.next(now); };
+        return apply(asking);
     }
 
 private:
-    static std::chrono::seconds part(std::chrono::milliseconds life, int of) noexcept
+    // When it can be done; nothing: it is.
+    using change = std::optional<time_point> (*)(token_bucket&, time_point now);
+
+    [[nodiscard]] awaitable<std::optional<time_point>> apply(change what)
     {
-        return std::chrono::ceil<std::chrono::seconds>(life / of);
+        if (limit_.burst == 0)
+            co_return std::nullopt;
+        for (int tries = 0; tries < 5; ++tries) {
+            const auto found = co_await storage_.load(document_);
+            const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
+            token_bucket bucket = read(found);
+            const time_point now = world_.now();
+            const time_point before = std::max(now, bucket.full_at());
+            const auto later = what(bucket, now);
+            // Note: one that was emptied by a clock that was ahead is kept as empty, or else it would never fill.
+            if (std::max(now, bucket.full_at()) == before)
+                co_return later;
+            boost::json::object out;
+            detail::put_time(out, "fullAt", bucket.full_at());
+            out["refill"] = limit_.refill.count();
+            const std::string text = boost::json::serialize(out);
+            secret_text bytes(text.begin(), text.end());
+            const auto stored = co_await storage_.store(document_, std::move(bytes), version);
+            if (stored || stored.error().code != errc::conflict)
+                co_return later;
+        }
+        co_return std::nullopt;
     }
 
-    // Three at once and one more in half a week are five in a week; one that lives for six days is renewed after three.
-    static std::chrono::seconds certificate_refill(std::chrono::milliseconds life) noexcept
+    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found)
+    {
+        time_point full_at{};
+        if (found && found->has_value()) {
+            if (const auto in = detail::read_object_text(as_text((*found)->text))) {
+                full_at = detail::time_of(*in, "fullAt");
+                const std::uint64_t refill = detail::number_of(*in, "refill");
+                // As many are missing as before, whatever the time was that each of them takes.
+                const auto left = full_at - world_.now();
+                if (refill != 0 && left > left.zero() && left < std::chrono::days(365 * 50))
+                    full_at = world_.now() + detail::scaled(std::chrono::ceil<std::chrono::milliseconds>(left),
+                                                            static_cast<double>(limit_.refill.count())
+                                                                / static_cast<double>(refill));
+            }
+        }
+        return {limit_.burst, limit_.refill, full_at};
+    }
+
+    environment& world_;
+    storage& storage_;
+    const std::string document_;
+    const rate limit_;
+};
+
+// Those of one CA, as its settings are.
+class limits {
+public:
+    // The first two outlive it.
+    limits(environment& world, storage& kept, const certificate_authority& of)
+        : world_(world), storage_(kept), directory_(of.directory), orders_(of.orders), accounts_(of.accounts),
+          certificates_(of.certificates), failed_validations_(of.failed_validations)
+    {
+    }
+
+    [[nodiscard]] kept_bucket orders() const { return bucket("orders", orders_); }
+    [[nodiscard]] kept_bucket accounts() const { return bucket("accounts", accounts_); }
+
+    // For exactly these names, whatever the type of key. `life` is that of the present certificate, or what is usual.
+    [[nodiscard]] kept_bucket certificates(const std::vector<identifier>& names, std::chrono::milliseconds life) const
+    {
+        std::vector<std::string> sorted;
+        for (const identifier& each : names)
+            sorted.push_back(each.value);
+        std::ranges::sort(sorted);
+        std::string of = "certificates";
+        for (const std::string& each : sorted)
+            of.append("\n").append(each);
+        return bucket(of, in_proportion(certificates_, life, 20));
+    }
+
+    [[nodiscard]] kept_bucket failed_validations(const identifier& of, std::chrono::milliseconds life) const
+    {
+        return bucket("failures\n" + of.value, in_proportion(failed_validations_, life, 50));
+    }
+
+private:
+    [[nodiscard]] kept_bucket bucket(const std::string& of, rate limit) const
+    {
+        return {world_, storage_, storage_id(directory_, of), limit};
+    }
+
+    // Certificates that live for less than five days are from CAs that allow more.
+    static rate in_proportion(rate usual, std::chrono::milliseconds life, int part) noexcept
     {
         if (life < std::chrono::days(5))
-            return part(life, 20);
-        return std::min<std::chrono::seconds>(std::chrono::hours(84), part(life, 2));
+            usual.refill = std::min(usual.refill, std::chrono::ceil<std::chrono::seconds>(life / part));
+        return usual;
     }
+
+    environment& world_;
+    storage& storage_;
+    const std::string directory_;
+    const rate orders_;
+    const rate accounts_;
+    const rate certificates_;
+    const rate failed_validations_;
 };
 
 }
@@ -20763,6 +21401,7 @@ private:
 
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20777,6 +21416,7 @@ struct refusal {
     std::optional<std::chrono::seconds> retry_after{};
     problem why{};        // without a type when it was no problem document that came back
     bool is_ours = false; // the trouble is here: a disk, a lock
+    std::string account{}; // URL of the account that signed what was refused; empty: none did
 };
 
 // Makes reply<T>::value() throw what a caller who does not check expects.
@@ -20828,6 +21468,9 @@ public:
 
     [[nodiscard]] const certificate_authority& ca() const noexcept { return ca_; }
     [[nodiscard]] environment& world() const noexcept { return world_; }
+
+    // Told in one sentence, once for each page, that the CA wants its users to visit one (RFC 8555 7.3.3).
+    std::function<void(std::string)> on_action_required;
 
     // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
     [[nodiscard]] awaitable<reply<directory>> find_directory()
@@ -20918,8 +21561,13 @@ public:
             auto answer = co_await send(std::move(request), phase);
             // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
             const bool stale = !answer && answer.error().why.type == "badNonce";
-            if (!stale || tries >= most_nonce_repeats || world_.now() - begun > longest_nonce_repeats)
+            if (stale && tries < most_nonce_repeats && world_.now() - begun <= longest_nonce_repeats)
+                continue;
+            if (answer)
                 co_return answer;
+            refusal why = answer.error();
+            why.account = by.url;
+            co_return why;
         }
     }
 
@@ -20995,10 +21643,29 @@ private:
             co_return std::move(*answer);
         refusal why;
         why.why = parse_problem(answer->status, answer->field("Content-Type"), answer->body);
+        if (why.why.type == "userActionRequired")
+            require_action(*answer, why.why);
         why.retry_after = retry_after(*answer, world_.now());
         why.kind = class_of(why.why, why.retry_after.has_value());
         why.what = phase + ": " + ca_.directory + " says " + describe(why.why) + "; " + std::string(cure_of(why.why));
         co_return why;
+    }
+
+    // RFC 8555 7.3.3: `instance` is the page to visit; terms that have changed are those of the link.
+    void require_action(const http::outbound_response& from, problem& why)
+    {
+        const auto found = links(from, "terms-of-service");
+        const std::string terms = found.empty() ? std::string() : url_in(from, found.front());
+        if (why.instance.empty())
+            why.instance = terms;
+        const std::string pages = why.instance + " " + terms;
+        if (std::exchange(last_action_, pages) == pages || !on_action_required)
+            return;
+        std::string text = ca_.directory + " issues nothing until somebody acts";
+        detail::append_with(text, ": ", why.detail);
+        detail::append_with(text, "; visit ", why.instance);
+        detail::append_with(text, ", and agree there to its terms: ", terms);
+        on_action_required(text + "; then renewal goes on by itself");
     }
 
     // RFC 8555 6.5.1: "Clients MUST ignore invalid Replay-Nonce values."
@@ -21021,7 +21688,166 @@ private:
     time_point directory_read_;
     bool fetching_directory_ = false;
     signal directory_fetched_;
+    std::string last_action_; // the pages that were told of last
 };
+
+}
+
+#endif
+// ---- alos/acme/order_list.hpp ----
+// The orders of an account, as far as its CA keeps a list of them. RFC 8555 7.1.2.1.
+#ifndef ALOS_ACME_ORDER_LIST_HPP
+#define ALOS_ACME_ORDER_LIST_HPP
+
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+inline constexpr unsigned max_order_pages = 50;
+
+struct order_list {
+    std::vector<std::string> urls;
+    bool is_whole = true; // false: there are more than max_order_pages pages or a thousand orders
+};
+
+// Reads page after page; `first` is account::orders, not empty. `ca` outlives it.
+[[nodiscard]] inline awaitable<reply<order_list>> list_orders(client& ca, signer by, std::string first)
+{
+    order_list all;
+    std::string page = std::move(first);
+    for (unsigned pages = 0; !page.empty(); ++pages) {
+        if (pages == max_order_pages || all.urls.size() >= detail::max_orders) {
+            all.is_whole = false;
+            break;
+        }
+        const auto answer = co_await ca.post(std::exchange(page, {}), std::string(), by, "list of orders");
+        if (!answer)
+            co_return answer.error();
+        const auto read = parse_order_list(answer->body);
+        if (!read)
+            co_return refusal{failure_class::transient, ca.ca().directory + ": " + read.error().what};
+        all.urls.insert(all.urls.end(), read->begin(), read->end());
+        // RFC 8555 7.1.2.1: "a Link header field pointing to further orders", of relation "next".
+        if (const auto next = links(*answer, "next"); !next.empty())
+            page = url_in(*answer, next.front());
+    }
+    if (all.urls.size() > detail::max_orders) {
+        all.urls.resize(detail::max_orders);
+        all.is_whole = false;
+    }
+    co_return all;
+}
+
+}
+
+#endif
+// ---- alos/acme/registration.hpp ----
+// Asks a CA for an account: the one that a key has, or a new one. RFC 8555 7.3, 7.3.1, 7.3.4.
+#ifndef ALOS_ACME_REGISTRATION_HPP
+#define ALOS_ACME_REGISTRATION_HPP
+
+
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+struct registration {
+    std::string url; // never empty
+    account_status status = account_status::valid;
+    bool is_new = false;
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_eab_file = 4096;
+
+// `payload` is that of a newAccount request, which `key` signs.
+inline awaitable<reply<registration>> ask_for_account(client& ca, account_key key, std::string payload)
+{
+    signer itself{std::move(key)};
+    const auto answer = co_await ca.post(&directory::new_account, std::move(payload), std::move(itself), "account");
+    if (!answer)
+        co_return answer.error();
+    registration made{.url = url_in(*answer, answer->field("Location"))};
+    if (made.url.empty())
+        co_return refusal{failure_class::transient, "account: " + ca.ca().directory + " named no account URL"};
+    if (const auto read = parse_account(answer->body))
+        made.status = read->status;
+    made.is_new = answer->status == 201; // RFC 8555 7.3: 200 is one that this key had already
+    co_return made;
+}
+
+// RFC 8555 7.3.4: the HMAC key of the settings, or of the file that they name.
+inline reply<secret_bytes> eab_key_of(client& ca)
+{
+    const certificate_authority& settings = ca.ca();
+    const std::string& file = settings.eab_hmac_key_file;
+    secret_text text = settings.eab_hmac_key;
+    if (text.empty() && !file.empty()) {
+        auto kept = ca.world().files().read(file, max_eab_file);
+        if (!kept) {
+            refusal why{failure_class::transient, "account: " + file + ": the eab_hmac_key for " + settings.directory
+                                                      + " cannot be read: " + kept.error().message()
+                                                      + "; check the path"};
+            why.is_ours = true;
+            return why;
+        }
+        text = std::move(*kept);
+    }
+    auto key = secret_from_base64(as_text(text));
+    if (!key || key->empty())
+        return refusal{failure_class::permanent,
+                       "account: the eab_hmac_key for " + settings.directory
+                           + " is not base64url; copy it again from the CA's page"
+                           + (file.empty() ? "" : " to " + file)};
+    return std::move(*key);
+}
+
+}
+
+// RFC 8555 7.3.1: the account that `key` has; a problem of type accountDoesNotExist if it has none. `ca` outlives it.
+[[nodiscard]] inline awaitable<reply<registration>> find_account(client& ca, account_key key)
+{
+    new_account asked;
+    asked.only_return_existing = true;
+    asked.terms_of_service_agreed = false;
+    std::string payload = new_account_payload(asked);
+    auto found = co_await detail::ask_for_account(ca, std::move(key), std::move(payload));
+    co_return found;
+}
+
+// RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty. `ca` outlives
+// it.
+[[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, account_key key, std::string email)
+{
+    const auto known = co_await ca.find_directory();
+    if (!known)
+        co_return known.error();
+    const certificate_authority& settings = ca.ca();
+    new_account asked;
+    if (!email.empty())
+        asked.contact.push_back("mailto:" + email);
+    if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
+        const auto secret = detail::eab_key_of(ca);
+        if (!secret)
+            co_return secret.error();
+        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
+        if (!binding)
+            co_return refusal{failure_class::permanent, "account: " + binding.error().what};
+        asked.external_account_binding = std::move(*binding);
+    } else if (known->external_account_required) {
+        co_return refusal{failure_class::permanent,
+                          "account: " + settings.directory
+                              + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
+    }
+    std::string payload = new_account_payload(asked);
+    auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(payload));
+    co_return made;
+}
 
 }
 
@@ -21032,319 +21858,6 @@ private:
 #ifndef ALOS_ACME_ACCOUNT_HPP
 #define ALOS_ACME_ACCOUNT_HPP
 
-// ---- alos/acme/record.hpp ----
-// What is kept of each certificate between attempts and across restarts, as JSON: where its renewal stands, the order
-// under way, and what is known of a generation.
-#ifndef ALOS_ACME_RECORD_HPP
-#define ALOS_ACME_RECORD_HPP
-
-
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-
-#include <optional>
-#include <string>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// The document "state/<id>". Times that are not known are the epoch.
-struct certificate_state {
-    std::string configuration; // what the settings were; others are tried at once
-    time_point next_attempt{}; // after a failure
-    unsigned failures = 0;     // in a row
-    failure_class last_class = failure_class::transient;
-    std::string last_error;
-    std::string directory; // of the CA to ask
-    std::optional<suggestion> advice;
-    time_point next_check{}; // of the renewal window (RFC 9773)
-    unsigned check_failures = 0;
-    std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
-    std::string forced_why;   // "revoked", "forced", "reconfigured"
-    double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
-    std::uint64_t generation = 0; // that `advice`, `next_check` and `spread` are of
-    time_point certificates_full_at{}; // see allowance
-    time_point failures_full_at{};
-};
-
-// The document "order/<id>"; its private key is "order/<id>.key".
-struct order_record {
-    std::string directory;
-    std::string account; // URL
-    std::string url;
-    std::string certificate_id; // that it was to replace (RFC 9773 5)
-    std::vector<identifier> names;
-    time_point created{};
-};
-
-// meta.json of a generation.
-struct generation_record {
-    std::string directory;
-    std::string account;
-    std::string profile;
-    time_point obtained{};
-    std::vector<identifier> names;
-    std::string because; // why it replaced the one before: "revoked", ...; empty: that one's time had come
-};
-
-namespace detail {
-
-inline boost::json::array names_to_json(const std::vector<identifier>& names)
-{
-    boost::json::array list;
-    for (const identifier& each : names)
-        list.emplace_back(each.value);
-    return list;
-}
-
-// Those that are no names are left out.
-inline std::vector<identifier> names_from_json(const boost::json::object& from)
-{
-    std::vector<identifier> names;
-    const boost::json::value* const found = from.if_contains("names");
-    if (!found || !found->is_array())
-        return names;
-    for (const boost::json::value& each : found->get_array()) {
-        if (!each.is_string() || names.size() == max_identifiers)
-            continue;
-        if (auto name = identifier_of(std::string_view(each.get_string())))
-            names.push_back(std::move(*name));
-    }
-    return names;
-}
-
-inline void put_time(boost::json::object& into, std::string_view name, time_point when)
-{
-    if (when != time_point())
-        into[name] = format_rfc3339(when);
-}
-
-// The epoch if it is not there or cannot be read: then it is due.
-inline time_point time_of(const boost::json::object& from, std::string_view name)
-{
-    const auto read = parse_rfc3339(text_of(from, name));
-    return read ? *read : time_point();
-}
-
-inline std::uint64_t number_of(const boost::json::object& from, std::string_view name)
-{
-    const boost::json::value* const found = from.if_contains(name);
-    if (found && found->is_int64() && found->get_int64() > 0)
-        return static_cast<std::uint64_t>(found->get_int64());
-    return found && found->is_uint64() ? found->get_uint64() : 0;
-}
-
-inline constexpr std::array<std::string_view, 4> class_words = {"transient", "throttled", "permanent", "repairable"};
-
-// The object that `text` is, or nothing.
-inline std::optional<boost::json::object> read_object_text(std::string_view text)
-{
-    auto document = read_json(text);
-    if (!document || !document->is_object())
-        return std::nullopt;
-    return std::move(document->get_object());
-}
-
-}
-
-[[nodiscard]] inline std::string to_json(const certificate_state& state)
-{
-    boost::json::object out;
-    out["configuration"] = state.configuration;
-    out["failures"] = state.failures;
-    if (state.failures > 0) {
-        detail::put_time(out, "nextAttempt", state.next_attempt);
-        out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
-        out["lastError"] = state.last_error;
-    }
-    out["directory"] = state.directory;
-    out["generation"] = state.generation;
-    out["spread"] = state.spread;
-    if (state.advice) {
-        detail::put_time(out, "windowStart", state.advice->window.start);
-        detail::put_time(out, "windowEnd", state.advice->window.end);
-        detail::put_time(out, "chosen", state.advice->chosen);
-    }
-    detail::put_time(out, "nextCheck", state.next_check);
-    detail::put_time(out, "certificatesFullAt", state.certificates_full_at);
-    detail::put_time(out, "failuresFullAt", state.failures_full_at);
-    out["checkFailures"] = state.check_failures;
-    if (state.forced != 0) {
-        out["forced"] = state.forced;
-        out["forcedWhy"] = state.forced_why;
-    }
-    return boost::json::serialize(out);
-}
-
-// What cannot be read is as if it had never been written; nothing at all if it is not even JSON.
-[[nodiscard]] inline std::optional<certificate_state> parse_certificate_state(std::string_view text)
-{
-    const auto in = detail::read_object_text(text);
-    if (!in)
-        return std::nullopt;
-    certificate_state state;
-    state.configuration = detail::text_of(*in, "configuration");
-    state.failures = static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "failures"), 1'000'000));
-    state.next_attempt = detail::time_of(*in, "nextAttempt");
-    const auto word = std::ranges::find(detail::class_words, detail::text_of(*in, "lastClass"));
-    if (word != detail::class_words.end())
-        state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
-    state.last_error = detail::text_of(*in, "lastError");
-    state.directory = detail::text_of(*in, "directory");
-    state.generation = detail::number_of(*in, "generation");
-    if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
-        state.spread = std::clamp(spread->get_double(), 0.0, 1.0);
-    const renewal_window window{detail::time_of(*in, "windowStart"), detail::time_of(*in, "windowEnd")};
-    if (const time_point chosen = detail::time_of(*in, "chosen"); is_answer(window) && chosen != time_point())
-        state.advice = suggestion{window, chosen};
-    state.next_check = detail::time_of(*in, "nextCheck");
-    state.certificates_full_at = detail::time_of(*in, "certificatesFullAt");
-    state.failures_full_at = detail::time_of(*in, "failuresFullAt");
-    state.check_failures =
-        static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
-    state.forced = detail::number_of(*in, "forced");
-    state.forced_why = detail::text_of(*in, "forcedWhy");
-    return state;
-}
-
-[[nodiscard]] inline std::string to_json(const order_record& order)
-{
-    boost::json::object out;
-    out["directory"] = order.directory;
-    out["account"] = order.account;
-    out["url"] = order.url;
-    out["replaces"] = order.certificate_id;
-    out["names"] = detail::names_to_json(order.names);
-    detail::put_time(out, "created", order.created);
-    return boost::json::serialize(out);
-}
-
-[[nodiscard]] inline std::optional<order_record> parse_order_record(std::string_view text)
-{
-    const auto in = detail::read_object_text(text);
-    if (!in)
-        return std::nullopt;
-    order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
-                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
-    if (order.url.empty() || order.directory.empty())
-        return std::nullopt;
-    return order;
-}
-
-[[nodiscard]] inline std::string to_json(const generation_record& one)
-{
-    boost::json::object out;
-    out["directory"] = one.directory;
-    out["account"] = one.account;
-    out["profile"] = one.profile;
-    detail::put_time(out, "obtained", one.obtained);
-    out["names"] = detail::names_to_json(one.names);
-    out["because"] = one.because;
-    return boost::json::serialize(out);
-}
-
-// Never fails: a certificate serves without it.
-[[nodiscard]] inline generation_record parse_generation_record(std::string_view text)
-{
-    const auto in = detail::read_object_text(text);
-    if (!in)
-        return {};
-    return {detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "profile"),
-            detail::time_of(*in, "obtained"), detail::names_from_json(*in), detail::text_of(*in, "because")};
-}
-
-}
-
-#endif
-// ---- alos/acme/storage.hpp ----
-// What outlives the process: certificates by generation, accounts, orders under way, answers to challenges. A back end
-// has these operations; acme/file_storage.hpp is the one that comes with alos.
-#ifndef ALOS_ACME_STORAGE_HPP
-#define ALOS_ACME_STORAGE_HPP
-
-
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
-namespace alos::inline v0::acme {
-
-// A certificate with its key and what is known of both, kept and replaced as one. It belongs to `id`, which the
-// configuration gives it: what a path may contain, without '/', and not "." or "..".
-struct bundle {
-    std::string chain_pem; // leaf first
-    secret_text key_pem;
-    std::string meta_json; // who issued it, when, by which profile
-    std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
-    cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
-};
-
-// A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
-// text does; 0 is that of one that is not there.
-struct document {
-    secret_text text;
-    std::uint64_t version = 0;
-};
-
-// The right to change what belongs to one name, for one attempt. Whoever gets it after somebody else has a higher
-// fence, and commits under an older one are refused.
-struct storage_lock {
-    std::string name;
-    std::string owner; // for people: host and process
-    std::uint64_t fence = 0;
-    std::shared_ptr<void> held; // the lock goes when the last copy of this does, at the latest
-};
-
-// Fails with errc::conflict when somebody else was faster, with errc::lock_lost when the lock is no longer held, and
-// with the operating system's errors. What fails leaves the old state; a crash at any moment leaves the old or the new.
-class storage {
-public:
-    virtual ~storage() = default;
-
-    // The ids of all certificates.
-    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> certificates() = 0;
-
-    // The number of the current generation, without a look at what is in it; 0: there is none, or it cannot be told.
-    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> current_generation(std::string id) = 0;
-
-    // The current generation, or the highest whose key and chain fit when that one is missing or broken; none at all
-    // is success without a value.
-    [[nodiscard]] virtual awaitable<outcome<std::optional<bundle>>> load_certificate(std::string id) = 0;
-
-    // Stores the generation after `expected` (0: the first) and makes it the current one. Returns its number. One that
-    // comes without its credential is tried first, so that nothing is stored that nobody can serve.
-    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
-    store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
-
-    // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
-    [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
-    [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
-
-    // Replaces the version `expected`; without one, whatever is there. Returns the new version.
-    [[nodiscard]] virtual awaitable<outcome<std::uint64_t>> store(std::string key, secret_text text,
-                                                                  std::optional<std::uint64_t> expected) = 0;
-
-    // One that is not there is erased already.
-    [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key) = 0;
-
-    // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
-    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
-
-    // Nothing when somebody else has it. Never waits.
-    [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
-    [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
-
-    // Waits until certificates or documents may have changed, by this process or another: "certificates", or the first
-    // part of a key. Never completes where that cannot be told.
-    [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
-};
-
-}
-
-#endif
 
 #include <functional>
 #include <string>
@@ -21352,48 +21865,8 @@ public:
 
 namespace alos::inline v0::acme {
 
-// What belongs to one CA is kept under: its host, so that people recognise it, and what makes it unique.
-[[nodiscard]] inline std::string storage_id(const std::string& directory, const std::string& email = {})
-{
-    const auto where = http::parse_url(directory);
-    const auto digest = sha256_of(as_bytes(directory + "\n" + email));
-    std::string id = where ? where->host : "ca";
-    std::ranges::replace(id, ':', '_');
-    return id + "-" + to_base64url(byte_view(digest).first(9));
-}
-
-// Whether one more may be had of what a CA limits; if not, when. Shared with the other processes, and kept over
-// restarts: a program that is started again and again must not empty the bucket each time.
-[[nodiscard]] inline awaitable<std::optional<time_point>> take_token(environment& world, storage& kept,
-                                                                     std::string directory, std::string member,
-                                                                     rate limit)
-{
-    if (limit.burst == 0)
-        co_return std::nullopt;
-    const std::string name = "limits/" + storage_id(directory);
-    for (int tries = 0; tries < 5; ++tries) {
-        const auto found = co_await kept.load(name);
-        boost::json::object all;
-        std::uint64_t version = 0;
-        if (found && found->has_value()) {
-            version = (*found)->version;
-            all = detail::read_object_text(as_text((*found)->text)).value_or(boost::json::object());
-        }
-        token_bucket bucket(limit.burst, limit.refill, detail::time_of(all, member));
-        if (const auto later = bucket.take(world.now()))
-            co_return later;
-        detail::put_time(all, member, bucket.full_at());
-        const std::string text = boost::json::serialize(all);
-        secret_text bytes(text.begin(), text.end());
-        const auto stored = co_await kept.store(name, std::move(bytes), version);
-        if (stored || stored.error().code != errc::conflict)
-            break; // a disk that is full must not keep us from renewing
-    }
-    co_return std::nullopt;
-}
-
 // Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
-// "account/<id>.next", the key that is about to replace the first.
+// "account/<id>.next.key", the key that is about to replace the first. Who changes a key has the lock of the account.
 class account_keeper {
 public:
     // Told in one sentence what became of the account; the first argument says whether it is new.
@@ -21411,36 +21884,67 @@ public:
     {
         const admission_gate::place turn = co_await gate_.enter();
         if (open_) {
-            const auto kept = co_await storage_.load(document() + ".key");
-            // Another process may have changed the key, or closed the account.
-            if (!kept || (kept->has_value() && (*kept)->version == key_version_))
+            const bool is_same = co_await is_key_unchanged();
+            const std::string kept = co_await load_url(); // another process may have registered the key again
+            if (is_same && (kept.empty() || kept == open_->url))
                 co_return *open_;
             open_.reset();
         }
+        if (auto done = co_await finish_key_change(); !done)
+            co_return done.error();
         auto key = co_await load_key();
         if (!key)
             co_return key.error();
-        if (auto taken = co_await finish_key_change(*key); !taken)
-            co_return taken.error();
-        const std::string known = co_await load_url();
+        std::string known = co_await load_url();
         if (!known.empty()) {
             tell_(event_kind::account_reused, "registration reused: " + known);
-            open_.emplace(signer{*key, known});
+            open_.emplace(signer{std::move(*key), std::move(known)});
             co_return *open_;
         }
-        auto url = co_await register_key(*key);
-        if (!url)
-            co_return url.error();
-        open_.emplace(signer{*key, std::move(*url)});
-        co_return *open_;
+        auto made = co_await enroll(std::move(*key));
+        if (made)
+            open_ = *made;
+        co_return made;
     }
 
-    // RFC 8555 6.7, accountDoesNotExist: the CA has lost it. The next open() registers the same key again.
-    [[nodiscard]] awaitable<outcome<>> forget()
+    // After a refusal of a request that the account signed: success when that was for the account's sake, and open()
+    // gives one that works; else what stands in the way. RFC 8555 6.7 (accountDoesNotExist), 7.3.6 (unauthorized).
+    [[nodiscard]] awaitable<reply<>> recover(refusal why)
     {
+        const bool is_lost = why.why.type == "accountDoesNotExist";
+        if (why.account.empty() || (!is_lost && why.why.type != "unauthorized"))
+            co_return why;
+        const admission_gate::place turn = co_await gate_.enter();
+        if (open_ && open_->url != why.account)
+            co_return reply<>(); // somebody was faster
+        auto key = co_await load_key();
+        if (!key)
+            co_return key.error();
+        const bool is_same = open_ && open_->key.jwk() == key->jwk();
         open_.reset();
-        auto erased = co_await storage_.erase(document());
-        co_return erased;
+        if (!is_same)
+            co_return reply<>(); // another process has changed it
+        if (is_lost) {
+            tell_(event_kind::account_reused, "the CA has lost " + why.account + "; its key is registered again");
+            static_cast<void>(co_await storage_.erase(document()));
+            co_return reply<>();
+        }
+        const auto found = co_await find_account(ca_, *key);
+        if (found && found->status == account_status::valid) {
+            if (found->url == why.account)
+                co_return why; // it is open, and what was asked for is not its business
+            if (const auto kept = co_await keep_url(document(), email_, found->url); !kept)
+                co_return local(kept.error());
+            co_return reply<>();
+        }
+        if (!is_closed(found) && found.error().why.type != "accountDoesNotExist")
+            co_return why;
+        std::string reason = why.account + (is_closed(found) ? " is closed" : " has another key by now");
+        auto made = co_await start_over(ca_.ca().account_key, std::move(reason));
+        if (!made)
+            co_return made.error();
+        open_ = std::move(*made);
+        co_return reply<>();
     }
 
     // RFC 8555 7.3.2: another contact.
@@ -21473,14 +21977,15 @@ public:
             co_return refusal{failure_class::permanent,
                               "account: there is one of " + email + " already; use that, or close it first"};
         secret_text pem = by->key.to_pem();
-        const auto stored = co_await storage_.store(there + ".key", std::move(pem), std::nullopt);
+        const std::uint64_t version = taken->has_value() ? (*taken)->version : 0;
+        const auto stored = co_await storage_.store(there + ".key", std::move(pem), version);
         if (!stored)
             co_return local(stored.error());
         if (const auto kept = co_await keep_url(there, email, by->url); !kept)
             co_return local(kept.error());
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.erase(document() + ".key"));
+        static_cast<void>(co_await storage_.erase(key_document()));
         co_return reply<>();
     }
 
@@ -21496,7 +22001,7 @@ public:
             co_return done.error();
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.move_aside(document() + ".key"));
+        static_cast<void>(co_await storage_.move_aside(key_document()));
         co_return reply<>();
     }
 
@@ -21510,19 +22015,24 @@ public:
         auto next = account_key::generate(kind);
         if (!next)
             co_return local(next.error());
-        const std::string pending = document() + ".next";
-        secret_text pem = next->to_pem();
-        const auto stored = co_await storage_.store(pending, std::move(pem), std::nullopt);
-        if (!stored)
-            co_return local(stored.error());
         const auto known = co_await ca_.find_directory();
         if (!known)
             co_return known.error();
         auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
         if (!inner)
             co_return local(failure{inner.error(), "the new account key cannot sign"});
+        const auto lock = co_await lock_key();
+        if (!lock)
+            co_return lock.error();
+        const bool is_same = co_await is_key_unchanged();
+        if (!is_same)
+            co_return changed_elsewhere();
+        open_.reset(); // from now on open() finds out
+        secret_text pem = next->to_pem();
+        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
+        if (!stored)
+            co_return local(stored.error());
         const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
-        open_.reset();
         if (!done)
             co_return done.error();
         auto promoted = co_await promote(*next);
@@ -21530,16 +22040,45 @@ public:
     }
 
 private:
-    static refusal local(const failure& why) { return {failure_class::transient, "account: " + why.what}; }
+    static refusal local(const failure& why)
+    {
+        refusal made{failure_class::transient, "account: " + why.what};
+        made.is_ours = true;
+        return made;
+    }
+
+    static refusal changed_elsewhere()
+    {
+        return local({errc::conflict, "another process is changing its key; try again in a minute"});
+    }
 
     [[nodiscard]] std::string document() const { return "account/" + id_; }
+    [[nodiscard]] std::string key_document() const { return document() + ".key"; }
+    [[nodiscard]] std::string next_document() const { return document() + ".next.key"; }
+
+    // The right to change the key, for one process at a time.
+    [[nodiscard]] awaitable<reply<storage_lock>> lock_key()
+    {
+        auto lock = co_await storage_.try_lock("account." + id_);
+        if (!lock)
+            co_return local(lock.error());
+        if (!lock->has_value())
+            co_return changed_elsewhere();
+        co_return std::move(**lock);
+    }
+
+    // Whether the storage has the key that was read or written here last; also when that cannot be told.
+    [[nodiscard]] awaitable<bool> is_key_unchanged()
+    {
+        const auto kept = co_await storage_.load(key_document());
+        co_return !kept || (kept->has_value() && (*kept)->version == key_version_);
+    }
 
     // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
     [[nodiscard]] awaitable<reply<account_key>> load_key()
     {
-        const std::string name = document() + ".key";
         for (int tries = 0;; ++tries) {
-            const auto kept = co_await storage_.load(name);
+            const auto kept = co_await storage_.load(key_document());
             if (!kept)
                 co_return local(kept.error());
             if (kept->has_value()) {
@@ -21547,7 +22086,7 @@ private:
                 key_version_ = (*kept)->version;
                 if (key)
                     co_return std::move(*key);
-                const auto aside = co_await storage_.move_aside(name);
+                const auto aside = co_await storage_.move_aside(key_document());
                 if (!aside)
                     co_return local(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
@@ -21555,11 +22094,11 @@ private:
             }
             // What is known of an account belongs to a key that is gone.
             static_cast<void>(co_await storage_.erase(document()));
-            auto made = account_key::generate(key_kind::ecdsa_p256);
+            auto made = account_key::generate(ca_.ca().account_key);
             if (!made)
                 co_return local(made.error());
             secret_text pem = made->to_pem();
-            const auto stored = co_await storage_.store(name, std::move(pem), 0);
+            const auto stored = co_await storage_.store(key_document(), std::move(pem), 0);
             if (stored) {
                 key_version_ = *stored;
                 co_return std::move(*made);
@@ -21574,111 +22113,137 @@ private:
         const auto kept = co_await storage_.load(document());
         if (!kept || !kept->has_value())
             co_return std::string();
-        const auto in = detail::read_object_text(as_text((*kept)->text));
-        co_return in ? detail::text_of(*in, "url") : std::string();
+        const auto record = parse_account_record(as_text((*kept)->text));
+        co_return record ? record->url : std::string();
     }
 
     [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
-        boost::json::object out;
-        out["directory"] = ca_.ca().directory;
-        out["email"] = email;
-        out["url"] = url;
-        const std::string text = boost::json::serialize(out);
-        secret_text kept(text.begin(), text.end());
-        const auto stored = co_await storage_.store(std::move(document), std::move(kept), std::nullopt);
+        const account_record record{ca_.ca().directory, std::move(email), std::move(url)};
+        secret_text text = to_secret_text(to_json(record));
+        const auto stored = co_await storage_.store(std::move(document), std::move(text), std::nullopt);
         if (!stored)
             co_return stored.error();
         co_return outcome<>();
     }
 
-    // RFC 8555 7.3: 201 is a new account, 200 one that this key had already.
-    [[nodiscard]] awaitable<reply<std::string>> register_key(account_key key)
+    // RFC 8555 7.3.6: what is answered when its key is asked for.
+    static bool is_closed(const reply<registration>& found)
     {
-        const auto later = co_await take_token(ca_.world(), storage_, ca_.ca().directory, "accountsFullAt",
-                                               ca_.ca().accounts);
+        return found ? found->status != account_status::valid : found.error().why.type == "unauthorized";
+    }
+
+    // As often as the CA allows.
+    [[nodiscard]] awaitable<reply<registration>> register_key(account_key key)
+    {
+        kept_bucket allowed = limits(ca_.world(), storage_, ca_.ca()).accounts();
+        const auto later = co_await allowed.take();
         if (later)
             co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
                               std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};
-        const auto known = co_await ca_.find_directory();
-        if (!known)
-            co_return known.error();
-        new_account asked;
-        if (!email_.empty())
-            asked.contact.push_back("mailto:" + email_);
-        const certificate_authority& ca = ca_.ca();
-        if (!ca.eab_kid.empty() || !ca.eab_hmac_key.empty()) {
-            const auto secret = secret_from_base64(ca.eab_hmac_key);
-            if (!secret)
-                co_return refusal{failure_class::permanent,
-                                  "account: the eab_hmac_key for " + ca.directory
-                                      + " is not base64url; copy it again from the CA's page"};
-            auto binding = external_account_binding(ca.eab_kid, *secret, known->new_account, key);
-            if (!binding)
-                co_return refusal{failure_class::permanent, "account: " + binding.error().what};
-            asked.external_account_binding = std::move(*binding);
-        } else if (known->external_account_required) {
-            co_return refusal{failure_class::permanent,
-                              "account: " + ca.directory
-                                  + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
-        }
-        std::string payload = new_account_payload(asked);
-        signer itself{key};
-        const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
-        if (!answer)
-            co_return answer.error();
-        const std::string url = url_in(*answer, answer->field("Location"));
-        if (url.empty())
-            co_return refusal{failure_class::transient, "account: " + ca.directory + " named no account URL"};
-        const auto read = parse_account(answer->body);
-        if (read && read->status != account_status::valid)
-            co_return refusal{failure_class::permanent,
-                              "account: " + url + " is closed; move its key away (" + document() + ".key)"};
-        if (const auto stored = co_await keep_url(document(), email_, url); !stored)
-            co_return local(stored.error());
-        const bool is_new = answer->status == 201;
-        tell_(is_new ? event_kind::account_created : event_kind::account_reused,
-              (is_new ? "registered as " : "registration reused: ") + url);
-        co_return url;
+        auto made = co_await register_account(ca_, std::move(key), email_);
+        co_return made;
     }
 
-    // After a change of keys whose answer was lost: `key` becomes the new one if the CA knows that.
-    [[nodiscard]] awaitable<reply<>> finish_key_change(account_key& key)
+    // The account of a key that none is known of.
+    [[nodiscard]] awaitable<reply<signer>> enroll(account_key key)
     {
-        const std::string pending = document() + ".next";
-        const auto kept = co_await storage_.load(pending);
+        auto made = co_await register_key(key);
+        refusal why = made ? refusal() : made.error();
+        if (const auto kind = account_key_for(why.why.algorithms); kind && why.why.type == "badSignatureAlgorithm") {
+            auto other = co_await start_over(*kind, "the CA takes no account key for " + std::string(key.alg()));
+            co_return other;
+        }
+        if (why.why.type == "unauthorized") // or is it the external account that is refused?
+            made = co_await find_account(ca_, key);
+        if (is_closed(made)) {
+            auto other = co_await start_over(ca_.ca().account_key, "the one with the key that is kept is closed");
+            co_return other;
+        }
+        if (why.why.type == "unauthorized" && !ca_.ca().eab_kid.empty())
+            why.kind = failure_class::permanent; // a mistake in the settings stays until somebody mends it
+        if (!made)
+            co_return why;
+        if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
+            co_return local(kept.error());
+        tell_(made->is_new ? event_kind::account_created : event_kind::account_reused,
+              (made->is_new ? "registered as " : "registration reused: ") + made->url);
+        co_return signer{std::move(key), made->url};
+    }
+
+    // A new account with a new key. The old key is put aside once the CA has taken the new one, and not before: what it
+    // refuses today it may take tomorrow.
+    [[nodiscard]] awaitable<reply<signer>> start_over(key_kind kind, std::string why)
+    {
+        auto key = account_key::generate(kind);
+        if (!key)
+            co_return local(key.error());
+        const auto lock = co_await lock_key();
+        if (!lock)
+            co_return lock.error();
+        const bool is_same = co_await is_key_unchanged();
+        if (!is_same)
+            co_return changed_elsewhere();
+        const auto made = co_await register_key(*key);
+        if (!made)
+            co_return made.error();
+        // The URL goes first: it belongs to the old key.
+        static_cast<void>(co_await storage_.erase(document()));
+        const auto aside = co_await storage_.move_aside(key_document());
+        if (!aside)
+            co_return local(aside.error());
+        secret_text pem = key->to_pem();
+        const auto stored = co_await storage_.store(key_document(), std::move(pem), 0);
+        if (!stored)
+            co_return local(stored.error());
+        key_version_ = *stored;
+        if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
+            co_return local(kept.error());
+        tell_(event_kind::account_created, why + "; registered as " + made->url
+                                               + " with a new key, the old one is in " + *aside);
+        co_return signer{std::move(*key), made->url};
+    }
+
+    // After a change of keys whose answer was lost: the new one takes its place if the CA knows that. Another process
+    // that is changing it is left alone.
+    [[nodiscard]] awaitable<reply<>> finish_key_change()
+    {
+        const auto pending = co_await storage_.load(next_document());
+        if (!pending || !pending->has_value())
+            co_return reply<>();
+        const auto lock = co_await lock_key();
+        if (!lock)
+            co_return reply<>();
+        const auto kept = co_await storage_.load(next_document()); // which may be done by now
         if (!kept || !kept->has_value())
             co_return reply<>();
         const auto next = account_key::from_pem(as_text((*kept)->text));
         if (next) {
-            new_account asked;
-            asked.only_return_existing = true;
-            asked.terms_of_service_agreed = false;
-            std::string payload = new_account_payload(asked);
-            signer itself{*next};
-            const auto answer = co_await ca_.post(&directory::new_account, std::move(payload), itself, "account");
-            if (answer) {
+            const auto found = co_await find_account(ca_, *next);
+            if (found) {
+                const auto present = co_await storage_.load(key_document());
+                if (!present)
+                    co_return local(present.error());
+                key_version_ = present->has_value() ? (*present)->version : 0;
                 auto promoted = co_await promote(*next);
-                if (!promoted)
-                    co_return promoted;
-                key = *next;
-                co_return reply<>();
+                co_return promoted;
             }
-            if (answer.error().why.type != "accountDoesNotExist")
-                co_return answer.error();
+            if (found.error().why.type != "accountDoesNotExist")
+                co_return found.error();
         }
-        static_cast<void>(co_await storage_.erase(pending));
+        static_cast<void>(co_await storage_.erase(next_document()));
         co_return reply<>();
     }
 
+    // Under the lock.
     [[nodiscard]] awaitable<reply<>> promote(account_key next)
     {
         secret_text pem = next.to_pem();
-        const auto stored = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
+        const auto stored = co_await storage_.store(key_document(), std::move(pem), key_version_);
         if (!stored)
             co_return local(stored.error());
         key_version_ = *stored;
-        static_cast<void>(co_await storage_.erase(document() + ".next"));
+        static_cast<void>(co_await storage_.erase(next_document()));
         co_return reply<>();
     }
 
@@ -21929,14 +22494,21 @@ public:
         const std::string folder = folder_of(id);
         for (unsigned attempt = 0; true; ++attempt) {
             const std::uint64_t current = read_current(folder);
-            if (current != 0)
-                if (auto found = read_generation(folder, current))
+            std::string skipped;
+            if (current != 0) {
+                auto found = read_generation(folder, current);
+                if (found)
                     return std::optional<bundle>(std::move(*found));
+                skipped = found.error().what;
+            }
             std::optional<failure> newest_failure;
             for (const std::uint64_t number : generations(folder)) {
                 auto found = read_generation(folder, number);
-                if (found)
+                if (found) {
+                    if (!skipped.empty())
+                        found->skipped = skipped + "; the one before it is used, " + std::to_string(number);
                     return std::optional<bundle>(std::move(*found));
+                }
                 if (!newest_failure)
                     newest_failure = found.error();
             }
@@ -22141,7 +22713,8 @@ private:
 
 #endif
 // ---- alos/acme/detail/folder_watch.hpp ----
-// Tells of changes in a storage's folder: of certificates, and of documents by the first part of their keys.
+// Tells of changes in a storage's folder: of certificates, and of documents by the first part of their keys. Where the
+// system cannot watch it, everything is taken for changed every other second.
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
@@ -22152,50 +22725,45 @@ private:
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme::detail {
 
 // Used on one thread.
 class folder_watch {
 public:
+    using sleeper = std::function<awaitable<>(std::chrono::milliseconds)>;
+
     // `files` outlives this.
-    folder_watch(os::file_system& files, std::string directory) : files_(files), directory_(std::move(directory)) {}
+    folder_watch(os::file_system& files, std::string directory, sleeper sleep)
+        : files_(files), directory_(std::move(directory)), sleep_(std::move(sleep))
+    {
+    }
 
     folder_watch(const folder_watch&) = delete;
     folder_watch& operator=(const folder_watch&) = delete;
 
-    // "certificates", or the first part of a key. Each change since the first call is told of once, however many there
-    // were of it; when a call is cancelled, it ends with that.
+    // See storage::next_change(). Whatever there is when it begins, and each change since, is told of
+    // once, however many there were of it; when a call is cancelled, it ends with that.
     [[nodiscard]] awaitable<std::string> next()
     {
-        if (watches_.empty())
-            watch_everything();
-        while (true) {
-            if (watches_.empty())
+        for (;;) {
+            if (watches_.empty() || std::exchange(is_blind_, false))
                 watch_folder(directory_, {}, max_key_parts);
             look_again();
             if (!pending_.empty())
                 co_return std::move(pending_.extract(pending_.begin()).value());
-            co_await bell_.async_wait(boost::asio::as_tuple(boost::asio::deferred));
-            const auto state = co_await boost::asio::this_coro::cancellation_state;
-            if (state.cancelled() != boost::asio::cancellation_type::none) {
-                watches_.clear();
-                throw boost::system::system_error(boost::asio::error::operation_aborted);
-            }
+            awaitable<> something = is_blind_ || watches_.empty() ? look_later() : wait_for_bell();
+            co_await std::move(something);
         }
-    }
-
-    // Called when the folder is there. Note: on a full disk it can come long after the program began.
-    void folder_is_there()
-    {
-        if (watches_.empty())
-            bell_.notify_all();
     }
 
 private:
@@ -22205,13 +22773,51 @@ private:
         std::unique_ptr<os::file_system::watch> watch;
     };
 
-    void watch_everything()
+    static constexpr std::chrono::seconds glance{2};
+
+    [[nodiscard]] awaitable<> wait_for_bell()
     {
-        is_first_look_ = true;
-        watch_folder(directory_, {}, max_key_parts);
-        is_first_look_ = false;
-        noticed_.clear();
-        pending_.clear();
+        co_await bell_.async_wait(boost::asio::as_tuple(boost::asio::deferred));
+        const auto state = co_await boost::asio::this_coro::cancellation_state;
+        if (state.cancelled() == boost::asio::cancellation_type::none)
+            co_return;
+        watches_.clear();
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
+    }
+
+    // Where the system cannot tell, as it has no more watches to give or the folder is not there, everything may have
+    // changed.
+    [[nodiscard]] awaitable<> look_later()
+    {
+        try {
+            co_await sleep_(glance);
+        } catch (...) {
+            watches_.clear();
+            throw;
+        }
+        categories_of(directory_, [this](const std::string&, const std::string& category) {
+            pending_.insert(category);
+        });
+    }
+
+    // Calls `take` with the path and the category of each folder that is directly below `path`, the topmost one.
+    template <class Taker>
+    void categories_of(const std::string& path, const Taker& take)
+    {
+        const auto names = files_.list(path);
+        for (std::size_t i = 0; names && i < names->size(); ++i) {
+            const std::string& name = (*names)[i];
+            if (is_folder(path, name) && name != "locks")
+                take(path + '/' + name, name == "certs" ? "certificates" : name);
+        }
+    }
+
+    [[nodiscard]] bool is_folder(const std::string& path, const std::string& name)
+    {
+        if (!is_key_part(name) || name.ends_with(".json"))
+            return false;
+        const auto about = files_.stat(path + '/' + name);
+        return about && about->type == os::file_type::directory;
     }
 
     // Note: a folder is watched before it is listed, so that nothing comes between.
@@ -22219,26 +22825,27 @@ private:
     {
         if (!watches_.contains(path)) {
             auto watch = files_.watch_directory(path, [this](const std::string& changed) { notice(changed); });
-            if (!watch)
+            if (!watch) {
+                const auto about = files_.stat(path);
+                is_blind_ = is_blind_ || (about && about->type == os::file_type::directory);
                 return;
+            }
             watches_.emplace(path, watched{category, depth, std::move(watch)});
-            if (!category.empty() && !is_first_look_)
+            if (!category.empty())
                 pending_.insert(category);
         }
-        const auto names = depth == 0 ? result<std::vector<std::string>>() : files_.list(path);
-        if (!names)
+        if (path == directory_) {
+            categories_of(path, [this, depth](const std::string& below, const std::string& own) {
+                watch_folder(below, own, own == "certificates" ? 1 : depth - 1);
+            });
             return;
-        for (const std::string& name : *names) {
-            const bool is_at_top = path == directory_;
-            if (!is_key_part(name) || name.ends_with(".json") || (is_at_top && name == "locks"))
-                continue;
-            const std::string below = path + '/' + name;
-            const auto about = files_.stat(below);
-            if (!about || about->type != os::file_type::directory)
-                continue;
-            const bool is_certificates = is_at_top && name == "certs";
-            const std::string& own = is_at_top ? name : category;
-            watch_folder(below, is_certificates ? "certificates" : own, is_certificates ? 1 : depth - 1);
+        }
+        const auto names = depth == 0 ? result<std::vector<std::string>>() : files_.list(path);
+        for (std::size_t i = 0; names && i < names->size(); ++i) {
+            const std::string& name = (*names)[i];
+            if (is_folder(path, name))
+                watch_folder(path + '/' + name, category == "certificates" ? category + '/' + name : category,
+                             depth - 1);
         }
     }
 
@@ -22289,12 +22896,13 @@ private:
 
     os::file_system& files_;
     std::string directory_;
+    const sleeper sleep_;
     signal bell_; // rings when something changed
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
     std::set<std::string> top_;     // documents whose key is one part, when last looked
-    bool is_first_look_ = false;
+    bool is_blind_ = false;         // one of the folders cannot be watched
 };
 
 }
@@ -22303,7 +22911,7 @@ private:
 // ---- alos/acme/file_storage.hpp ----
 // Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
 //   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
-//   <key>.json, locks/<name>.lock, locks/<name>.fence.json
+//   <key>.json, or <key> where that ends with ".key"; locks/<name>.lock, locks/<name>.fence.json
 // Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
 #ifndef ALOS_ACME_FILE_STORAGE_HPP
 #define ALOS_ACME_FILE_STORAGE_HPP
@@ -22346,6 +22954,20 @@ inline std::optional<std::uint64_t> parse_fence(std::string_view text)
     return *number;
 }
 
+// The file of a document, below the folder. What holds a private key is called as such files are everywhere.
+inline std::string file_of(std::string_view key)
+{
+    return std::string(key) + (key.ends_with(".key") ? "" : ".json");
+}
+
+// The last part of a document's key by the name of its file; empty if that is none.
+inline std::string_view document_of(std::string_view file) noexcept
+{
+    if (file.ends_with(".key"))
+        return file;
+    return file.ends_with(".json") ? file.substr(0, file.size() - 5) : std::string_view();
+}
+
 // Never 0, which is the version of what is not there.
 inline std::uint64_t version_of(const secret_text& text)
 {
@@ -22372,7 +22994,7 @@ public:
                  unsigned kept = 5)
         : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
           now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_)
+          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, sleep_)
     {
     }
 
@@ -22438,8 +23060,8 @@ public:
         std::vector<std::string> keys;
         if (names)
             for (std::string_view name : *names)
-                if (name.ends_with(".json") && detail::is_key_part(name.substr(0, name.size() - 5)))
-                    keys.emplace_back(name.substr(0, name.size() - 5));
+                if (const auto key = detail::document_of(name); detail::is_key_part(key))
+                    keys.emplace_back(key);
         co_return keys;
     }
 
@@ -22458,20 +23080,16 @@ public:
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
-        if (expected) {
-            const auto present = read_document(key);
-            if (!present)
-                co_return present.error();
-            if ((*present ? (*present)->version : 0) != *expected)
-                co_return failure{errc::conflict, document_path(key) + ": somebody else changed it; read it again"};
-        }
+        if (const auto same = check_version(key, expected); !same)
+            co_return same.error();
         const auto written = disk_.replace_file(document_path(key), as_text(text));
         if (!written)
             co_return written.error();
         co_return detail::version_of(text);
     }
 
-    [[nodiscard]] awaitable<outcome<>> erase(std::string key) override
+    [[nodiscard]] awaitable<outcome<>> erase(std::string key,
+                                             std::optional<std::uint64_t> expected = std::nullopt) override
     {
         if (!detail::is_key(key))
             co_return bad_name(key);
@@ -22481,6 +23099,8 @@ public:
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
+        if (auto same = check_version(key, expected); !same)
+            co_return same;
         const error_code failed = files_.remove(path);
         if (failed && !detail::is_missing(failed))
             co_return detail::storage_failure(path, "cannot be removed", failed);
@@ -22524,8 +23144,7 @@ public:
         co_return;
     }
 
-    // Tells of what happens after its first call. From then on the file system may keep the executor busy, until a call
-    // is cancelled or this is destroyed.
+    // From its first call on the file system may keep the executor busy, until a call is cancelled or this is destroyed.
     [[nodiscard]] awaitable<std::string> next_change() override
     {
         // Note: what cannot be made cannot be watched either; whoever writes there will say why.
@@ -22552,7 +23171,7 @@ private:
     }
 
     [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
-    [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(key) + ".json"; }
+    [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(detail::file_of(key)); }
     [[nodiscard]] std::string lock_path(std::string_view name) const { return path_of("locks/") + std::string(name); }
     [[nodiscard]] std::string commit_lock() const { return lock_path(".commit"); }
 
@@ -22577,6 +23196,19 @@ private:
         return std::optional<document>(std::move(found));
     }
 
+    // Called during a commit.
+    [[nodiscard]] outcome<> check_version(const std::string& key, std::optional<std::uint64_t> expected)
+    {
+        if (!expected)
+            return {};
+        const auto present = read_document(key);
+        if (!present)
+            return present.error();
+        if ((*present ? (*present)->version : 0) != *expected)
+            return failure{errc::conflict, document_path(key) + ": somebody else changed it; read it again"};
+        return {};
+    }
+
     // Everything that writes does so one after another, whichever process it is in; so what is half written when one
     // begins was left by somebody who died.
     [[nodiscard]] awaitable<outcome<lock_ptr>> begin_commit()
@@ -22585,7 +23217,6 @@ private:
         const std::string path = commit_lock();
         if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
             co_return made.error();
-        watch_.folder_is_there();
         for (std::chrono::milliseconds waited(0); waited <= patience; waited += pause) {
             auto lock = files_.try_lock(path);
             if (!lock)
@@ -22711,8 +23342,7 @@ inline constexpr std::size_t max_foreign_certificates = 10000;
 
 struct foreign_certificate {
     std::string name; // what its owner calls it; what it is for stands in the certificate
-    std::string chain_pem;
-    secret_text key_pem;
+    cert::credential_ptr credential;
 };
 
 struct foreign_certificates {
@@ -22773,29 +23403,26 @@ inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, c
     const auto chain = files.read(where.chain, max_pem_size);
     if (!chain)
         return failure{chain.error(), where.chain + ": cannot be read: " + chain.error().message()};
-    auto key = files.read(where.key, max_pem_size);
+    const auto key = files.read(where.key, max_pem_size);
     if (!key)
         return failure{key.error(), where.key + ": cannot be read: " + key.error().message()};
-    foreign_certificate one;
-    one.name = where.name;
-    one.chain_pem = as_text(*chain);
-    one.key_pem = std::move(*key);
-    if (one.key_pem.empty())
+    if (key->empty())
         return failure{errc::bad_pem, where.key + ": it is empty"};
-    if (!where.issuer.empty() && count_certificates(one.chain_pem) == 1) {
+    std::string chain_pem(as_text(*chain));
+    if (!where.issuer.empty() && count_certificates(chain_pem) == 1) {
         if (const auto issuer = files.read(where.issuer, max_pem_size)) {
-            if (!one.chain_pem.ends_with('\n'))
-                one.chain_pem += '\n';
-            one.chain_pem += as_text(*issuer);
+            if (!chain_pem.ends_with('\n'))
+                chain_pem += '\n';
+            chain_pem += as_text(*issuer);
         }
     }
     cert::load_options options;
     options.certificate_file = where.chain;
     options.key_file = where.key;
-    const auto made = cert::make_credential(one.chain_pem, as_text(one.key_pem), options);
+    auto made = cert::make_credential(chain_pem, as_text(*key), options);
     if (!made)
         return made.error();
-    return one;
+    return foreign_certificate{where.name, std::move(*made)};
 }
 
 inline std::vector<foreign_files> find_certbot(os::file_system& files, const std::string& directory)
@@ -22888,6 +23515,7 @@ public:
     authority(environment& world, storage& kept, certificate_authority settings, account_keeper::teller tell)
         : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
     {
+        client_.on_action_required = [this](std::string what) { tell_(event_kind::action_required, std::move(what)); };
     }
 
     authority(const authority&) = delete;
@@ -22907,12 +23535,8 @@ public:
         return *place;
     }
 
-    // Whether another order may be placed now; if not, when.
-    [[nodiscard]] awaitable<std::optional<time_point>> take_order()
-    {
-        auto taken = take_token(client_.world(), storage_, directory_url(), "ordersFullAt", client_.ca().orders);
-        co_return co_await std::move(taken);
-    }
+    // How much may still be asked of it.
+    [[nodiscard]] limits allowed() const { return {client_.world(), storage_, client_.ca()}; }
 
 private:
     storage& storage_;
@@ -22931,10 +23555,14 @@ private:
 #define ALOS_ACME_BOARD_HPP
 
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace alos::inline v0::acme {
@@ -22957,8 +23585,9 @@ public:
     }
 
     // Returns when the CA can see it. Of two answers for one name by tls-alpn-01, which has room for one, the second
-    // waits for the first to be taken away.
-    [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns)
+    // waits for the first to be taken away, whichever process has posted it: no longer than until `insists_until`,
+    // which is as long as others wait for this one.
+    [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns, time_point insists_until)
     {
         const auto standing = standing_.find({what.about, what.type});
         if (standing != standing_.end()) {
@@ -22967,68 +23596,69 @@ public:
             if (old.key_authorization != what.key_authorization)
                 static_cast<void>(co_await take_down(std::move(old), dns));
         }
-        switch (what.type) {
-        case challenge_type::http_01: http01_.put(what.token, what.key_authorization); break;
-        case challenge_type::tls_alpn_01: {
-            while (taken_.contains(what.about.value))
-                co_await left_.wait();
-            if (auto shown = show(what.about.value, what.key_authorization); !shown)
-                co_return shown;
-            taken_.insert(what.about.value);
-            break;
-        }
-        case challenge_type::dns_01: {
+        if (what.type == challenge_type::dns_01) {
             std::string name = dns01_name(what.about.value);
             std::string value = dns01_value(what.key_authorization);
             auto done = co_await dns->present(std::move(name), std::move(value));
             co_return done;
         }
+        if (what.type == challenge_type::tls_alpn_01) {
+            while (taken_.contains(what.about.value))
+                co_await left_.wait();
+            taken_[what.about.value] = what.key_authorization;
+        } else {
+            own_[document(what)] = {what.key_authorization, 0};
+            http01_.put(what.token, what.key_authorization);
         }
-        own_[document(what)] = what.key_authorization;
-        const auto until = std::chrono::system_clock::to_time_t(world_.now() + life);
-        const std::string text = what.key_authorization + "\n" + std::to_string(until) + "\n";
-        secret_text kept(text.begin(), text.end());
-        const auto stored = co_await storage_.store(document(what), std::move(kept), std::nullopt);
-        if (!stored)
-            co_return stored.error();
-        co_return outcome<>();
+        auto claimed = co_await claim(what, insists_until);
+        if (claimed && what.type == challenge_type::tls_alpn_01)
+            claimed = show(what.about.value, what.key_authorization);
+        co_return claimed;
     }
 
-    // For a CA that has not looked yet when an attempt ends: the answer stays, until the next one for the same name is
+    // For a CA that has not looked yet when an attempt ends: the answer stays, until another one for the same name is
     // posted.
-    void let_stand(const posting& what)
+    [[nodiscard]] awaitable<> let_stand(posting what)
     {
         standing_[{what.about, what.type}] = what;
-        if (what.type == challenge_type::tls_alpn_01) {
-            taken_.erase(what.about.value);
-            left_.notify_all();
-        }
+        if (what.type != challenge_type::tls_alpn_01)
+            co_return;
+        leave(what);
+        const auto mine = own_.find(document(what));
+        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
+            co_return;
+        const std::uint64_t version = mine->second.version;
+        const auto stored = co_await storage_.store(document(what), text_of(what, world_.now()), version);
+        if (const auto still = own_.find(document(what)); stored && still != own_.end())
+            still->second.version = *stored;
     }
 
     // What cannot be taken away is said, and forgotten.
     [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
     {
-        const auto mine = own_.find(document(what));
-        const bool is_there = mine != own_.end() && mine->second == what.key_authorization;
-        // Of another order, that this one waited for in vain.
-        if (what.type != challenge_type::dns_01 && !is_there)
-            co_return outcome<>();
-        switch (what.type) {
-        case challenge_type::http_01: http01_.remove(what.token); break;
-        case challenge_type::tls_alpn_01:
-            hide(what.about.value);
-            taken_.erase(what.about.value);
-            left_.notify_all();
-            break;
-        case challenge_type::dns_01: {
+        if (what.type == challenge_type::dns_01) {
             std::string name = dns01_name(what.about.value);
             std::string value = dns01_value(what.key_authorization);
             auto done = co_await dns->clean_up(std::move(name), std::move(value));
             co_return done;
         }
-        }
-        own_.erase(document(what));
-        auto erased = co_await storage_.erase(document(what));
+        if (what.type == challenge_type::tls_alpn_01)
+            leave(what);
+        const auto mine = own_.find(document(what));
+        // Of another order, that this one waited for in vain.
+        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
+            co_return outcome<>();
+        std::optional<std::uint64_t> version; // nobody else answers for a token
+        if (what.type == challenge_type::tls_alpn_01)
+            version = mine->second.version;
+        own_.erase(mine);
+        if (what.type == challenge_type::http_01)
+            http01_.remove(what.token);
+        else
+            hide(what.about.value);
+        auto erased = co_await storage_.erase(document(what), version);
+        if (!erased && erased.error().code == errc::conflict) // somebody else's is there
+            erased = outcome<>();
         co_return erased;
     }
 
@@ -23043,18 +23673,21 @@ public:
                 continue;
             for (const std::string& name : *listed) {
                 const std::string key = folder + "/" + name;
-                if (own_.contains(key))
-                    continue;
-                if (const auto known = others_.find(key); known != others_.end()) {
-                    seen.insert(*known);
+                const auto known = others_.find(key);
+                // Note: a token has one answer, a name has one after another.
+                if (type == challenge_type::http_01 && (own_.contains(key) || known != others_.end())) {
+                    if (known != others_.end())
+                        seen.insert(*known);
                     continue;
                 }
                 auto read = co_await read_posting(type, name, key);
-                if (!read || own_.contains(key))
+                if (!read || is_own(key, *read))
                     continue;
+                const bool is_shown = known != others_.end()
+                                      && known->second.key_authorization == read->key_authorization;
                 if (type == challenge_type::http_01)
                     http01_.put(read->token, read->key_authorization);
-                else if (!show(read->about.value, read->key_authorization))
+                else if (!is_shown && !show(read->about.value, read->key_authorization))
                     continue;
                 seen.emplace(key, std::move(*read));
             }
@@ -23064,7 +23697,7 @@ public:
                 continue;
             if (gone.type == challenge_type::http_01)
                 http01_.remove(gone.token);
-            else if (!taken_.contains(gone.about.value))
+            else
                 hide(gone.about.value);
         }
         others_ = std::move(seen);
@@ -23079,26 +23712,103 @@ private:
         return "challenge/" + std::string(name_of(what.type)) + "/" + (by_token ? what.token : what.about.value);
     }
 
+    // Three lines: the answer, until when it is one at all, and until when its process wants the place to itself.
+    secret_text text_of(const posting& what, time_point insists_until) const
+    {
+        const auto seconds = [](time_point when) { return std::to_string(std::chrono::system_clock::to_time_t(when)); };
+        const std::string text = what.key_authorization + "\n" + seconds(world_.now() + life) + "\n"
+                                 + seconds(insists_until) + "\n";
+        return {text.begin(), text.end()};
+    }
+
+    // Puts it into the storage, for the other processes, when no other answer insists on that place.
+    [[nodiscard]] awaitable<outcome<>> claim(posting what, time_point insists_until)
+    {
+        const std::string key = document(what);
+        for (;;) {
+            const auto there = co_await storage_.load(key);
+            if (!there)
+                co_return there.error();
+            const std::uint64_t version = *there ? (*there)->version : 0;
+            const time_point now = world_.now();
+            const auto insisting = *there ? parse_posting(as_text((*there)->text)) : std::optional<kept_posting>();
+            if (insisting && insisting->insists_until > now
+                && insisting->key_authorization != what.key_authorization) {
+                if (now >= insists_until)
+                    co_return failure{errc::timed_out, "another process answers for it; the next attempt goes on"};
+                co_await world_.sleep_until(std::min(insists_until, now + std::chrono::seconds(1)));
+                continue;
+            }
+            const auto stored = co_await storage_.store(key, text_of(what, insists_until), version);
+            if (stored) {
+                own_[key] = {what.key_authorization, *stored};
+                co_return outcome<>();
+            }
+            if (stored.error().code != errc::conflict)
+                co_return stored.error();
+        }
+    }
+
+    // The next one for that name has its turn.
+    void leave(const posting& what)
+    {
+        const auto place = taken_.find(what.about.value);
+        if (place == taken_.end() || place->second != what.key_authorization)
+            return;
+        taken_.erase(place);
+        left_.notify_all();
+    }
+
+    // One of this process; or not any more, as another one has taken its place.
+    [[nodiscard]] bool is_own(const std::string& key, const posting& there)
+    {
+        const auto mine = own_.find(key);
+        if (mine == own_.end())
+            return false;
+        if (mine->second.key_authorization == there.key_authorization)
+            return true;
+        own_.erase(mine);
+        standing_.erase({there.about, there.type});
+        return false;
+    }
+
+    struct kept_posting {
+        std::string key_authorization;
+        time_point until;
+        time_point insists_until;
+    };
+
+    static std::optional<kept_posting> parse_posting(std::string_view text)
+    {
+        kept_posting read;
+        read.key_authorization = http::next_part(text, '\n');
+        const auto until = http::parse_decimal(http::next_part(text, '\n'));
+        const auto insists_until = http::parse_decimal(http::next_part(text, '\n'));
+        constexpr std::uint64_t latest = 1ull << 33; // of the clock's range
+        if (!until || !insists_until || *until > latest || *insists_until > latest)
+            return std::nullopt;
+        read.until = std::chrono::system_clock::from_time_t(static_cast<std::time_t>(*until));
+        read.insists_until = std::chrono::system_clock::from_time_t(static_cast<std::time_t>(*insists_until));
+        return read;
+    }
+
     // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
     [[nodiscard]] awaitable<std::optional<posting>> read_posting(challenge_type type, std::string name, std::string key)
     {
         const auto kept = co_await storage_.load(key);
         if (!kept || !kept->has_value())
             co_return std::nullopt;
-        std::string_view rest = as_text((*kept)->text);
-        const std::string key_authorization(http::next_part(rest, '\n'));
-        const auto until = http::parse_decimal(http::next_part(rest, '\n'));
-        const auto now = static_cast<std::uint64_t>(std::chrono::system_clock::to_time_t(world_.now()));
-        if (!until || *until < now) {
-            static_cast<void>(co_await storage_.erase(key));
+        const auto read = parse_posting(as_text((*kept)->text));
+        if (!read || read->until < world_.now()) {
+            static_cast<void>(co_await storage_.erase(key, (*kept)->version));
             co_return std::nullopt;
         }
         if (type == challenge_type::http_01)
-            co_return posting{type, {}, name, key_authorization};
+            co_return posting{type, {}, name, read->key_authorization};
         const auto about = identifier_of(name);
         if (!about)
             co_return std::nullopt;
-        co_return posting{type, *about, {}, key_authorization};
+        co_return posting{type, *about, {}, read->key_authorization};
     }
 
     [[nodiscard]] outcome<> show(const std::string& name, const std::string& key_authorization)
@@ -23118,9 +23828,14 @@ private:
     storage& storage_;
     answers& http01_;
     cert::registry& certificates_;
-    std::map<std::string, std::string> own_; // key authorizations by document
+    struct own_posting {
+        std::string key_authorization;
+        std::uint64_t version = 0; // of its document; 0: it is not stored
+    };
+
+    std::map<std::string, own_posting> own_; // by document
     std::map<std::string, posting> others_;  // by document
-    std::set<std::string> taken_;            // names shown by tls-alpn-01
+    std::map<std::string, std::string> taken_; // key authorizations by the names that tls-alpn-01 proves here
     std::map<std::pair<identifier, challenge_type>, posting> standing_;
     signal left_;
 };
@@ -23135,6 +23850,7 @@ private:
 #define ALOS_ACME_SELF_CHECK_HPP
 
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23173,6 +23889,13 @@ inline std::string http_url(const identifier& about, std::uint16_t port, const s
            + (port == 80 ? "" : ":" + std::to_string(port)) + path;
 }
 
+// CAs follow redirects to https, and believe any certificate there: the name is only being proven.
+inline std::shared_ptr<const http::trust> trust_in_anyone()
+{
+    static const auto everyone = std::make_shared<const http::trust>(http::trust{.verifies = false});
+    return everyone;
+}
+
 // Empty when the answer is there.
 inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
 {
@@ -23181,6 +23904,7 @@ inline awaitable<std::string> look_by_http(environment& world, posting answer, s
     request.max_body = 4096;
     request.max_redirects = 10;
     request.timeout = std::chrono::seconds(5);
+    request.authorities = trust_in_anyone();
     const std::string url = request.url;
     const auto got = co_await world.fetch(std::move(request));
     if (!got)
@@ -23480,8 +24204,6 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
 #define ALOS_ACME_TRIAL_HPP
 
 
-#include <boost/asio/this_coro.hpp>
-
 #include <array>
 #include <exception>
 #include <string>
@@ -23496,6 +24218,15 @@ struct trial {
     std::chrono::milliseconds patience = std::chrono::seconds(3); // for other processes to notice it
 };
 
+namespace detail {
+
+[[nodiscard]] inline awaitable<> end_trial(board& answers, posting answer)
+{
+    static_cast<void>(co_await answers.take_down(answer, nullptr));
+}
+
+}
+
 // Empty when the answer is there; else what is instead, in one sentence. `kept` is the storage of `answers`.
 [[nodiscard]] inline awaitable<std::string> try_answer(environment& world, storage& kept, board& answers, trial what)
 {
@@ -23509,21 +24240,17 @@ struct trial {
         if (taken && taken->has_value())
             co_return "an order is under way for it, look again later";
     }
-    // What cannot be stored is answered by this process all the same.
-    static_cast<void>(co_await answers.post(answer, nullptr));
-    const time_point end = world.now() + what.patience;
     std::string seen;
     std::exception_ptr thrown;
     try {
+        // What cannot be stored is answered by this process all the same.
+        const time_point end = world.now() + what.patience;
+        static_cast<void>(co_await answers.post(answer, nullptr, end));
         seen = co_await detail::look_until(world, answer, what.port, end);
     } catch (...) { // cancelled, or out of memory
         thrown = std::current_exception();
     }
-    const auto undisturbed = boost::asio::disable_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
-    static_cast<void>(co_await answers.take_down(answer, nullptr));
-    const auto disturbed = boost::asio::enable_terminal_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+    co_await undisturbed(detail::end_trial(answers, answer));
     if (thrown)
         std::rethrow_exception(thrown);
     co_return seen;
@@ -23538,33 +24265,16 @@ struct trial {
 #ifndef ALOS_ACME_PROVER_HPP
 #define ALOS_ACME_PROVER_HPP
 
+// ---- alos/acme/provable.hpp ----
+// Which challenges can prove which names, as far as the configuration tells. RFC 8555 8, RFC 8737, RFC 8738.
+#ifndef ALOS_ACME_PROVABLE_HPP
+#define ALOS_ACME_PROVABLE_HPP
 
-#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
-#include <exception>
-#include <functional>
-#include <set>
 #include <string>
-#include <utility>
-#include <vector>
 
 namespace alos::inline v0::acme {
-
-// When to look again at something that the CA works on: as it says, else after a tenth of a second, then ever later.
-class poll_pause {
-public:
-    [[nodiscard]] time_point next(time_point now, std::optional<std::chrono::seconds> retry_after) noexcept
-    {
-        const auto longer = std::min<std::chrono::milliseconds>(own_ * 2, longest);
-        const std::chrono::milliseconds own = std::exchange(own_, longer);
-        return now + (retry_after ? std::max<std::chrono::milliseconds>(*retry_after, own) : own);
-    }
-
-private:
-    static constexpr std::chrono::seconds longest{10};
-    std::chrono::milliseconds own_{100};
-};
 
 // RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
 [[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
@@ -23599,6 +24309,76 @@ private:
     return {};
 }
 
+}
+
+#endif
+// ---- alos/acme/together.hpp ----
+// Several coroutines at once, as one.
+#ifndef ALOS_ACME_TOGETHER_HPP
+#define ALOS_ACME_TOGETHER_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <exception>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// Returns when all have ended; cancelled, they all are. The first exception, in the order of `works`, passes then.
+[[nodiscard]] inline boost::asio::awaitable<void> together(std::vector<boost::asio::awaitable<void>> works)
+{
+    if (works.empty())
+        co_return;
+    const auto executor = co_await boost::asio::this_coro::executor;
+    using spawned = decltype(boost::asio::co_spawn(executor, std::move(works.front()), boost::asio::deferred));
+    std::vector<spawned> begun;
+    for (auto& each : works)
+        begun.push_back(boost::asio::co_spawn(executor, std::move(each), boost::asio::deferred));
+    auto group = boost::asio::experimental::make_parallel_group(std::move(begun));
+    const boost::asio::experimental::wait_for_all all;
+    const auto ends = co_await group.async_wait(all, boost::asio::use_awaitable);
+    for (const std::exception_ptr& thrown : std::get<1>(ends)) {
+        if (thrown)
+            std::rethrow_exception(thrown);
+    }
+}
+
+}
+
+#endif
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// When to look again at something that the CA works on: as it says, else after a tenth of a second, then ever later.
+class poll_pause {
+public:
+    [[nodiscard]] time_point next(time_point now, std::optional<std::chrono::seconds> retry_after) noexcept
+    {
+        const auto longer = std::min<std::chrono::milliseconds>(own_ * 2, longest);
+        const std::chrono::milliseconds own = std::exchange(own_, longer);
+        return now + (retry_after ? std::max<std::chrono::milliseconds>(*retry_after, own) : own);
+    }
+
+private:
+    static constexpr std::chrono::seconds longest{10};
+    std::chrono::milliseconds own_{100};
+};
+
 // Why names were not proven.
 struct unproven {
     refusal why;
@@ -23617,11 +24397,11 @@ using step_teller = std::function<void(const std::string&)>;
 // Of one issuance. It remembers which challenges failed for which name.
 class prover {
 public:
-    // `ca`, `answers` and `allowed` outlive it.
-    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
-           time_point deadline, step_teller tell)
-        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(allowed),
-          deadline_(deadline), tell_(std::move(tell))
+    // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is known.
+    prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, limits allowed,
+           std::chrono::milliseconds life, time_point deadline, step_teller tell)
+        : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(std::move(allowed)),
+          life_(life), deadline_(deadline), tell_(std::move(tell))
     {
     }
 
@@ -23636,24 +24416,9 @@ public:
         } catch (...) { // cancelled, or out of memory
             thrown = std::current_exception();
         }
-        const auto undisturbed = boost::asio::disable_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(undisturbed);
         const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
-        for (proof& each : proofs) {
-            if (!each.is_posted)
-                continue;
-            if (goes_on && each.state.status == authorization_status::pending) {
-                board_.let_stand(each.answer);
-                continue;
-            }
-            const auto gone = co_await board_.take_down(each.answer, settings_->dns);
-            if (!gone)
-                tell_("clean-up of " + each.answer.about.value + ": " + gone.error().what);
-        }
-        if (!done && !thrown && !goes_on)
-            co_await deactivate(proofs);
-        const auto disturbed = boost::asio::enable_terminal_cancellation();
-        co_await boost::asio::this_coro::reset_cancellation_state(disturbed);
+        const bool is_given_up = !done && !thrown && !goes_on;
+        co_await undisturbed(clean_up(proofs, goes_on, is_given_up));
         if (thrown)
             std::rethrow_exception(thrown);
         co_return done;
@@ -23713,21 +24478,15 @@ private:
         }
         // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
-        if (!proofs.empty() && allowed_.failed_validations.level(world().now()) == 0) {
+        if (const auto free = co_await next_failure_allowed(proofs)) {
             unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
             wait.why.is_ours = true; // and so no reason to let a certificate expire
-            const time_point free = allowed_.failed_validations.next(world().now()).value_or(world().now());
-            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(free - world().now());
+            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(*free - world().now());
             co_return wait;
         }
-        for (proof& each : proofs) {
-            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
-                  + each.answer.about.value);
-            each.is_posted = true; // from now on there may be something to take away
-            const auto posted = co_await board_.post(each.answer, settings_->dns);
-            if (!posted)
-                co_return stop(each.answer.about.value + ": " + posted.error().what, failure_class::transient);
-        }
+        const auto published = co_await publish(proofs);
+        if (!published)
+            co_return stop(published.error().what, failure_class::transient);
         if (settings_->self_check) {
             // For all names together: behind some routers none can be seen from here.
             const time_point end = world().now() + self_check_time;
@@ -23736,13 +24495,11 @@ private:
                     co_await check(each.answer, end);
             }
         }
-        for (const proof& each : proofs) {
+        for (proof& each : proofs) {
             if (each.is_accepted)
                 continue;
-            std::string payload(challenge_payload);
-            const auto accepted = co_await ca_.post(each.challenge_url, std::move(payload), by_, "challenge");
-            // The answer may be lost though it had effect; the authorization tells.
-            if (!accepted && accepted.error().why.status != 0)
+            const auto accepted = co_await accept(each);
+            if (!accepted)
                 co_return unproven{accepted.error()};
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
@@ -23753,6 +24510,80 @@ private:
                 all = verdict;
         }
         co_return all;
+    }
+
+    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be tried.
+    [[nodiscard]] awaitable<std::optional<time_point>> next_failure_allowed(const std::vector<proof>& proofs)
+    {
+        std::optional<time_point> latest;
+        for (const proof& each : proofs) {
+            kept_bucket failures = allowed_.failed_validations(each.answer.about, life_);
+            const auto free = co_await failures.next();
+            latest = std::max(latest, free);
+        }
+        co_return latest;
+    }
+
+    // Those in the DNS all at once, as each may take minutes.
+    [[nodiscard]] awaitable<outcome<>> publish(std::vector<proof>& proofs)
+    {
+        outcome<> all;
+        std::vector<awaitable<>> in_dns;
+        for (proof& each : proofs) {
+            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
+                  + each.answer.about.value);
+            each.is_posted = true; // from now on there may be something to take away
+            if (each.answer.type == challenge_type::dns_01)
+                in_dns.push_back(publish_one(each.answer, all));
+            else if (all)
+                co_await publish_one(each.answer, all);
+        }
+        if (all)
+            co_await together(std::move(in_dns));
+        co_return all;
+    }
+
+    // `all` is the first failure.
+    [[nodiscard]] awaitable<> publish_one(posting answer, outcome<>& all)
+    {
+        const auto posted = co_await board_.post(answer, settings_->dns, deadline_);
+        if (!posted && all)
+            all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};
+    }
+
+    [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, bool goes_on, bool is_given_up)
+    {
+        std::vector<awaitable<>> all;
+        for (const proof& each : proofs) {
+            if (!each.is_posted)
+                continue;
+            if (goes_on && each.state.status == authorization_status::pending)
+                all.push_back(board_.let_stand(each.answer));
+            else
+                all.push_back(take_down(each.answer));
+        }
+        co_await together(std::move(all));
+        if (is_given_up)
+            co_await deactivate(proofs);
+    }
+
+    [[nodiscard]] awaitable<> take_down(posting answer)
+    {
+        const auto gone = co_await board_.take_down(answer, settings_->dns);
+        if (!gone)
+            tell_("clean-up of " + answer.about.value + ": " + gone.error().what);
+    }
+
+    // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the authorization
+    // tells.
+    [[nodiscard]] awaitable<reply<>> accept(proof& of)
+    {
+        std::string payload(challenge_payload);
+        const auto accepted = co_await ca_.post(of.challenge_url, std::move(payload), by_, "challenge");
+        of.is_accepted = accepted.has_value();
+        if (!accepted && accepted.error().why.status != 0)
+            co_return accepted.error();
+        co_return reply<>();
     }
 
     [[nodiscard]] awaitable<reply<authorization>> read_authorization(std::string url)
@@ -23787,8 +24618,15 @@ private:
             of.state = std::move(*read);
             if (of.state.status == authorization_status::valid)
                 co_return boost::system::result<void, unproven>();
-            if (of.state.status != authorization_status::pending)
-                co_return failed(of);
+            if (of.state.status != authorization_status::pending) {
+                auto no = co_await failed(of);
+                co_return no;
+            }
+            if (!of.is_accepted && !is_looked_at(of)) {
+                const auto accepted = co_await accept(of);
+                if (!accepted)
+                    co_return unproven{accepted.error()};
+            }
             const auto next = pause.next(world().now(), last_pause_);
             if (next > deadline_)
                 co_return stop("that of " + of.answer.about.value
@@ -23798,8 +24636,16 @@ private:
         }
     }
 
+    // Whether the CA knows that it may look, however its answer to that was lost.
+    static bool is_looked_at(const proof& of)
+    {
+        return std::ranges::any_of(of.state.challenges, [&](const challenge& each) {
+            return each.url == of.challenge_url && each.status != challenge_status::pending;
+        });
+    }
+
     // The CA looked, and did not find what it wanted.
-    unproven failed(const proof& of)
+    [[nodiscard]] awaitable<unproven> failed(proof& of)
     {
         const identifier& about = of.answer.about;
         problem why;
@@ -23812,12 +24658,13 @@ private:
                            class_of(why), true);
         no.why.why = why;
         failed_.insert({about, of.answer.type});
-        static_cast<void>(allowed_.failed_validations.take(world().now()));
+        kept_bucket failures = allowed_.failed_validations(about, life_);
+        static_cast<void>(co_await failures.take());
+        const auto free = co_await failures.next();
         // What says no to the name says so whatever the challenge is.
         no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
-                             && choose(of.offered, about) != nullptr
-                             && allowed_.failed_validations.level(world().now()) > 0;
-        return no;
+                             && choose(of.offered, about) != nullptr && !free;
+        co_return no;
     }
 
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
@@ -23866,7 +24713,8 @@ private:
     const signer by_;
     board& board_;
     const std::shared_ptr<const config> settings_;
-    allowance& allowed_;
+    const limits allowed_;
+    const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
     std::set<std::pair<identifier, challenge_type>> failed_;
@@ -23883,8 +24731,10 @@ private:
 #define ALOS_ACME_ISSUE_HPP
 
 
-#include <boost/asio/this_coro.hpp>
-
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23898,8 +24748,15 @@ struct issue_request {
     std::string profile;
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
+    cert::credential_ptr present{}; // that it is to follow; null: none
     bool is_asked_for = false; // by a person: the CA may say no, we do not
+    std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
+
+    // Others may work on the certificate while the CA does: called before and after. The second says whether there is
+    // still something to do here. Either may be empty.
+    std::function<awaitable<>()> let_others{};
+    std::function<awaitable<bool>()> take_again{};
 };
 
 struct issued {
@@ -23925,23 +24782,25 @@ struct issued {
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
-    // `ca`, `kept`, `answers` and `allowed` outlive it.
-    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, allowance& allowed,
+    // `ca`, `kept`, `answers` and what `allowed` refers to outlive it.
+    issuance(client& ca, storage& kept, board& answers, std::shared_ptr<const config> settings, const limits& allowed,
              signer by, issue_request wanted, step_teller tell)
-        : ca_(ca), storage_(kept), prover_(ca, by, answers, std::move(settings), allowed, wanted.deadline, tell),
-          allowed_(allowed), by_(std::move(by)),
-          wanted_(std::move(wanted)), tell_(std::move(tell))
+        : ca_(ca), storage_(kept),
+          prover_(ca, by, answers, std::move(settings), allowed, wanted.life, wanted.deadline, tell),
+          certificates_(allowed.certificates(wanted.names, wanted.life)),
+          by_(std::move(by)), wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
 
-    [[nodiscard]] awaitable<reply<issued>> run()
+    // Nothing when somebody else was faster.
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> run()
     {
         auto found = co_await resume();
         if (!found)
             co_return found.error();
         for (std::optional<placed> at = std::move(*found);; at.reset()) {
             if (!at) {
-                if (const auto later = too_early())
+                if (const auto later = co_await too_early())
                     co_return too_many(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
@@ -23980,9 +24839,12 @@ private:
     }
 
     // Until when no other certificate for these names may be ordered; nothing: it may.
-    [[nodiscard]] std::optional<time_point> too_early() const
+    [[nodiscard]] awaitable<std::optional<time_point>> too_early()
     {
-        return is_counted() ? allowed_.certificates.next(world().now()) : std::nullopt;
+        if (!is_counted())
+            co_return std::nullopt;
+        const auto later = co_await certificates_.next();
+        co_return later;
     }
 
     [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
@@ -24009,8 +24871,8 @@ private:
         private_key_ptr key;
         if (pem && pem->has_value())
             key = read_key(as_text((*pem)->text));
-        const bool fits = record && key && record->directory == ca_.ca().directory && record->account == by_.url
-                          && same_identifiers(record->names, wanted_.names);
+        const bool fits = record && key && !is_of_present(*key) && record->directory == ca_.ca().directory
+                          && record->account == by_.url && same_identifiers(record->names, wanted_.names);
         if (fits) {
             auto state = co_await read_order(record->url);
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
@@ -24025,6 +24887,13 @@ private:
         }
         co_await forget_order();
         co_return std::optional<placed>();
+    }
+
+    // Whether the order led to the present certificate, and a crash kept it from being forgotten.
+    [[nodiscard]] bool is_of_present(const private_key& key) const
+    {
+        const auto leaf = wanted_.present ? parse_certificate(wanted_.present->chain.front()) : result<certificate>();
+        return leaf && belongs_to(key, *leaf);
     }
 
     // Where an order was placed there may be nobody any more: a CA moves.
@@ -24052,18 +24921,15 @@ private:
         const auto offered = co_await ca_.check_profile(wanted_.profile);
         if (!offered)
             co_return offered.error();
-        auto key = private_key::generate(wanted_.key);
-        if (!key)
-            co_return refused("key", key.error().what);
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
         if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
-            && answer.error().kind != failure_class::throttled) {
+            && answer.error().kind != failure_class::throttled && answer.error().why.type != "accountDoesNotExist") {
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
-            if (const auto later = too_early())
+            if (const auto later = co_await too_early())
                 co_return too_many(*later);
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -24080,21 +24946,31 @@ private:
             co_return refused("order", "the order is for other names than were asked for");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
+        auto key = private_key::generate(wanted_.key);
+        if (!key)
+            co_return refused("key", key.error().what);
         const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()};
         const std::string text = to_json(record);
         secret_text pem = (*key)->to_pem();
         const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
         if (!kept_key)
-            co_return refused("order", kept_key.error().what);
+            co_return not_kept(kept_key.error());
         secret_text kept(text.begin(), text.end());
         const auto kept_order = co_await storage_.store(document(), std::move(kept), std::nullopt);
         if (!kept_order)
-            co_return refused("order", kept_order.error().what);
+            co_return not_kept(kept_order.error());
         co_return placed{url, std::move(*state), std::move(*key)};
     }
 
+    refusal not_kept(const failure& why) const
+    {
+        refusal ours = refused("order", why.what);
+        ours.is_ours = true;
+        return ours;
+    }
+
     // From an order in any state to its certificate.
-    [[nodiscard]] awaitable<reply<issued>> complete(placed& at, bool& may_go_another_way)
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> complete(placed& at, bool& may_go_another_way)
     {
         if (at.state.status == order_status::pending) {
             auto proven = co_await prover_.prove(at.state);
@@ -24114,9 +24990,16 @@ private:
                 co_return finalized.error();
         }
         if (at.state.status == order_status::processing) {
+            if (wanted_.let_others)
+                co_await wanted_.let_others();
             auto valid = co_await wait_while(at, order_status::processing);
             if (!valid)
                 co_return valid.error();
+            if (wanted_.take_again) {
+                const bool is_ours = co_await wanted_.take_again();
+                if (!is_ours)
+                    co_return std::optional<issued>();
+            }
         }
         if (at.state.status != order_status::valid) {
             co_await forget_order();
@@ -24128,7 +25011,9 @@ private:
             co_return no;
         }
         auto done = co_await download(at);
-        co_return done;
+        if (!done)
+            co_return done.error();
+        co_return std::optional<issued>(std::move(*done));
     }
 
     // What the CA said, and not that it could not be asked.
@@ -24196,7 +25081,7 @@ private:
         if (!csr)
             co_return refused("request", csr.error().what);
         // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
-        const auto later = allowed_.certificates.take(world().now());
+        const auto later = co_await certificates_.take();
         if (later && is_counted())
             co_return too_many(*later);
         tell_("asking for the certificate");
@@ -24206,7 +25091,7 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
-            allowed_.certificates.give_back(); // nothing was issued
+            co_await certificates_.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
                 co_await forget_order();
             co_return answer.error();
@@ -24286,7 +25171,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
-    allowance& allowed_;
+    kept_bucket certificates_;
     const signer by_;
     issue_request wanted_;
     const step_teller tell_;
@@ -24328,6 +25213,8 @@ struct managed_certificate {
     std::uint64_t generation = 0;
 
     // Of this process.
+    std::string adopted; // the configuration that `state` was last compared with here
+    std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
     bool is_unsaved = false; // the storage could not take `state`, and has an older one
@@ -24693,13 +25580,16 @@ public:
     // When it will be renewed, or tried again; the epoch: now.
     [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
     {
-        const time_point after_failure = of.state.failures > 0 ? believed(of, of.state.next_attempt) : time_point();
         const auto life = of.life();
+        // Note: what happened in the future says that a clock was wrong, then or now; those of two processes differ a
+        // bit.
+        const time_point soon = world_.now() + (life ? lifetime(*life) / 10 : std::chrono::minutes(2));
+        const bool is_to_wait = of.state.failures > 0 && of.state.failed_at <= soon;
+        const time_point after_failure = is_to_wait ? believed(of, of.state.next_attempt) : time_point();
         if (!life || is_forced(of))
             return after_failure;
         time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        // Note: obtained in the future says that a clock was wrong, then or now; those of two processes differ a bit.
-        if (of.about.obtained <= world_.now() + lifetime(*life) / 10)
+        if (of.about.obtained <= soon)
             when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
         return std::max(when, after_failure);
     }
@@ -24754,9 +25644,14 @@ public:
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value() && !(of.is_unsaved && of.generation == before)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text))) {
-                const bool is_forced_here = is_forced(of) && of.generation == before && of.state.failures == 0;
+                const bool is_untried = of.generation == before && of.state.failures == 0;
+                const bool is_forced_here = is_forced(of) && is_untried;
                 const std::string why = of.state.forced_why;
+                const bool is_configured_here = of.state.configuration == of.configuration && is_untried;
                 of.state = std::move(*state);
+                // What failed by other settings than ours is tried by ours once.
+                if (is_configured_here && of.state.configuration != of.configuration)
+                    begin_anew(of);
                 // Another process that knows of it, too, may have tried, and learnt when to try again.
                 if (is_forced_here && (!is_forced(of) || why == "forced"))
                     force(of, why);
@@ -24766,6 +25661,9 @@ public:
         if (of.generation == before)
             co_return false;
         tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
+        if (!same_identifiers(identifiers_in(*of.credential), of.names))
+            tell_({event_kind::loaded, of.id,
+                   "warning: that process orders it for other names; give both the same configuration"});
         served_(of);
         co_return true;
     }
@@ -24824,11 +25722,10 @@ private:
         if (of.credential && current && *current == of.generation)
             co_return;
         const auto kept = co_await storage_.load_certificate(of.id);
-        if (!kept) {
-            tell_({event_kind::unreadable, of.id, kept.error().what});
-            co_return;
-        }
-        if (!kept->has_value() || (*kept)->generation == of.generation)
+        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
+        if (std::exchange(of.fault, fault) != fault && !fault.empty())
+            tell_({event_kind::unreadable, of.id, fault});
+        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
             co_return;
         const bundle& found = **kept;
         of.credential = found.credential;
@@ -24836,14 +25733,21 @@ private:
         of.about = parse_generation_record(found.meta_json);
     }
 
+    static void begin_anew(managed_certificate& of)
+    {
+        of.state.configuration = of.configuration;
+        of.state.failures = 0;
+        of.state.next_attempt = {};
+        of.state.directory.clear();
+    }
+
+    // A configuration that is new to this process is tried at once, unless it was that of the last attempt. What another
+    // process with other settings does is no reason: each would undo what the other one did.
     void adopt_settings(managed_certificate& of)
     {
-        if (of.state.configuration != of.configuration) {
-            of.state.configuration = of.configuration;
-            of.state.failures = 0;
-            of.state.next_attempt = {};
-            of.state.directory.clear();
-        }
+        const bool is_new = std::exchange(of.adopted, of.configuration) != of.configuration;
+        if (is_new && of.state.configuration != of.configuration)
+            begin_anew(of);
         if (of.state.generation != of.generation) {
             of.state.generation = of.generation;
             of.state.advice.reset();
@@ -24851,7 +25755,7 @@ private:
             of.state.check_failures = 0;
             of.state.spread = random();
         }
-        if (of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
+        if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
             force(of, "reconfigured");
     }
 
@@ -24885,22 +25789,49 @@ private:
     // Under the lock of the certificate, which no other process works on meanwhile.
     [[nodiscard]] awaitable<> attempt(managed_certificate& of)
     {
-        const auto lock = co_await storage_.try_lock(of.id);
-        if (!lock) {
-            refusal why{failure_class::transient, "lock: " + lock.error().what};
+        auto taken = co_await storage_.try_lock(of.id);
+        if (!taken) {
+            refusal why{failure_class::transient, "lock: " + taken.error().what};
             why.is_ours = true;
             co_await failed(of, std::move(why));
             co_return;
         }
-        if (!lock->has_value()) {
+        std::optional<storage_lock> lock = std::move(*taken);
+        if (!lock) {
             look_again_later(of);
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
         static_cast<void>(co_await refresh(of));
         if (is_due(of))
-            co_await attempt_locked(of, **lock);
-        co_await storage_.unlock(**lock);
+            co_await attempt_locked(of, lock);
+        if (lock)
+            co_await storage_.unlock(*lock);
+    }
+
+    [[nodiscard]] awaitable<> give_back(std::optional<storage_lock>& lock)
+    {
+        const storage_lock held = *std::exchange(lock, std::nullopt);
+        co_await storage_.unlock(held);
+    }
+
+    // After the CA has worked on the order: whether it is for us to go on with it. Others who had the lock meanwhile may
+    // have gone on with the same order.
+    [[nodiscard]] awaitable<bool> take_again(managed_certificate& of, std::optional<storage_lock>& lock, time_point end)
+    {
+        const std::uint64_t before = of.generation;
+        for (;;) {
+            auto taken = co_await storage_.try_lock(of.id);
+            if (taken && taken->has_value()) {
+                lock = std::move(*taken);
+                break;
+            }
+            if (world_.now() >= end)
+                co_return false;
+            co_await world_.sleep_until(world_.now() + std::chrono::seconds(1));
+        }
+        static_cast<void>(co_await refresh(of));
+        co_return of.generation == before;
     }
 
     // Whoever has the lock will be done with it in some minutes.
@@ -24914,33 +25845,52 @@ private:
                             static_cast<double>(wait.count()) * (0.5 + random())));
     }
 
-    [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, storage_lock guard)
+    // `lock` is empty afterwards when it was given back, and somebody else has it.
+    [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, std::optional<storage_lock>& lock)
     {
         const std::size_t index = chosen_authority(of);
         const std::shared_ptr<authority> chosen = authorities_[index];
         authority& from = *chosen;
         of.state.directory = from.directory_url();
-        if (const auto later = co_await from.take_order()) {
+        if (const auto later = co_await too_many_orders(of, from)) {
             of.not_before = *later;
             tell_({event_kind::progress, of.id, "waiting until more may be asked of " + from.directory_url()});
             co_return;
         }
-        auto done = co_await issue(of, from);
-        if (!done && done.error().why.type == "accountDoesNotExist") {
-            tell_({event_kind::progress, of.id, "the CA has lost the account; it is registered again"});
-            static_cast<void>(co_await from.account(of.email).forget());
-            done = co_await issue(of, from);
+        auto done = co_await issue(of, from, lock);
+        if (!done && lock) {
+            const auto mended = co_await from.account(of.email).recover(done.error());
+            if (mended)
+                done = co_await issue(of, from, lock);
+            else
+                done = mended.error();
         }
         if (!done) {
             co_await failed(of, std::move(done.error()));
             co_return;
         }
-        auto kept = co_await install(of, from, std::move(*done), std::move(guard));
+        if (!*done) { // somebody else went on with it
+            look_again_later(of);
+            co_return;
+        }
+        auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
             co_await failed(of, std::move(kept.error()));
     }
 
-    [[nodiscard]] awaitable<reply<issued>> issue(managed_certificate& of, authority& from)
+    // Until when no more orders may be placed there; nothing: this one may be, or is already.
+    [[nodiscard]] awaitable<std::optional<time_point>> too_many_orders(const managed_certificate& of, authority& from)
+    {
+        const auto under_way = co_await storage_.load("order/" + of.id);
+        if (under_way && under_way->has_value())
+            co_return std::nullopt;
+        kept_bucket orders = from.allowed().orders();
+        const auto later = co_await orders.take();
+        co_return later;
+    }
+
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> issue(managed_certificate& of, authority& from,
+                                                                std::optional<storage_lock>& lock)
     {
         using namespace boost::asio::experimental::awaitable_operators;
         auto by = co_await from.account(of.email).open();
@@ -24953,18 +25903,18 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         wanted.replaces = predecessor(of, from, *by);
+        wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.deadline = world_.now() + attempt_time(of.life());
+        if (const auto life = of.life())
+            wanted.life = lifetime(*life);
         const time_point end = wanted.deadline;
+        wanted.let_others = [this, &lock] { return give_back(lock); };
+        wanted.take_again = [this, &of, &lock, end] { return take_again(of, lock, end); };
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
-        const auto life = of.life();
-        allowance allowed(of.state.certificates_full_at, of.state.failures_full_at,
-                          life ? lifetime(*life) : std::chrono::milliseconds(std::chrono::days(90)));
-        issuance one(from.ca(), storage_, board_, settings_, allowed, *by, std::move(wanted), step);
+        issuance one(from.ca(), storage_, board_, settings_, from.allowed(), *by, std::move(wanted), step);
         // Whatever hangs: the lock is not held for longer.
         auto done = co_await (run_caught(one) || world_.sleep_until(end));
-        of.state.certificates_full_at = allowed.certificates.full_at();
-        of.state.failures_full_at = allowed.failed_validations.full_at();
         if (auto* answer = std::get_if<0>(&done))
             co_return std::move(*answer);
         co_return refusal{failure_class::transient, "order: " + from.directory_url()
@@ -24972,7 +25922,7 @@ private:
     }
 
     // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
-    [[nodiscard]] awaitable<reply<issued>> run_caught(issuance& one)
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> run_caught(issuance& one)
     {
         std::string why;
         try {
@@ -25032,10 +25982,10 @@ private:
         of.not_before = {};
         certificate_state fresh;
         fresh.configuration = of.configuration;
-        fresh.certificates_full_at = of.state.certificates_full_at;
-        fresh.failures_full_at = of.state.failures_full_at;
         of.state = std::move(fresh);
         adopt_settings(of);
+        if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile
+            force(of, "reconfigured");
         served_(of);
         co_await save(of);
         co_await forget_order(of);
@@ -25066,45 +26016,20 @@ private:
 
     [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
     {
-        const time_point now = world_.now();
         const std::size_t asked = chosen_authority(of);
         ++of.state.failures;
+        of.state.failed_at = world_.now();
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
-        const auto life = of.life();
-        const std::size_t next = next_ca(asked, authorities_.size(), why.kind, of.state.failures, life, now);
-        // Another CA has not said no yet, and what this one said about waiting is not about that one.
-        const bool is_fresh = next != asked && of.state.failures < authorities_.size();
-        const auto retry_after = next == asked ? why.retry_after : std::nullopt;
-        const failure_class kind = is_fresh ? failure_class::transient : why.kind;
-        of.state.directory = authorities_[next]->directory_url();
-        // What fails here costs no CA anything, and people mend it.
-        const unsigned counted = is_fresh ? 1 : why.is_ours ? std::min(of.state.failures, 2u) : of.state.failures;
-        of.state.next_attempt = next_attempt(kind, counted, now, life, retry_after, random());
-        if (life)
-            shorten_wait(of, *life, why.is_ours, asked);
+        const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
+        const next_try next = plan_next_try(last, authorities_.size(), of.life(), world_.now(), random());
+        of.state.directory = authorities_[next.ca]->directory_url();
+        of.state.next_attempt = next.when;
         co_await save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
-                   + (next == asked ? "" : " at " + of.state.directory)});
+                   + (next.ca == asked ? "" : " at " + of.state.directory)});
         of.last_refusal = std::move(why);
-    }
-
-    // A wait of our own is a tenth of what is left at most, whatever set it. That of one CA is not for another, which is
-    // asked when a sixth of life is left.
-    void shorten_wait(managed_certificate& of, const validity& life, bool is_ours, std::size_t asked) const
-    {
-        const time_point now = world_.now();
-        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, life.not_after),
-                                                              std::chrono::seconds(100));
-        time_point& next = of.state.next_attempt;
-        if (is_ours)
-            next = std::min<time_point>(next, now + left / 10);
-        const time_point late = life.not_after - lifetime(life) / 6;
-        if (authorities_.size() > 1 && next > late && late > now) {
-            next = late;
-            of.state.directory = authorities_[(asked + 1) % authorities_.size()]->directory_url();
-        }
     }
 
     // RFC 9773 4.
@@ -25266,8 +26191,14 @@ public:
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
             each->configuration = configuration_of(*each);
-        for (certificate_names& each : std::exchange(configured_, {}))
-            wanted.push_back(std::move(each));
+        for (certificate_names& each : std::exchange(configured_, {})) {
+            const auto first = identifier_of(each.names.front());
+            const auto is_said_anew = [&](const certificate_names& other) {
+                return !other.names.empty() && first && is_of(other, first->value);
+            };
+            if (std::ranges::none_of(wanted, is_said_anew))
+                wanted.push_back(std::move(each));
+        }
         auto done = co_await add(std::move(wanted));
         co_return done ? usable : done;
     }
@@ -25366,20 +26297,20 @@ public:
     // Follows what other processes do in the same storage; until it is cancelled.
     [[nodiscard]] awaitable<> follow()
     {
-        co_await board_.follow_others();
         for (;;) {
             const std::string what = co_await storage_.next_change();
             if (what == "challenge") {
                 co_await board_.follow_others();
                 continue;
             }
-            constexpr std::string_view folder = "certificates";
-            if (!what.starts_with(folder))
-                continue;
-            const std::string_view id = std::string_view(what).substr(std::min(folder.size() + 1, what.size()));
-            for (std::size_t i = 0; i < certificates_.size(); ++i) {
-                const auto each = certificates_[i];
-                if (each->is_busy || (!id.empty() && each->id != id))
+            constexpr std::string_view any = "certificates";
+            certificate_list changed;
+            if (what == any)
+                changed = certificates_;
+            else if (what.starts_with(any))
+                changed.push_back(find(std::string_view(what).substr(any.size() + 1)));
+            for (const auto& each : changed) {
+                if (!each || each->is_busy)
                     continue;
                 const being_loaded this_one({each});
                 if (co_await renewer_.refresh(*each))
@@ -25616,6 +26547,7 @@ private:
     time_point begin_what_is_due()
     {
         const time_point now = world_.now();
+        forget_plans_of_a_wrong_clock(now);
         time_point next = now + std::chrono::days(1);
         const std::size_t limit = std::max(1u, settings_ ? settings_->orders_at_once : 1u);
         for (auto& each : certificates_) {
@@ -25628,6 +26560,17 @@ private:
                 begin(each);
         }
         return next;
+    }
+
+    // When the clock is set back: the short waits were for now, and the CA may be asked again.
+    void forget_plans_of_a_wrong_clock(time_point now)
+    {
+        if (now + std::chrono::minutes(1) < std::exchange(last_look_, now)) {
+            for (auto& each : certificates_) {
+                each->not_before = {};
+                each->state.next_check = {};
+            }
+        }
     }
 
     void begin(const std::shared_ptr<managed_certificate>& of)
@@ -25747,6 +26690,7 @@ private:
     listener_list listeners_;
     std::list<work> works_;
     std::uint64_t changes_ = 0;
+    time_point last_look_{}; // at what is due
     bool is_stopped_ = false;
     signal changed_; // for who waits for a certificate
     alarm alarm_;    // for run()
@@ -25783,7 +26727,8 @@ struct open_names {
 
 inline bool holds_key(std::string_view path) noexcept
 {
-    return path.ends_with("/privkey.pem") || path.ends_with(".key.json") || path.ends_with(".next.json");
+    // Note: one that was put aside is still one.
+    return path.ends_with("/privkey.pem") || path.ends_with(".key") || path.find(".key.broken-") != path.npos;
 }
 
 inline void find_open_names(os::file_system& files, const std::string& folder, unsigned depth, open_names& into)
@@ -26034,10 +26979,10 @@ private:
     [[nodiscard]] awaitable<> look_at_account()
     {
         const auto kept = co_await storage_.load("account/" + storage_id(asked_.ca.directory, asked_.email));
-        const auto in = kept && kept->has_value() ? detail::read_object_text(as_text((*kept)->text)) : std::nullopt;
-        if (in)
-            account_ = detail::text_of(*in, "url");
-        const bool has_binding = !asked_.ca.eab_kid.empty() && !asked_.ca.eab_hmac_key.empty();
+        const auto record = kept && kept->has_value() ? parse_account_record(as_text((*kept)->text)) : std::nullopt;
+        if (record)
+            account_ = record->url;
+        const bool has_binding = !asked_.ca.eab_kid.empty() && asked_.ca.has_eab_hmac_key();
         if (!account_.empty())
             say(asked_.ca.directory, "account", health::ok, account_);
         else if (directory_.external_account_required && !has_binding)
@@ -26405,10 +27350,12 @@ public:
         if (early)
             early->on_ring = ring;
         const auto begun = std::chrono::steady_clock::now();
-        const auto asked = until - now();
+        const acme::time_point clock_begun = now();
+        const auto asked = until - clock_begun;
         for (auto left = asked; left > left.zero() && !has_rung; left = until - now()) {
             // Note: so that a clock that is set back by years keeps nobody waiting for them.
-            if (std::chrono::steady_clock::now() - begun >= asked)
+            const auto passed = std::chrono::steady_clock::now() - begun;
+            if (passed >= asked || (early && clock_begun + passed - now() > step))
                 break;
             timer.expires_after(std::min(left, step));
             const auto ended = co_await timer.async_wait(as_results);
@@ -26534,6 +27481,7 @@ private:
 
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26644,36 +27592,78 @@ private:
 
     static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
 
+    // What was asked for when it was too late, or took too long to end.
+    template <class T>
+    static T too_late()
+    {
+        if constexpr (std::is_constructible_v<T, failure>)
+            return stopped();
+        else
+            return T();
+    }
+
+    // Counts who asks for something, before it is known whether that is too late: whoever is counted gets an answer.
+    [[nodiscard]] bool enter() noexcept
+    {
+        ++guests_;
+        if (!is_stopped_)
+            return true;
+        --guests_;
+        return false;
+    }
+
     // Runs on our thread what a thread of somebody else waits for.
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (is_stopped_ || thread_.get_id() == std::this_thread::get_id()) {
+        if (thread_.get_id() == std::this_thread::get_id()) {
             if constexpr (std::is_constructible_v<T, failure>)
-                return is_stopped_ ? stopped() : failure{errc::bad_configuration, "acme: not from an event's handler"};
+                return failure{errc::bad_configuration, "acme: not from an event's handler"};
             else
                 return T();
         }
+        if (!enter())
+            return too_late<T>();
         std::promise<T> promise;
         auto done = promise.get_future();
-        boost::asio::co_spawn(context_, std::move(work),
+        boost::asio::co_spawn(context_, until_stopped(std::move(work)),
                               [promise = std::move(promise)](const std::exception_ptr& thrown, T value) mutable {
                                   if (thrown)
                                       promise.set_exception(thrown);
                                   else
                                       promise.set_value(std::move(value));
                               });
-        return done.get();
+        try {
+            return done.get();
+        } catch (const std::future_error&) { // it went with the context
+            return too_late<T>();
+        }
     }
 
     // Runs on our thread what a coroutine of somebody else awaits.
     template <class T>
     [[nodiscard]] awaitable<T> there(awaitable<T> work)
     {
-        if (is_stopped_)
-            co_return stopped();
-        auto done = boost::asio::co_spawn(context_, std::move(work), boost::asio::use_awaitable);
+        if (!enter())
+            co_return too_late<T>();
+        auto done = boost::asio::co_spawn(context_, until_stopped(std::move(work)), boost::asio::use_awaitable);
         co_return co_await std::move(done);
+    }
+
+    template <class T>
+    [[nodiscard]] awaitable<T> until_stopped(awaitable<T> work)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        struct leaving {
+            std::atomic<unsigned>& guests;
+            ~leaving() { --guests; }
+        } const in_the_end{guests_};
+        if (is_stopping_)
+            co_return too_late<T>();
+        auto done = co_await (std::move(work) || stopping_bell_.wait());
+        if (auto* const value = std::get_if<0>(&done))
+            co_return std::move(*value);
+        co_return too_late<T>();
     }
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
@@ -26690,13 +27680,14 @@ private:
         co_return done ? resolver : done;
     }
 
-    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program.
+    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program, unless it may be
+    // within.
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;
         if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
             foreign_dir_ = directory;
-            directory = acme::config().cache_dir;
+            directory = settings.store_in_foreign ? directory + "/alos" : acme::config().cache_dir;
         }
         char name[256] = "";
         ::gethostname(name, sizeof name - 1);
@@ -26729,19 +27720,16 @@ private:
         cert::named_credentials made;
         std::vector<cert::credential_ptr> offered;
         for (const acme::foreign_certificate& each : all.found) {
-            const auto read = cert::make_credential(each.chain_pem, as_text(each.key_pem));
-            if (!read)
-                continue;
-            offered.push_back(*read);
+            offered.push_back(each.credential);
             auto& known = foreign_[each.name];
-            if (known == (*read)->about.fingerprint)
+            if (known == each.credential->about.fingerprint)
                 continue;
-            known = (*read)->about.fingerprint;
+            known = each.credential->about.fingerprint;
             // Note: certbot's names are no names of hosts when there are several of one.
             const bool is_domain = cert::parse_domain(each.name).has_value();
-            const auto& names = (*read)->about.names;
+            const auto& names = each.credential->about.names;
             if (is_domain || !names.empty())
-                made.emplace_back(is_domain ? each.name : names.front(), *read);
+                made.emplace_back(is_domain ? each.name : names.front(), each.credential);
         }
         for (const std::string& why : all.skipped) {
             if (foreign_faults_.insert(why).second)
@@ -26751,7 +27739,7 @@ private:
         if (made.empty())
             return;
         host_.log(log_level::info, "acme.foreign",
-                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "that folder is never written"}});
+                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "what it has there is never written"}});
         if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
             host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
     }
@@ -26838,6 +27826,8 @@ private:
 
     void begin_to_stop()
     {
+        is_stopping_ = true;
+        stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
         foreign_stop_.emit(boost::asio::cancellation_type::terminal);
@@ -26850,7 +27840,7 @@ private:
 
     void wait_for_end(std::chrono::steady_clock::time_point latest)
     {
-        const bool is_over = running_ == 0 && (!manager_ || manager_->is_idle());
+        const bool is_over = running_ == 0 && guests_ == 0 && (!manager_ || manager_->is_idle());
         stopping_.expires_after(stop_step);
         stopping_.async_wait([this, latest, is_over](error_code) {
             // One more round than needed: who was told of the end has its turn.
@@ -26878,9 +27868,101 @@ private:
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
+    bool is_stopping_ = false;             // as our thread knows it
+    std::atomic<unsigned> guests_ = 0;     // who wait for something that runs here
+    acme::signal stopping_bell_;           // for who is told that it is too late
     std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
     std::thread thread_;
 };
+
+}
+
+#endif
+// ---- alos/server/challenge_node.hpp ----
+// Asks other nodes for the answers to ACME challenges (RFC 8555 8.3): a client for each thread that serves, whose
+// connections are used again. No proxy is between nodes, whatever the environment says.
+#ifndef ALOS_SERVER_CHALLENGE_NODE_HPP
+#define ALOS_SERVER_CHALLENGE_NODE_HPP
+
+
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0 {
+
+namespace detail {
+
+// The client of one io_context, on whose thread alone it is used and with which it goes.
+class node_client final : public boost::asio::execution_context::service {
+public:
+    using key_type = node_client;
+    static inline boost::asio::execution_context::id id;
+
+    explicit node_client(boost::asio::execution_context& context) : service(context) {}
+
+    // Who asks holds it. Another list of name servers makes another client.
+    [[nodiscard]] std::shared_ptr<http::client> get(const boost::asio::any_io_executor& executor,
+                                                    const std::shared_ptr<const std::vector<dns::endpoint>>& servers)
+    {
+        if (client_ && servers_ == servers)
+            return client_;
+        dns::resolver_options how;
+        how.hosts = dns::system_hosts();
+        const auto asker = std::make_shared<dns::resolver>(executor, *servers, std::move(how));
+        http::client_options options;
+        options.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
+        options.via = {};
+        options.max_idle = 2;
+        client_ = std::make_shared<http::client>(executor, std::move(options));
+        servers_ = servers;
+        return client_;
+    }
+
+private:
+    void shutdown() noexcept override
+    {
+        if (client_)
+            client_->close_idle(); // as long as there is what its sockets refer to
+        client_.reset();
+    }
+
+    std::shared_ptr<http::client> client_;
+    std::shared_ptr<const std::vector<dns::endpoint>> servers_; // that it asks
+};
+
+inline boost::asio::awaitable<outcome<http::outbound_response>>
+ask_node(http::outbound_request request, std::shared_ptr<const std::vector<dns::endpoint>> servers)
+{
+    const auto executor = co_await boost::asio::this_coro::executor;
+    auto& context = boost::asio::query(executor, boost::asio::execution::context);
+    const auto client = boost::asio::use_service<node_client>(context).get(executor, servers);
+    auto answer = co_await client->fetch(std::move(request));
+    co_return answer;
+}
+
+}
+
+// Sends requests to nodes, on the io_context of whoever awaits; may be called from any thread. `resolver` is as in
+// acme::config; fails when it is no list of name servers.
+[[nodiscard]] inline outcome<
+    std::function<boost::asio::awaitable<outcome<http::outbound_response>>(http::outbound_request)>>
+make_node_client(std::string_view resolver)
+{
+    auto servers = resolver.empty() ? outcome<std::vector<dns::endpoint>>(dns::system_servers())
+                                    : dns::parse_servers(resolver);
+    if (!servers)
+        return servers.error();
+    return [known = std::make_shared<const std::vector<dns::endpoint>>(std::move(*servers))](
+               http::outbound_request request) { return detail::ask_node(std::move(request), known); };
+}
 
 }
 
@@ -26896,19 +27978,11 @@ namespace alos::inline v0 {
 
 namespace detail {
 
-inline boost::asio::awaitable<outcome<http::outbound_response>> fetch_once(http::outbound_request request)
-{
-    const auto executor = co_await boost::asio::this_coro::executor;
-    http::client client(executor);
-    auto answer = client.fetch(std::move(request));
-    co_return co_await std::move(answer);
-}
-
 inline const bool has_acme = [] {
     acme::make_service = [](acme::host to) -> std::unique_ptr<acme::service> {
         return std::make_unique<acme_service>(std::move(to));
     };
-    acme::fetch_challenge = &fetch_once;
+    acme::make_fetcher = &make_node_client;
     return true;
 }();
 
