@@ -16793,6 +16793,7 @@ template <class T>
 
 // Lets `work`, a clean-up, come to its end although its caller is cancelled meanwhile, or was before. A cancellation that
 // came meanwhile is thrown afterwards, so that the caller does not go on.
+// Note: whoever may be cancelled already awaits this_coro::throw_if_cancelled(false) first, or else this is not begun.
 [[nodiscard]] inline boost::asio::awaitable<void> undisturbed(boost::asio::awaitable<void> work)
 {
     const auto noticed = boost::asio::enable_terminal_cancellation();
@@ -17081,6 +17082,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
         thrown = std::current_exception();
     }
     if (thrown) {
+        co_await boost::asio::this_coro::throw_if_cancelled(false);
         co_await undisturbed(detail::kill_program(watch, program, end));
         std::rethrow_exception(thrown);
     }
@@ -21199,8 +21201,9 @@ private:
                 full_at = detail::time_of(*in, "fullAt");
                 const std::uint64_t refill = detail::number_of(*in, "refill");
                 // As many are missing as before, whatever the time was that each of them takes.
+                const double most = static_cast<double>(refill) * limit_.burst; // that it can miss, in seconds
                 const auto left = full_at - world_.now();
-                if (refill != 0 && left > left.zero() && left < std::chrono::days(365 * 50))
+                if (refill != 0 && left > left.zero() && std::chrono::duration<double>(left).count() <= most)
                     full_at = world_.now() + detail::scaled(std::chrono::ceil<std::chrono::milliseconds>(left),
                                                             static_cast<double>(limit_.refill.count())
                                                                 / static_cast<double>(refill));
@@ -21723,7 +21726,9 @@ struct order_list {
             all.is_whole = false;
             break;
         }
-        const auto answer = co_await ca.post(std::exchange(page, {}), std::string(), by, "list of orders");
+        std::string url;
+        url.swap(page);
+        const auto answer = co_await ca.post(std::move(url), std::string(), by, "list of orders");
         if (!answer)
             co_return answer.error();
         const auto read = parse_order_list(answer->body);
@@ -21866,7 +21871,8 @@ inline reply<secret_bytes> eab_key_of(client& ca)
 namespace alos::inline v0::acme {
 
 // Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
-// "account/<id>.next.key", the key that is about to replace the first. Who changes a key has the lock of the account.
+// "account/<id>.next.key", the key that is about to replace the first. Who has the CA change it has the lock of the
+// account.
 class account_keeper {
 public:
     // Told in one sentence what became of the account; the first argument says whether it is new.
@@ -21886,7 +21892,9 @@ public:
         if (open_) {
             const bool is_same = co_await is_key_unchanged();
             const std::string kept = co_await load_url(); // another process may have registered the key again
-            if (is_same && (kept.empty() || kept == open_->url))
+            const auto next = co_await storage_.load(next_document()); // or have changed it, and not heard of that
+            const bool is_changing = next && next->has_value();
+            if (is_same && !is_changing && (kept.empty() || kept == open_->url))
                 co_return *open_;
             open_.reset();
         }
@@ -22027,12 +22035,13 @@ public:
         const bool is_same = co_await is_key_unchanged();
         if (!is_same)
             co_return changed_elsewhere();
-        open_.reset(); // from now on open() finds out
         secret_text pem = next->to_pem();
         const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
         if (!stored)
             co_return local(stored.error());
         const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
+        if (!done && is_no(done.error()))
+            static_cast<void>(co_await storage_.erase(next_document()));
         if (!done)
             co_return done.error();
         auto promoted = co_await promote(*next);
@@ -22133,6 +22142,13 @@ private:
         return found ? found->status != account_status::valid : found.error().why.type == "unauthorized";
     }
 
+    // What a CA says of a new key that it did not take.
+    static bool is_no(const refusal& why)
+    {
+        const unsigned status = why.why.status;
+        return status >= 400 && status < 500 && status != 408 && status != 429;
+    }
+
     // As often as the CA allows.
     [[nodiscard]] awaitable<reply<registration>> register_key(account_key key)
     {
@@ -22197,6 +22213,7 @@ private:
         if (!stored)
             co_return local(stored.error());
         key_version_ = *stored;
+        static_cast<void>(co_await storage_.erase(next_document())); // of the old account
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
             co_return local(kept.error());
         tell_(event_kind::account_created, why + "; registered as " + made->url
@@ -22220,7 +22237,7 @@ private:
         const auto next = account_key::from_pem(as_text((*kept)->text));
         if (next) {
             const auto found = co_await find_account(ca_, *next);
-            if (found) {
+            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
                 const auto present = co_await storage_.load(key_document());
                 if (!present)
                     co_return local(present.error());
@@ -22228,7 +22245,7 @@ private:
                 auto promoted = co_await promote(*next);
                 co_return promoted;
             }
-            if (found.error().why.type != "accountDoesNotExist")
+            if (!is_no(found.error()))
                 co_return found.error();
         }
         static_cast<void>(co_await storage_.erase(next_document()));
@@ -22243,6 +22260,7 @@ private:
         if (!stored)
             co_return local(stored.error());
         key_version_ = *stored;
+        open_.reset();
         static_cast<void>(co_await storage_.erase(next_document()));
         co_return reply<>();
     }
@@ -23564,6 +23582,7 @@ private:
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -23589,9 +23608,8 @@ public:
     // which is as long as others wait for this one.
     [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns, time_point insists_until)
     {
-        const auto standing = standing_.find({what.about, what.type});
-        if (standing != standing_.end()) {
-            posting old = standing->second;
+        for (auto standing = find_standing(what); standing != standing_.end(); standing = find_standing(what)) {
+            posting old = std::move(*standing);
             standing_.erase(standing);
             if (old.key_authorization != what.key_authorization)
                 static_cast<void>(co_await take_down(std::move(old), dns));
@@ -23620,7 +23638,7 @@ public:
     // posted.
     [[nodiscard]] awaitable<> let_stand(posting what)
     {
-        standing_[{what.about, what.type}] = what;
+        standing_.push_back(what);
         if (what.type != challenge_type::tls_alpn_01)
             co_return;
         leave(what);
@@ -23705,6 +23723,7 @@ public:
 
 private:
     static constexpr std::chrono::hours life{24}; // of an answer whose process died
+    static constexpr std::chrono::hours longest_insistence{1}; // longer than any attempt: a clock was wrong
 
     static std::string document(const posting& what)
     {
@@ -23732,7 +23751,7 @@ private:
             const std::uint64_t version = *there ? (*there)->version : 0;
             const time_point now = world_.now();
             const auto insisting = *there ? parse_posting(as_text((*there)->text)) : std::optional<kept_posting>();
-            if (insisting && insisting->insists_until > now
+            if (insisting && insisting->insists_until > now && insisting->insists_until < now + longest_insistence
                 && insisting->key_authorization != what.key_authorization) {
                 if (now >= insists_until)
                     co_return failure{errc::timed_out, "another process answers for it; the next attempt goes on"};
@@ -23747,6 +23766,13 @@ private:
             if (stored.error().code != errc::conflict)
                 co_return stored.error();
         }
+    }
+
+    // One that stands for that name, by the same type of challenge.
+    [[nodiscard]] std::vector<posting>::iterator find_standing(const posting& like)
+    {
+        return std::ranges::find_if(
+            standing_, [&](const posting& each) { return each.about == like.about && each.type == like.type; });
     }
 
     // The next one for that name has its turn.
@@ -23768,7 +23794,8 @@ private:
         if (mine->second.key_authorization == there.key_authorization)
             return true;
         own_.erase(mine);
-        standing_.erase({there.about, there.type});
+        if (const auto standing = find_standing(there); standing != standing_.end())
+            standing_.erase(standing);
         return false;
     }
 
@@ -23799,7 +23826,7 @@ private:
         if (!kept || !kept->has_value())
             co_return std::nullopt;
         const auto read = parse_posting(as_text((*kept)->text));
-        if (!read || read->until < world_.now()) {
+        if (!read || read->until < world_.now() || read->until > world_.now() + life * 2) {
             static_cast<void>(co_await storage_.erase(key, (*kept)->version));
             co_return std::nullopt;
         }
@@ -23836,7 +23863,7 @@ private:
     std::map<std::string, own_posting> own_; // by document
     std::map<std::string, posting> others_;  // by document
     std::map<std::string, std::string> taken_; // key authorizations by the names that tls-alpn-01 proves here
-    std::map<std::pair<identifier, challenge_type>, posting> standing_;
+    std::vector<posting> standing_; // at their places for the next attempt
     signal left_;
 };
 
@@ -24250,6 +24277,7 @@ namespace detail {
     } catch (...) { // cancelled, or out of memory
         thrown = std::current_exception();
     }
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
     co_await undisturbed(detail::end_trial(answers, answer));
     if (thrown)
         std::rethrow_exception(thrown);
@@ -24354,6 +24382,8 @@ namespace alos::inline v0::acme {
 
 #endif
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
 #include <exception>
 #include <functional>
@@ -24418,6 +24448,7 @@ public:
         }
         const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
         const bool is_given_up = !done && !thrown && !goes_on;
+        co_await boost::asio::this_coro::throw_if_cancelled(false);
         co_await undisturbed(clean_up(proofs, goes_on, is_given_up));
         if (thrown)
             std::rethrow_exception(thrown);
@@ -24426,6 +24457,7 @@ public:
 
 private:
     static constexpr std::chrono::seconds self_check_time{10};
+    static constexpr std::chrono::minutes clean_up_time{2}; // of an answer in the DNS
 
     // One authorization on its way.
     struct proof {
@@ -24530,12 +24562,14 @@ private:
         outcome<> all;
         std::vector<awaitable<>> in_dns;
         for (proof& each : proofs) {
+            if (!all)
+                break;
             tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
                   + each.answer.about.value);
             each.is_posted = true; // from now on there may be something to take away
             if (each.answer.type == challenge_type::dns_01)
                 in_dns.push_back(publish_one(each.answer, all));
-            else if (all)
+            else
                 co_await publish_one(each.answer, all);
         }
         if (all)
@@ -24569,9 +24603,13 @@ private:
 
     [[nodiscard]] awaitable<> take_down(posting answer)
     {
-        const auto gone = co_await board_.take_down(answer, settings_->dns);
-        if (!gone)
-            tell_("clean-up of " + answer.about.value + ": " + gone.error().what);
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world().now() + clean_up_time;
+        const auto gone = co_await (board_.take_down(answer, settings_->dns) || world().sleep_until(end));
+        if (gone.index() == 1)
+            tell_("clean-up of " + answer.about.value + ": it is not done after 2 minutes; nobody waits any longer");
+        else if (const auto& done = std::get<0>(gone); !done)
+            tell_("clean-up of " + answer.about.value + ": " + done.error().what);
     }
 
     // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the authorization
@@ -25091,7 +25129,8 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
-            co_await certificates_.give_back(); // nothing was issued
+            if (!later)
+                co_await certificates_.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
                 co_await forget_order();
             co_return answer.error();
@@ -25100,7 +25139,10 @@ private:
         if (!state)
             co_return state.error();
         at.state = std::move(*state);
-        if (at.state.status == order_status::ready || at.state.status == order_status::pending)
+        const bool goes_on = at.state.status != order_status::ready && at.state.status != order_status::pending;
+        if (!goes_on && !later)
+            co_await certificates_.give_back(); // nothing is issued
+        if (!goes_on)
             co_return answer ? refused("request", "the order does not go on") : answer.error();
         co_return reply<>();
     }
@@ -25786,7 +25828,7 @@ private:
         return nullptr;
     }
 
-    // Under the lock of the certificate, which no other process works on meanwhile.
+    // Under the lock of the certificate, which no other process works on meanwhile; but for the time that the CA works.
     [[nodiscard]] awaitable<> attempt(managed_certificate& of)
     {
         auto taken = co_await storage_.try_lock(of.id);
@@ -25864,6 +25906,11 @@ private:
                 done = co_await issue(of, from, lock);
             else
                 done = mended.error();
+        }
+        if (!done && !lock) { // whoever has it may have stored what was asked for here
+            const bool is_renewed = co_await refresh(of);
+            if (is_renewed)
+                co_return;
         }
         if (!done) {
             co_await failed(of, std::move(done.error()));
@@ -27507,7 +27554,10 @@ public:
 
     explicit acme_service(acme::host to)
         : host_(std::move(to)), guard_(context_.get_executor()), world_(context_.get_executor()),
-          thread_([this] { context_.run(); })
+          thread_([this] {
+              own_thread_ = std::this_thread::get_id();
+              context_.run();
+          })
     {
     }
 
@@ -27536,7 +27586,7 @@ public:
         if (is_stopped_.exchange(true))
             return;
         boost::asio::post(context_, [this] { begin_to_stop(); });
-        if (thread_.get_id() != std::this_thread::get_id())
+        if (own_thread_ != std::this_thread::get_id())
             thread_.join();
         else
             thread_.detach(); // an event of ours led here; what it returns to is over
@@ -27616,7 +27666,7 @@ private:
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (thread_.get_id() == std::this_thread::get_id()) {
+        if (own_thread_ == std::this_thread::get_id()) {
             if constexpr (std::is_constructible_v<T, failure>)
                 return failure{errc::bad_configuration, "acme: not from an event's handler"};
             else
@@ -27872,6 +27922,7 @@ private:
     std::atomic<unsigned> guests_ = 0;     // who wait for something that runs here
     acme::signal stopping_bell_;           // for who is told that it is too late
     std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
+    std::atomic<std::thread::id> own_thread_; // set by that
     std::thread thread_;
 };
 

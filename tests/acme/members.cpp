@@ -190,6 +190,25 @@ TEST_CASE("members: told to stop while it cleans up, an attempt finishes that, a
     CHECK(dns->cleaned == 1); // all was proven
 }
 
+TEST_CASE("members: told to stop while the CA looks, an attempt takes its answers away")
+{
+    town here;
+    here.ca.settings.longest_validation = 10min;
+    test::simulated_member* where = nullptr;
+    auto both = here.settings({{"*.example.com", "example.com"}});
+    const auto dns = std::make_shared<slow_dns>(here.world, where);
+    both.dns = dns;
+    acme_member& one = here.start(both);
+    where = &one.environment;
+    REQUIRE(here.wait([&] { return here.ca.requests(step::challenge) == 2; }));
+    test::simulated_files files(here.disk);
+    CHECK(files.list("/certificates/challenge/http-01").value().size() == 1);
+    one.manager.stop();
+    REQUIRE(here.wait([&] { return one.manager.is_idle(); }, 4s));
+    CHECK(dns->cleaned == 1);
+    CHECK(files.list("/certificates/challenge/http-01").value().empty());
+}
+
 TEST_CASE("members: a challenge that never reached the CA is posted again")
 {
     town here;

@@ -18,7 +18,8 @@
 namespace alos::inline v0::acme {
 
 // Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
-// "account/<id>.next.key", the key that is about to replace the first. Who changes a key has the lock of the account.
+// "account/<id>.next.key", the key that is about to replace the first. Who has the CA change it has the lock of the
+// account.
 class account_keeper {
 public:
     // Told in one sentence what became of the account; the first argument says whether it is new.
@@ -38,7 +39,9 @@ public:
         if (open_) {
             const bool is_same = co_await is_key_unchanged();
             const std::string kept = co_await load_url(); // another process may have registered the key again
-            if (is_same && (kept.empty() || kept == open_->url))
+            const auto next = co_await storage_.load(next_document()); // or have changed it, and not heard of that
+            const bool is_changing = next && next->has_value();
+            if (is_same && !is_changing && (kept.empty() || kept == open_->url))
                 co_return *open_;
             open_.reset();
         }
@@ -179,12 +182,13 @@ public:
         const bool is_same = co_await is_key_unchanged();
         if (!is_same)
             co_return changed_elsewhere();
-        open_.reset(); // from now on open() finds out
         secret_text pem = next->to_pem();
         const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
         if (!stored)
             co_return local(stored.error());
         const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
+        if (!done && is_no(done.error()))
+            static_cast<void>(co_await storage_.erase(next_document()));
         if (!done)
             co_return done.error();
         auto promoted = co_await promote(*next);
@@ -285,6 +289,13 @@ private:
         return found ? found->status != account_status::valid : found.error().why.type == "unauthorized";
     }
 
+    // What a CA says of a new key that it did not take.
+    static bool is_no(const refusal& why)
+    {
+        const unsigned status = why.why.status;
+        return status >= 400 && status < 500 && status != 408 && status != 429;
+    }
+
     // As often as the CA allows.
     [[nodiscard]] awaitable<reply<registration>> register_key(account_key key)
     {
@@ -349,6 +360,7 @@ private:
         if (!stored)
             co_return local(stored.error());
         key_version_ = *stored;
+        static_cast<void>(co_await storage_.erase(next_document())); // of the old account
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
             co_return local(kept.error());
         tell_(event_kind::account_created, why + "; registered as " + made->url
@@ -372,7 +384,7 @@ private:
         const auto next = account_key::from_pem(as_text((*kept)->text));
         if (next) {
             const auto found = co_await find_account(ca_, *next);
-            if (found) {
+            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
                 const auto present = co_await storage_.load(key_document());
                 if (!present)
                     co_return local(present.error());
@@ -380,7 +392,7 @@ private:
                 auto promoted = co_await promote(*next);
                 co_return promoted;
             }
-            if (found.error().why.type != "accountDoesNotExist")
+            if (!is_no(found.error()))
                 co_return found.error();
         }
         static_cast<void>(co_await storage_.erase(next_document()));
@@ -395,6 +407,7 @@ private:
         if (!stored)
             co_return local(stored.error());
         key_version_ = *stored;
+        open_.reset();
         static_cast<void>(co_await storage_.erase(next_document()));
         co_return reply<>();
     }

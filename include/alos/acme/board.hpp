@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -46,9 +47,8 @@ public:
     // which is as long as others wait for this one.
     [[nodiscard]] awaitable<outcome<>> post(posting what, std::shared_ptr<dns_solver> dns, time_point insists_until)
     {
-        const auto standing = standing_.find({what.about, what.type});
-        if (standing != standing_.end()) {
-            posting old = standing->second;
+        for (auto standing = find_standing(what); standing != standing_.end(); standing = find_standing(what)) {
+            posting old = std::move(*standing);
             standing_.erase(standing);
             if (old.key_authorization != what.key_authorization)
                 static_cast<void>(co_await take_down(std::move(old), dns));
@@ -77,7 +77,7 @@ public:
     // posted.
     [[nodiscard]] awaitable<> let_stand(posting what)
     {
-        standing_[{what.about, what.type}] = what;
+        standing_.push_back(what);
         if (what.type != challenge_type::tls_alpn_01)
             co_return;
         leave(what);
@@ -162,6 +162,7 @@ public:
 
 private:
     static constexpr std::chrono::hours life{24}; // of an answer whose process died
+    static constexpr std::chrono::hours longest_insistence{1}; // longer than any attempt: a clock was wrong
 
     static std::string document(const posting& what)
     {
@@ -189,7 +190,7 @@ private:
             const std::uint64_t version = *there ? (*there)->version : 0;
             const time_point now = world_.now();
             const auto insisting = *there ? parse_posting(as_text((*there)->text)) : std::optional<kept_posting>();
-            if (insisting && insisting->insists_until > now
+            if (insisting && insisting->insists_until > now && insisting->insists_until < now + longest_insistence
                 && insisting->key_authorization != what.key_authorization) {
                 if (now >= insists_until)
                     co_return failure{errc::timed_out, "another process answers for it; the next attempt goes on"};
@@ -204,6 +205,13 @@ private:
             if (stored.error().code != errc::conflict)
                 co_return stored.error();
         }
+    }
+
+    // One that stands for that name, by the same type of challenge.
+    [[nodiscard]] std::vector<posting>::iterator find_standing(const posting& like)
+    {
+        return std::ranges::find_if(
+            standing_, [&](const posting& each) { return each.about == like.about && each.type == like.type; });
     }
 
     // The next one for that name has its turn.
@@ -225,7 +233,8 @@ private:
         if (mine->second.key_authorization == there.key_authorization)
             return true;
         own_.erase(mine);
-        standing_.erase({there.about, there.type});
+        if (const auto standing = find_standing(there); standing != standing_.end())
+            standing_.erase(standing);
         return false;
     }
 
@@ -256,7 +265,7 @@ private:
         if (!kept || !kept->has_value())
             co_return std::nullopt;
         const auto read = parse_posting(as_text((*kept)->text));
-        if (!read || read->until < world_.now()) {
+        if (!read || read->until < world_.now() || read->until > world_.now() + life * 2) {
             static_cast<void>(co_await storage_.erase(key, (*kept)->version));
             co_return std::nullopt;
         }
@@ -293,7 +302,7 @@ private:
     std::map<std::string, own_posting> own_; // by document
     std::map<std::string, posting> others_;  // by document
     std::map<std::string, std::string> taken_; // key authorizations by the names that tls-alpn-01 proves here
-    std::map<std::pair<identifier, challenge_type>, posting> standing_;
+    std::vector<posting> standing_; // at their places for the next attempt
     signal left_;
 };
 

@@ -373,7 +373,8 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
-            co_await certificates_.give_back(); // nothing was issued
+            if (!later)
+                co_await certificates_.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
                 co_await forget_order();
             co_return answer.error();
@@ -382,7 +383,10 @@ private:
         if (!state)
             co_return state.error();
         at.state = std::move(*state);
-        if (at.state.status == order_status::ready || at.state.status == order_status::pending)
+        const bool goes_on = at.state.status != order_status::ready && at.state.status != order_status::pending;
+        if (!goes_on && !later)
+            co_await certificates_.give_back(); // nothing is issued
+        if (!goes_on)
             co_return answer ? refused("request", "the order does not go on") : answer.error();
         co_return reply<>();
     }

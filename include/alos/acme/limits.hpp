@@ -104,8 +104,9 @@ private:
                 full_at = detail::time_of(*in, "fullAt");
                 const std::uint64_t refill = detail::number_of(*in, "refill");
                 // As many are missing as before, whatever the time was that each of them takes.
+                const double most = static_cast<double>(refill) * limit_.burst; // that it can miss, in seconds
                 const auto left = full_at - world_.now();
-                if (refill != 0 && left > left.zero() && left < std::chrono::days(365 * 50))
+                if (refill != 0 && left > left.zero() && std::chrono::duration<double>(left).count() <= most)
                     full_at = world_.now() + detail::scaled(std::chrono::ceil<std::chrono::milliseconds>(left),
                                                             static_cast<double>(limit_.refill.count())
                                                                 / static_cast<double>(refill));

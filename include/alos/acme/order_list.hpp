@@ -28,7 +28,9 @@ struct order_list {
             all.is_whole = false;
             break;
         }
-        const auto answer = co_await ca.post(std::exchange(page, {}), std::string(), by, "list of orders");
+        std::string url;
+        url.swap(page);
+        const auto answer = co_await ca.post(std::move(url), std::string(), by, "list of orders");
         if (!answer)
             co_return answer.error();
         const auto read = parse_order_list(answer->body);

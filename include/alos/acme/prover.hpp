@@ -12,6 +12,8 @@
 #include <alos/acme/together.hpp>
 #include <alos/http/deadline.hpp>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
 #include <exception>
 #include <functional>
@@ -76,6 +78,7 @@ public:
         }
         const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
         const bool is_given_up = !done && !thrown && !goes_on;
+        co_await boost::asio::this_coro::throw_if_cancelled(false);
         co_await undisturbed(clean_up(proofs, goes_on, is_given_up));
         if (thrown)
             std::rethrow_exception(thrown);
@@ -84,6 +87,7 @@ public:
 
 private:
     static constexpr std::chrono::seconds self_check_time{10};
+    static constexpr std::chrono::minutes clean_up_time{2}; // of an answer in the DNS
 
     // One authorization on its way.
     struct proof {
@@ -188,12 +192,14 @@ private:
         outcome<> all;
         std::vector<awaitable<>> in_dns;
         for (proof& each : proofs) {
+            if (!all)
+                break;
             tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
                   + each.answer.about.value);
             each.is_posted = true; // from now on there may be something to take away
             if (each.answer.type == challenge_type::dns_01)
                 in_dns.push_back(publish_one(each.answer, all));
-            else if (all)
+            else
                 co_await publish_one(each.answer, all);
         }
         if (all)
@@ -227,9 +233,13 @@ private:
 
     [[nodiscard]] awaitable<> take_down(posting answer)
     {
-        const auto gone = co_await board_.take_down(answer, settings_->dns);
-        if (!gone)
-            tell_("clean-up of " + answer.about.value + ": " + gone.error().what);
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world().now() + clean_up_time;
+        const auto gone = co_await (board_.take_down(answer, settings_->dns) || world().sleep_until(end));
+        if (gone.index() == 1)
+            tell_("clean-up of " + answer.about.value + ": it is not done after 2 minutes; nobody waits any longer");
+        else if (const auto& done = std::get<0>(gone); !done)
+            tell_("clean-up of " + answer.about.value + ": " + done.error().what);
     }
 
     // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the authorization

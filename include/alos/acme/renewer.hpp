@@ -287,7 +287,7 @@ private:
         return nullptr;
     }
 
-    // Under the lock of the certificate, which no other process works on meanwhile.
+    // Under the lock of the certificate, which no other process works on meanwhile; but for the time that the CA works.
     [[nodiscard]] awaitable<> attempt(managed_certificate& of)
     {
         auto taken = co_await storage_.try_lock(of.id);
@@ -365,6 +365,11 @@ private:
                 done = co_await issue(of, from, lock);
             else
                 done = mended.error();
+        }
+        if (!done && !lock) { // whoever has it may have stored what was asked for here
+            const bool is_renewed = co_await refresh(of);
+            if (is_renewed)
+                co_return;
         }
         if (!done) {
             co_await failed(of, std::move(done.error()));

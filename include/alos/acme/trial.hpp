@@ -54,6 +54,7 @@ namespace detail {
     } catch (...) { // cancelled, or out of memory
         thrown = std::current_exception();
     }
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
     co_await undisturbed(detail::end_trial(answers, answer));
     if (thrown)
         std::rethrow_exception(thrown);

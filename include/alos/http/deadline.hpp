@@ -56,6 +56,7 @@ template <class T>
 
 // Lets `work`, a clean-up, come to its end although its caller is cancelled meanwhile, or was before. A cancellation that
 // came meanwhile is thrown afterwards, so that the caller does not go on.
+// Note: whoever may be cancelled already awaits this_coro::throw_if_cancelled(false) first, or else this is not begun.
 [[nodiscard]] inline boost::asio::awaitable<void> undisturbed(boost::asio::awaitable<void> work)
 {
     const auto noticed = boost::asio::enable_terminal_cancellation();

@@ -269,6 +269,7 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
         thrown = std::current_exception();
     }
     if (thrown) {
+        co_await boost::asio::this_coro::throw_if_cancelled(false);
         co_await undisturbed(detail::kill_program(watch, program, end));
         std::rethrow_exception(thrown);
     }

@@ -36,7 +36,10 @@ public:
 
     explicit acme_service(acme::host to)
         : host_(std::move(to)), guard_(context_.get_executor()), world_(context_.get_executor()),
-          thread_([this] { context_.run(); })
+          thread_([this] {
+              own_thread_ = std::this_thread::get_id();
+              context_.run();
+          })
     {
     }
 
@@ -65,7 +68,7 @@ public:
         if (is_stopped_.exchange(true))
             return;
         boost::asio::post(context_, [this] { begin_to_stop(); });
-        if (thread_.get_id() != std::this_thread::get_id())
+        if (own_thread_ != std::this_thread::get_id())
             thread_.join();
         else
             thread_.detach(); // an event of ours led here; what it returns to is over
@@ -145,7 +148,7 @@ private:
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (thread_.get_id() == std::this_thread::get_id()) {
+        if (own_thread_ == std::this_thread::get_id()) {
             if constexpr (std::is_constructible_v<T, failure>)
                 return failure{errc::bad_configuration, "acme: not from an event's handler"};
             else
@@ -401,6 +404,7 @@ private:
     std::atomic<unsigned> guests_ = 0;     // who wait for something that runs here
     acme::signal stopping_bell_;           // for who is told that it is too late
     std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
+    std::atomic<std::thread::id> own_thread_; // set by that
     std::thread thread_;
 };
 
