@@ -36,8 +36,11 @@ int main(int argc, char** argv)
         };
         if (!acme.cas.empty()) {
             alos::acme::certificate_authority& ca = acme.cas.back();
-            settings.insert({{"directory", &ca.directory}, {"roots_file", &ca.roots_file}, {"eab_kid", &ca.eab_kid},
-                             {"eab_hmac_key", &ca.eab_hmac_key}});
+            settings.insert({{"directory", &ca.directory}, {"roots_file", &ca.roots_file}, {"eab_kid", &ca.eab_kid}});
+            if (name == "eab_hmac_key") {
+                ca.eab_hmac_key = alos::to_secret_text(word.substr(equals + 1));
+                continue;
+            }
         }
         const auto setting = settings.find(name);
         if (setting == settings.end()) {
