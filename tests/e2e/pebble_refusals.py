@@ -44,11 +44,15 @@ def check_record(server, ca, phase, words, cure, wait, name="a.test"):
     equal([event for event in loud if event != "acme.action_required"], ["acme.failed"])
 
 
-def at_pebble(phase, words, cure, wait, ca_settings=None, **settings):
+def at_pebble(phase, words, cure, wait, ca_settings=None, eab_hmac_key=None, **settings):
     """What Pebble itself refuses."""
     def case():
-        with Pebble(**(ca_settings or {})) as ca, Program(program, ca, "a.test", **settings) as server:
-            check_record(server, ca, phase, words, cure, wait)
+        with Pebble(**(ca_settings or {})) as ca:
+            if eab_hmac_key:
+                settings["eab_hmac_key_file"] = ca.folder / "eab.key"
+                settings["eab_hmac_key_file"].write_text(eab_hmac_key)
+            with Program(program, ca, "a.test", **settings) as server:
+                check_record(server, ca, phase, words, cure, wait)
 
     return case
 
@@ -123,10 +127,10 @@ run_together([
     ("no external account",
      at_pebble("account", ["wants an external account"], "set eab_kid and eab_hmac_key", (day, day), mac)),
     ("an unknown external account",
-     at_pebble("account", ["403 unauthorized: "], "made with the eab_kid and eab_hmac_key", (60, day), mac,
+     at_pebble("account", ["403 unauthorized: "], "made with the eab_kid and eab_hmac_key", (day, day), mac,
                eab_kid="kid-2", eab_hmac_key=account_key)),
     ("the wrong key of an external account",
-     at_pebble("account", ["403 unauthorized: "], "made with the eab_kid and eab_hmac_key", (60, day), mac,
+     at_pebble("account", ["403 unauthorized: "], "made with the eab_kid and eab_hmac_key", (day, day), mac,
                eab_kid="kid-1", eab_hmac_key="AAAA")),
     ("a key of an external account that is none",
      at_pebble("account", ["is not base64url"], "copy it again from the CA's page", (day, day), mac, eab_kid="kid-1",
