@@ -25913,7 +25913,7 @@ private:
                 co_return;
         }
         if (!done) {
-            co_await failed(of, std::move(done.error()));
+            co_await failed(of, done.error());
             co_return;
         }
         if (!*done) { // somebody else went on with it
@@ -25922,7 +25922,7 @@ private:
         }
         auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
-            co_await failed(of, std::move(kept.error()));
+            co_await failed(of, kept.error());
     }
 
     // Until when no more orders may be placed there; nothing: this one may be, or is already.
