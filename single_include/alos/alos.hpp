@@ -16736,8 +16736,7 @@ private:
 #define ALOS_OS_PROGRAM_HPP
 
 // ---- alos/http/deadline.hpp ----
-// Waits that end, whatever happens: a coroutine that is given so much time and no more, and one that no cancellation
-// interrupts.
+// Waits that end: a coroutine that is given so much time and no more.
 #ifndef ALOS_HTTP_DEADLINE_HPP
 #define ALOS_HTTP_DEADLINE_HPP
 
@@ -16790,6 +16789,25 @@ template <class T>
     }
     co_return std::nullopt;
 }
+
+}
+
+#endif
+// ---- alos/http/undisturbed.hpp ----
+// A clean-up that no cancellation interrupts.
+#ifndef ALOS_HTTP_UNDISTURBED_HPP
+#define ALOS_HTTP_UNDISTURBED_HPP
+
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <exception>
+#include <utility>
+
+namespace alos::inline v0 {
 
 // Lets `work`, a clean-up, come to its end although its caller is cancelled meanwhile, or was before. A cancellation that
 // came meanwhile is thrown afterwards, so that the caller does not go on.
@@ -24287,12 +24305,6 @@ namespace detail {
 }
 
 #endif
-// ---- alos/acme/prover.hpp ----
-// Proves control of the names of one order: chooses a challenge for each, publishes the answers, looks at them from
-// outside, tells the CA, and waits for its verdict. RFC 8555 7.5, 8.
-#ifndef ALOS_ACME_PROVER_HPP
-#define ALOS_ACME_PROVER_HPP
-
 // ---- alos/acme/provable.hpp ----
 // Which challenges can prove which names, as far as the configuration tells. RFC 8555 8, RFC 8737, RFC 8738.
 #ifndef ALOS_ACME_PROVABLE_HPP
@@ -24381,6 +24393,12 @@ namespace alos::inline v0::acme {
 }
 
 #endif
+// ---- alos/acme/prover.hpp ----
+// Proves control of the names of one order: chooses a challenge for each, publishes the answers, looks at them from
+// outside, tells the CA, and waits for its verdict. RFC 8555 7.5, 8.
+#ifndef ALOS_ACME_PROVER_HPP
+#define ALOS_ACME_PROVER_HPP
+
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 

@@ -75,7 +75,7 @@ def check_folder(folder):
         inside = path.relative_to(top).parts[0]
         text = path.read_text()
         if inside == "challenge":
-            holds(re.fullmatch(r"[\w-]+\.[\w-]+\n\d+\n", text), f"{path}: {text!r}")
+            holds(re.fullmatch(r"[\w-]+\.[\w-]+\n\d+\n\d+\n", text), f"{path}: {text!r}")
         elif ".key" in path.name:
             holds(re.fullmatch(r"-----BEGIN PRIVATE KEY-----\n[\w+/=\n]+-----END PRIVATE KEY-----\n", text), path)
         else:

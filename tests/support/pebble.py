@@ -166,7 +166,7 @@ class Pebble:
         """Also after stop(): at the same address, but it has forgotten everything, and has other roots."""
         self.processes = [start(words, self.folder, self.folder / f"{pathlib.Path(words[0]).name}.log",
                                 **self.environment) for words in self.words]
-        wait_until(self.log, self.is_up)
+        wait_until(self.log, self.is_up, 60)  # it makes keys first
         # Kept, for who looks at certificates when there is no CA any more. All but the first are of alternate chains.
         self.roots = [self.fetch(f"{self.management}/roots/{i}") for i in range(self.alternate_roots + 1)]
 

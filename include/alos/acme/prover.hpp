@@ -10,7 +10,7 @@
 #include <alos/acme/provable.hpp>
 #include <alos/acme/self_check.hpp>
 #include <alos/acme/together.hpp>
-#include <alos/http/deadline.hpp>
+#include <alos/http/undisturbed.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 

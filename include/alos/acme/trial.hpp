@@ -6,7 +6,7 @@
 
 #include <alos/acme/base64url.hpp>
 #include <alos/acme/self_check.hpp>
-#include <alos/http/deadline.hpp>
+#include <alos/http/undisturbed.hpp>
 
 #include <array>
 #include <exception>

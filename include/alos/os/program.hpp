@@ -5,6 +5,7 @@
 #define ALOS_OS_PROGRAM_HPP
 
 #include <alos/http/deadline.hpp>
+#include <alos/http/undisturbed.hpp>
 #include <alos/unique_fd.hpp>
 
 #include <boost/asio/awaitable.hpp>
