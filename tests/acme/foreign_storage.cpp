@@ -65,9 +65,9 @@ TEST_CASE("lego's certificates are read with their issuer when they were stored 
     std::filesystem::create_directories(folder / "accounts");
     CHECK_FALSE(is_lego(files, folder.path()));
     const std::string at = folder / "certificates/";
-    write_text(at + "by.example.crt", pem("by_rsa.crt"));
-    write_text(at + "by.example.key", pem("by_rsa.key"));
-    write_text(at + "by.example.issuer.crt", pem("rsa_ca.crt"));
+    write_text(at + "by.example.crt", pem("p384.crt"));
+    write_text(at + "by.example.key", pem("p384.key"));
+    write_text(at + "by.example.issuer.crt", pem("intermediate.crt"));
     write_text(at + "by.example.json", "{}");
     write_text(at + "_.example.com.crt", pem("p256.crt"));
     write_text(at + "_.example.com.key", pem("p256.key"));

@@ -47,7 +47,7 @@ namespace detail {
     std::string seen;
     std::exception_ptr thrown;
     try {
-        // What cannot be stored is answered by this process all the same.
+        // What http-01 wants is answered by this process even if it cannot be stored.
         const time_point end = world.now() + what.patience;
         static_cast<void>(co_await answers.post(answer, nullptr, end));
         seen = co_await detail::look_until(world, answer, what.port, end);
