@@ -158,6 +158,37 @@ TEST_CASE("account: after a change of keys whose answer was lost, the key that c
     }
 }
 
+TEST_CASE("account: a new key that the CA refuses is forgotten, and one that it could not judge is kept (RFC 8555 7.3.5)")
+{
+    town here;
+    test::plain_ca ca(here.world);
+    office one{here.world, here.disk, ca.url()};
+    ca.at["/new-account"] = [&](const auto&) {
+        return ca.reply(201, {{"status", "valid"}}, {{"Location", ca.url("/account/1")}});
+    };
+    for (const auto& [status, left] : {std::pair{409u, 2u}, std::pair{503u, 3u}}) {
+        ca.at["/key-change"] = [&ca, status = status](const auto&) { return ca.problem(status, "malformed"); };
+        account_keeper account = one.keeper();
+        CHECK(one.run(account.change_key(alos::key_kind::ecdsa_p256)).find("malformed") != std::string::npos);
+        CHECK(one.documents().size() == left);
+    }
+}
+
+TEST_CASE("account: a change of keys that was cut off is finished before the account is given up (RFC 8555 7.3.5)")
+{
+    town here;
+    account_keeper account = here.one.keeper();
+    const std::string url = here.one.url(account);
+    here.ca.behave({.cut_after = 1});
+    CHECK(here.one.run(account.change_key(alos::key_kind::ecdsa_p384)) != "");
+    here.ca.behave({});
+    // A request that the old key had signed is refused.
+    CHECK(here.one.recover(account, "unauthorized", url) == "");
+    CHECK(here.one.url(account) == url);
+    CHECK(here.one.algorithm(account) == "ES384");
+    CHECK(here.one.count(event_kind::account_created) == 1);
+}
+
 TEST_CASE("account: a key that another process has changed is read again (RFC 8555 7.3.5)")
 {
     town here;

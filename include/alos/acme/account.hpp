@@ -72,6 +72,9 @@ public:
         const admission_gate::place turn = co_await gate_.enter();
         if (open_ && open_->url != why.account)
             co_return reply<>(); // somebody was faster
+        // The CA may know the account by the new key only.
+        if (auto done = co_await finish_key_change(); !done)
+            co_return done.error();
         auto key = co_await load_key();
         if (!key)
             co_return key.error();
@@ -176,21 +179,19 @@ public:
         auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
         if (!inner)
             co_return local(failure{inner.error(), "the new account key cannot sign"});
-        const auto lock = co_await lock_key();
+        const auto lock = co_await lock_unchanged_key();
         if (!lock)
             co_return lock.error();
-        const bool is_same = co_await is_key_unchanged();
-        if (!is_same)
-            co_return changed_elsewhere();
         secret_text pem = next->to_pem();
         const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
         if (!stored)
             co_return local(stored.error());
         const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
-        if (!done && is_no(done.error()))
-            static_cast<void>(co_await storage_.erase(next_document()));
-        if (!done)
+        if (!done) {
+            if (is_no(done.error()))
+                static_cast<void>(co_await storage_.erase(next_document()));
             co_return done.error();
+        }
         auto promoted = co_await promote(*next);
         co_return promoted;
     }
@@ -221,6 +222,16 @@ private:
         if (!lock->has_value())
             co_return changed_elsewhere();
         co_return std::move(**lock);
+    }
+
+    // The same, if nobody changed it since it was read here.
+    [[nodiscard]] awaitable<reply<storage_lock>> lock_unchanged_key()
+    {
+        auto lock = co_await lock_key();
+        const bool is_same = co_await is_key_unchanged();
+        if (lock && !is_same)
+            co_return changed_elsewhere();
+        co_return lock;
     }
 
     // Whether the storage has the key that was read or written here last; also when that cannot be told.
@@ -341,12 +352,9 @@ private:
         auto key = account_key::generate(kind);
         if (!key)
             co_return local(key.error());
-        const auto lock = co_await lock_key();
+        const auto lock = co_await lock_unchanged_key();
         if (!lock)
             co_return lock.error();
-        const bool is_same = co_await is_key_unchanged();
-        if (!is_same)
-            co_return changed_elsewhere();
         const auto made = co_await register_key(*key);
         if (!made)
             co_return made.error();
