@@ -1,16 +1,10 @@
 #include <alos/acme/doctor.hpp>
 
 #include "support/scripted_ca.hpp"
-#include "support/simulated_files.hpp"
-#include "support/simulated_world.hpp"
-
-#include <alos/acme/file_storage.hpp>
+#include "support/simulated_process.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-
-#include <doctest/doctest.h>
 
 using namespace std::chrono_literals;
 using alos::acme::challenge_type;
@@ -26,10 +20,7 @@ const std::string folder = "/certificates";
 // A machine whose name is example.com, with nothing wrong, until a test makes it so.
 struct clinic {
     explicit clinic(test::ca_settings settings = {})
-        : ca(world, std::move(settings), 1), environment(world.add_member(files)),
-          storage(files, folder, "a process", [this] { return environment.now(); },
-                  [this](std::chrono::milliseconds time) { return environment.sleep_until(environment.now() + time); }),
-          registry({}, [this] { return environment.now(); }), board(environment, storage, http01, registry)
+        : ca(world, std::move(settings), 1)
     {
         world.local_addresses = {"192.0.2.1"};
         world.serve_others(test::serve_answers(http01));
@@ -43,14 +34,9 @@ struct clinic {
     void examine()
     {
         found.clear();
-        bool is_over = false;
-        alos::acme::doctor one(environment, storage, board, asked,
+        alos::acme::doctor one(environment, process.storage, board, asked,
                                [this](finding each) { found.push_back(std::move(each)); });
-        boost::asio::co_spawn(environment.executor(), one.examine(), [&](const std::exception_ptr& thrown) {
-            is_over = true;
-            CHECK_MESSAGE(!thrown, alos::text_of_exception(thrown));
-        });
-        REQUIRE(world.run_until([&] { return is_over; }, 10min));
+        process.run(one.examine());
     }
 
     // All that was found, one line each.
@@ -80,10 +66,8 @@ struct clinic {
 
     void write(std::string key, std::string text)
     {
-        boost::asio::co_spawn(environment.executor(),
-                              storage.store(std::move(key), alos::secret_text(text.begin(), text.end()), std::nullopt),
-                              [](const std::exception_ptr&, const alos::outcome<std::uint64_t>&) {});
-        world.run_for(1s);
+        alos::secret_text bytes(text.begin(), text.end());
+        CHECK(process.run(process.storage.store(std::move(key), std::move(bytes), std::nullopt)).has_value());
     }
 
     void caa(std::string name, std::string tag, std::string value)
@@ -92,14 +76,14 @@ struct clinic {
                                     .caa_tag = std::move(tag)});
     }
 
-    test::simulated_files files;
     test::simulated_world world{1};
     test::scripted_ca ca;
-    test::simulated_member& environment;
-    alos::acme::file_storage storage;
-    alos::cert::registry registry;
+    test::simulated_process process{world};
+    test::simulated_member& environment = process.environment;
+    test::simulated_files& files = process.files;
+    alos::cert::registry registry{{}, [this] { return environment.now(); }};
     alos::acme::answers http01;
-    alos::acme::board board;
+    alos::acme::board board{environment, process.storage, http01, registry};
     alos::acme::checkup asked;
     std::vector<finding> found;
 };
@@ -197,7 +181,7 @@ TEST_CASE("doctor: a trial that is cancelled while it is put up leaves its place
     boost::asio::cancellation_signal cancel;
     bool is_over = false;
     boost::asio::co_spawn(here.environment.executor(),
-                          alos::acme::try_answer(here.environment, here.storage, here.board, what),
+                          alos::acme::try_answer(here.environment, here.process.storage, here.board, what),
                           boost::asio::bind_cancellation_slot(
                               cancel.slot(), [&](const std::exception_ptr& thrown, const std::string&) {
                                   is_over = true;
@@ -211,7 +195,7 @@ TEST_CASE("doctor: a trial that is cancelled while it is put up leaves its place
     writing->reset();
     std::optional<std::string> instead;
     boost::asio::co_spawn(here.environment.executor(),
-                          alos::acme::try_answer(here.environment, here.storage, here.board, what),
+                          alos::acme::try_answer(here.environment, here.process.storage, here.board, what),
                           [&](const std::exception_ptr&, std::string seen) { instead = std::move(seen); });
     REQUIRE(here.world.run_until([&] { return instead.has_value(); }, 10s));
     CHECK(instead->empty());

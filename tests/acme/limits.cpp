@@ -1,11 +1,6 @@
 #include <alos/acme/limits.hpp>
 
-#include "support/acme_member.hpp"
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
-#include <doctest/doctest.h>
+#include "support/simulated_process.hpp"
 
 using namespace std::chrono_literals;
 using alos::acme::identifier;
@@ -16,42 +11,14 @@ using alos::acme::time_point;
 namespace {
 
 struct shop {
-    shop() : files(disk), self(world.add_member(files)), storage(files, "/data", "me", [this] { return self.now(); },
-             [this](std::chrono::milliseconds time) { return self.sleep_until(self.now() + time); }) {}
+    std::optional<time_point> take(kept_bucket from) { return self.run(from.take()); }
+    std::optional<time_point> next(kept_bucket from) { return self.run(from.next()); }
+    void give_back(kept_bucket to) { self.run(to.give_back()); }
 
-    ~shop() { world.kill(self); }
-
-    std::optional<time_point> take(kept_bucket from)
-    {
-        std::optional<time_point> later;
-        boost::asio::co_spawn(self.executor(), [&]() -> alos::acme::awaitable<> { later = co_await from.take(); },
-                       boost::asio::detached);
-        world.run_for(1s);
-        return later;
-    }
-
-    void give_back(kept_bucket to)
-    {
-        boost::asio::co_spawn(self.executor(), to.give_back(), boost::asio::detached);
-        world.run_for(1s);
-    }
-
-    std::optional<time_point> next(kept_bucket from)
-    {
-        std::optional<time_point> later;
-        boost::asio::co_spawn(self.executor(), [&]() -> alos::acme::awaitable<> { later = co_await from.next(); },
-                       boost::asio::detached);
-        world.run_for(1s);
-        return later;
-    }
-
-    [[nodiscard]] limits of(alos::acme::certificate_authority ca) { return {self, storage, ca}; }
+    [[nodiscard]] limits of(alos::acme::certificate_authority ca) { return {self.environment, self.storage, ca}; }
 
     test::simulated_world world{1};
-    std::shared_ptr<test::simulated_disk> disk = std::make_shared<test::simulated_disk>();
-    test::simulated_files files;
-    test::simulated_member& self;
-    alos::acme::file_storage storage;
+    test::simulated_process self{world};
 };
 
 identifier name(const char* text) { return *alos::acme::identifier_of(text); }
@@ -68,8 +35,8 @@ TEST_CASE("limits: what is taken is counted for a set of names in any order, and
     const auto later = here.take(here.of({.certificates = {2, 36h}}).certificates(
         {name("a.example"), name("b.example")}, days));
     REQUIRE(later);
-    CHECK(*later > here.self.now() + 35h);
-    CHECK(*later < here.self.now() + 37h);
+    CHECK(*later > here.self.environment.now() + 35h);
+    CHECK(*later < here.self.environment.now() + 37h);
     CHECK_FALSE(here.take(all.certificates({name("a.example")}, days)));
     CHECK_FALSE(here.take(here.of({.directory = "https://other.test/d", .certificates = {2, 36h}})
                               .certificates({name("a.example"), name("b.example")}, days)));
@@ -95,7 +62,7 @@ TEST_CASE("limits: for certificates that live for ten minutes they fill within a
     CHECK_FALSE(here.take(all.certificates({name("a.example")}, 10min)));
     const auto later = here.take(all.certificates({name("a.example")}, 10min));
     REQUIRE(later);
-    CHECK(*later <= here.self.now() + 30s);
+    CHECK(*later <= here.self.environment.now() + 30s);
 }
 
 TEST_CASE("limits: what was taken before the life of the certificates was known is no more than that afterwards")
@@ -115,7 +82,7 @@ TEST_CASE("limits: none at all is never asked for, and a full disk is no reason 
     const limits none = here.of({.orders = {}});
     for (int i = 0; i < 3; ++i)
         CHECK_FALSE(here.take(none.orders()));
-    CHECK_FALSE(here.files.stat("/data/limits").has_value());
-    here.disk->set_full(true);
+    CHECK_FALSE(here.self.files.stat("/certificates/limits").has_value());
+    here.self.files.disk()->set_full(true);
     CHECK_FALSE(here.take(here.of({.accounts = {1, 1h}}).accounts()));
 }

@@ -1,13 +1,8 @@
 #include <alos/acme/registration.hpp>
 
 #include "support/plain_ca.hpp"
-#include "support/simulated_files.hpp"
+#include "support/simulated_process.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-
-#include <doctest/doctest.h>
-
-using namespace std::chrono_literals;
 using alos::acme::account_key;
 using alos::acme::account_status;
 using alos::acme::certificate_authority;
@@ -27,24 +22,12 @@ struct town {
         settings.directory = ca.url();
     }
 
-    reply<registration> done(alos::acme::awaitable<reply<registration>> work)
-    {
-        std::optional<reply<registration>> said;
-        boost::asio::co_spawn(environment.executor(), std::move(work),
-                              [&](const std::exception_ptr& thrown, reply<registration> came) {
-                                  CHECK_FALSE(thrown);
-                                  said = std::move(came);
-                              });
-        REQUIRE(world.run_until([&] { return said.has_value(); }, 10min));
-        return std::move(*said);
-    }
-
     // With the settings as they are.
     reply<registration> enroll()
     {
         last.clear();
-        alos::acme::client one(environment, settings);
-        return done(alos::acme::register_account(one, key, "admin@example.com"));
+        alos::acme::client one(process.environment, settings);
+        return process.run(alos::acme::register_account(one, key, "admin@example.com"));
     }
 
     // Whether the request was bound to an external account by that secret.
@@ -58,8 +41,7 @@ struct town {
 
     test::simulated_world world{1};
     test::plain_ca ca{world};
-    test::simulated_files files;
-    test::simulated_member& environment = world.add_member(files);
+    test::simulated_process process{world};
     certificate_authority settings;
     const account_key key = account_key::generate(alos::key_kind::ecdsa_p256).value();
     unsigned status = 201;
@@ -90,8 +72,8 @@ TEST_CASE("registration: only an account that exists is looked for (RFC 8555 7.3
 {
     town here;
     here.settings.eab_kid = "kid-1"; // which is of no matter then
-    alos::acme::client one(here.environment, here.settings);
-    const auto found = here.done(alos::acme::find_account(one, here.key));
+    alos::acme::client one(here.process.environment, here.settings);
+    const auto found = here.process.run(alos::acme::find_account(one, here.key));
     REQUIRE(found.has_value());
     CHECK(here.last == test::json::object{{"onlyReturnExisting", true}});
 }
@@ -121,11 +103,11 @@ TEST_CASE("registration: the HMAC key in a file is read when it is needed (RFC 8
     const auto missing = here.enroll();
     CHECK(missing.error().is_ours);
     CHECK(missing.error().what.find("/eab.key: the eab_hmac_key for") != std::string::npos);
-    REQUIRE(!here.files.write_new("/eab.key", alos::as_bytes("c2VjcmV0LXNlY3JldD8_Pw\n"), 0600));
+    REQUIRE(!here.process.files.write_new("/eab.key", alos::as_bytes("c2VjcmV0LXNlY3JldD8_Pw\n"), 0600));
     CHECK(here.enroll().has_value());
     CHECK(here.is_bound_by("secret-secret???"));
-    REQUIRE(!here.files.remove("/eab.key"));
-    REQUIRE(!here.files.write_new("/eab.key", alos::as_bytes("\n"), 0600));
+    REQUIRE(!here.process.files.remove("/eab.key"));
+    REQUIRE(!here.process.files.write_new("/eab.key", alos::as_bytes("\n"), 0600));
     CHECK(here.enroll().error().what.find("/eab.key") != std::string::npos);
     CHECK(here.last.empty());
 }

@@ -1,34 +1,29 @@
-// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
+// The account at a CA, one for each e-mail address: found in the storage or made, changed and closed.
 // RFC 8555 7.3.
 #ifndef ALOS_ACME_ACCOUNT_HPP
 #define ALOS_ACME_ACCOUNT_HPP
 
 #include <alos/acme/client.hpp>
+#include <alos/acme/kept_account_key.hpp>
 #include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/record.hpp>
 #include <alos/acme/registration.hpp>
-#include <alos/acme/service.hpp>
 #include <alos/acme/storage.hpp>
 
-#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
 namespace alos::inline v0::acme {
 
-// Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
-// "account/<id>.next.key", the key that is about to replace the first. Who has the CA change it has the lock of the
-// account.
+// Beside its key there is the document "account/<id>": its URL, which the CA can be asked for again.
 class account_keeper {
 public:
-    // Told in one sentence what became of the account; the first argument says whether it is new.
-    using teller = std::function<void(event_kind, std::string)>;
-
     // Both outlive it.
-    account_keeper(client& ca, storage& kept, std::string email, teller tell)
+    account_keeper(client& ca, storage& kept, std::string email, account_teller tell)
         : ca_(ca), storage_(kept), email_(std::move(email)), tell_(std::move(tell)),
-          id_(storage_id(ca.ca().directory, email_))
+          id_(storage_id(ca.ca().directory, email_)), key_(ca, kept, id_, tell_)
     {
     }
 
@@ -37,17 +32,16 @@ public:
     {
         const admission_gate::place turn = co_await gate_.enter();
         if (open_) {
-            const bool is_same = co_await is_key_unchanged();
+            const bool is_same = co_await key_.is_unchanged();
             const std::string kept = co_await load_url(); // another process may have registered the key again
-            const auto next = co_await storage_.load(next_document()); // or have changed it, and not heard of that
-            const bool is_changing = next && next->has_value();
+            const bool is_changing = co_await key_.is_changing(); // or have changed it, and not heard of that
             if (is_same && !is_changing && (kept.empty() || kept == open_->url))
                 co_return *open_;
             open_.reset();
         }
-        if (auto done = co_await finish_key_change(); !done)
+        if (auto done = co_await key_.finish_change(); !done)
             co_return done.error();
-        auto key = co_await load_key();
+        auto key = co_await key_.load();
         if (!key)
             co_return key.error();
         std::string known = co_await load_url();
@@ -73,9 +67,9 @@ public:
         if (open_ && open_->url != why.account)
             co_return reply<>(); // somebody was faster
         // The CA may know the account by the new key only.
-        if (auto done = co_await finish_key_change(); !done)
+        if (auto done = co_await key_.finish_change(); !done)
             co_return done.error();
-        auto key = co_await load_key();
+        auto key = co_await key_.load();
         if (!key)
             co_return key.error();
         const bool is_same = open_ && open_->key.jwk() == key->jwk();
@@ -92,7 +86,7 @@ public:
             if (found->url == why.account)
                 co_return why; // it is open, and what was asked for is not its business
             if (const auto kept = co_await keep_url(document(), email_, found->url); !kept)
-                co_return local(kept.error());
+                co_return account_trouble(kept.error());
             co_return reply<>();
         }
         if (!is_closed(found) && found.error().why.type != "accountDoesNotExist")
@@ -127,23 +121,18 @@ public:
         auto by = co_await open();
         if (!by)
             co_return by.error();
-        const std::string there = "account/" + storage_id(ca_.ca().directory, email);
-        const auto taken = co_await storage_.load(there + ".key");
-        if (!taken)
-            co_return local(taken.error());
-        if (taken->has_value() && (*taken)->version != key_version_)
+        const std::string there = storage_id(ca_.ca().directory, email);
+        const auto copied = co_await key_.copy_to(there, by->key);
+        if (!copied)
+            co_return account_trouble(copied.error());
+        if (!*copied)
             co_return refusal{failure_class::permanent,
                               "account: there is one of " + email + " already; use that, or close it first"};
-        secret_text pem = by->key.to_pem();
-        const std::uint64_t version = taken->has_value() ? (*taken)->version : 0;
-        const auto stored = co_await storage_.store(there + ".key", std::move(pem), version);
-        if (!stored)
-            co_return local(stored.error());
-        if (const auto kept = co_await keep_url(there, email, by->url); !kept)
-            co_return local(kept.error());
+        if (const auto kept = co_await keep_url("account/" + there, email, by->url); !kept)
+            co_return account_trouble(kept.error());
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.erase(key_document()));
+        static_cast<void>(co_await storage_.erase(key_.document()));
         co_return reply<>();
     }
 
@@ -159,121 +148,24 @@ public:
             co_return done.error();
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.move_aside(key_document()));
+        static_cast<void>(co_await storage_.move_aside(key_.document()));
         co_return reply<>();
     }
 
-    // RFC 8555 7.3.5: a new key for the same account. It is kept before the CA hears of it: if the answer is lost,
-    // open() finds out which of the two counts.
+    // RFC 8555 7.3.5: a new key for the same account.
     [[nodiscard]] awaitable<reply<>> change_key(key_kind kind)
     {
         auto by = co_await open();
         if (!by)
             co_return by.error();
-        auto next = account_key::generate(kind);
-        if (!next)
-            co_return local(next.error());
-        const auto known = co_await ca_.find_directory();
-        if (!known)
-            co_return known.error();
-        auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
-        if (!inner)
-            co_return local(failure{inner.error(), "the new account key cannot sign"});
-        const auto lock = co_await lock_unchanged_key();
-        if (!lock)
-            co_return lock.error();
-        secret_text pem = next->to_pem();
-        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
-        if (!stored)
-            co_return local(stored.error());
-        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
-        if (!done) {
-            if (is_no(done.error()))
-                static_cast<void>(co_await storage_.erase(next_document()));
-            co_return done.error();
-        }
-        auto promoted = co_await promote(*next);
-        co_return promoted;
+        auto done = co_await key_.change(std::move(*by), kind);
+        if (done)
+            open_.reset();
+        co_return done;
     }
 
 private:
-    static refusal local(const failure& why)
-    {
-        refusal made{failure_class::transient, "account: " + why.what};
-        made.is_ours = true;
-        return made;
-    }
-
-    static refusal changed_elsewhere()
-    {
-        return local({errc::conflict, "another process is changing its key; try again in a minute"});
-    }
-
     [[nodiscard]] std::string document() const { return "account/" + id_; }
-    [[nodiscard]] std::string key_document() const { return document() + ".key"; }
-    [[nodiscard]] std::string next_document() const { return document() + ".next.key"; }
-
-    // The right to change the key, for one process at a time.
-    [[nodiscard]] awaitable<reply<storage_lock>> lock_key()
-    {
-        auto lock = co_await storage_.try_lock("account." + id_);
-        if (!lock)
-            co_return local(lock.error());
-        if (!lock->has_value())
-            co_return changed_elsewhere();
-        co_return std::move(**lock);
-    }
-
-    // The same, if nobody changed it since it was read here.
-    [[nodiscard]] awaitable<reply<storage_lock>> lock_unchanged_key()
-    {
-        auto lock = co_await lock_key();
-        const bool is_same = co_await is_key_unchanged();
-        if (lock && !is_same)
-            co_return changed_elsewhere();
-        co_return lock;
-    }
-
-    // Whether the storage has the key that was read or written here last; also when that cannot be told.
-    [[nodiscard]] awaitable<bool> is_key_unchanged()
-    {
-        const auto kept = co_await storage_.load(key_document());
-        co_return !kept || (kept->has_value() && (*kept)->version == key_version_);
-    }
-
-    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
-    [[nodiscard]] awaitable<reply<account_key>> load_key()
-    {
-        for (int tries = 0;; ++tries) {
-            const auto kept = co_await storage_.load(key_document());
-            if (!kept)
-                co_return local(kept.error());
-            if (kept->has_value()) {
-                auto key = account_key::from_pem(as_text((*kept)->text));
-                key_version_ = (*kept)->version;
-                if (key)
-                    co_return std::move(*key);
-                const auto aside = co_await storage_.move_aside(key_document());
-                if (!aside)
-                    co_return local(aside.error());
-                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
-                                                  + "); it is now in " + *aside + ", and a new account is made");
-            }
-            // What is known of an account belongs to a key that is gone.
-            static_cast<void>(co_await storage_.erase(document()));
-            auto made = account_key::generate(ca_.ca().account_key);
-            if (!made)
-                co_return local(made.error());
-            secret_text pem = made->to_pem();
-            const auto stored = co_await storage_.store(key_document(), std::move(pem), 0);
-            if (stored) {
-                key_version_ = *stored;
-                co_return std::move(*made);
-            }
-            if (stored.error().code != errc::conflict || tries == 3)
-                co_return local(stored.error());
-        }
-    }
 
     [[nodiscard]] awaitable<std::string> load_url()
     {
@@ -298,13 +190,6 @@ private:
     static bool is_closed(const reply<registration>& found)
     {
         return found ? found->status != account_status::valid : found.error().why.type == "unauthorized";
-    }
-
-    // What a CA says of a new key that it did not take.
-    static bool is_no(const refusal& why)
-    {
-        const unsigned status = why.why.status;
-        return status >= 400 && status < 500 && status != 408 && status != 429;
     }
 
     // As often as the CA allows.
@@ -339,7 +224,7 @@ private:
         if (!made)
             co_return why;
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
-            co_return local(kept.error());
+            co_return account_trouble(kept.error());
         tell_(made->is_new ? event_kind::account_created : event_kind::account_reused,
               (made->is_new ? "registered as " : "registration reused: ") + made->url);
         co_return signer{std::move(key), made->url};
@@ -351,8 +236,8 @@ private:
     {
         auto key = account_key::generate(kind);
         if (!key)
-            co_return local(key.error());
-        const auto lock = co_await lock_unchanged_key();
+            co_return account_trouble(key.error());
+        const auto lock = co_await key_.lock_unchanged();
         if (!lock)
             co_return lock.error();
         const auto made = co_await register_key(*key);
@@ -360,74 +245,24 @@ private:
             co_return made.error();
         // The URL goes first: it belongs to the old key.
         static_cast<void>(co_await storage_.erase(document()));
-        const auto aside = co_await storage_.move_aside(key_document());
+        const auto aside = co_await key_.replace(*key);
         if (!aside)
-            co_return local(aside.error());
-        secret_text pem = key->to_pem();
-        const auto stored = co_await storage_.store(key_document(), std::move(pem), 0);
-        if (!stored)
-            co_return local(stored.error());
-        key_version_ = *stored;
-        static_cast<void>(co_await storage_.erase(next_document())); // of the old account
+            co_return account_trouble(aside.error());
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
-            co_return local(kept.error());
+            co_return account_trouble(kept.error());
         tell_(event_kind::account_created, why + "; registered as " + made->url
                                                + " with a new key, the old one is in " + *aside);
         co_return signer{std::move(*key), made->url};
     }
 
-    // After a change of keys whose answer was lost: the new one takes its place if the CA knows that. Another process
-    // that is changing it is left alone.
-    [[nodiscard]] awaitable<reply<>> finish_key_change()
-    {
-        const auto pending = co_await storage_.load(next_document());
-        if (!pending || !pending->has_value())
-            co_return reply<>();
-        const auto lock = co_await lock_key();
-        if (!lock)
-            co_return reply<>();
-        const auto kept = co_await storage_.load(next_document()); // which may be done by now
-        if (!kept || !kept->has_value())
-            co_return reply<>();
-        const auto next = account_key::from_pem(as_text((*kept)->text));
-        if (next) {
-            const auto found = co_await find_account(ca_, *next);
-            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
-                const auto present = co_await storage_.load(key_document());
-                if (!present)
-                    co_return local(present.error());
-                key_version_ = present->has_value() ? (*present)->version : 0;
-                auto promoted = co_await promote(*next);
-                co_return promoted;
-            }
-            if (!is_no(found.error()))
-                co_return found.error();
-        }
-        static_cast<void>(co_await storage_.erase(next_document()));
-        co_return reply<>();
-    }
-
-    // Under the lock.
-    [[nodiscard]] awaitable<reply<>> promote(account_key next)
-    {
-        secret_text pem = next.to_pem();
-        const auto stored = co_await storage_.store(key_document(), std::move(pem), key_version_);
-        if (!stored)
-            co_return local(stored.error());
-        key_version_ = *stored;
-        open_.reset();
-        static_cast<void>(co_await storage_.erase(next_document()));
-        co_return reply<>();
-    }
-
     client& ca_;
     storage& storage_;
     const std::string email_;
-    const teller tell_;
+    const account_teller tell_;
     const std::string id_;
+    kept_account_key key_;
     admission_gate gate_{1};
     std::optional<signer> open_;
-    std::uint64_t key_version_ = 0; // of its document, when it was read or written here
 };
 
 }

@@ -16,7 +16,7 @@ namespace alos::inline v0::acme {
 class authority {
 public:
     // `world` and `kept` outlive it.
-    authority(environment& world, storage& kept, certificate_authority settings, account_keeper::teller tell)
+    authority(environment& world, storage& kept, certificate_authority settings, account_teller tell)
         : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
     {
         client_.on_action_required = [this](std::string what) { tell_(event_kind::action_required, std::move(what)); };
@@ -45,7 +45,7 @@ public:
 private:
     storage& storage_;
     client client_;
-    const account_keeper::teller tell_;
+    const account_teller tell_;
     std::map<std::string, std::unique_ptr<account_keeper>> accounts_; // by e-mail address
 };
 

@@ -1,0 +1,237 @@
+// The key of an account in the storage: made, and replaced by another one so that nothing is lost wherever that is cut
+// off. RFC 8555 7.3.5.
+#ifndef ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
+#define ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
+
+#include <alos/acme/client.hpp>
+#include <alos/acme/event.hpp>
+#include <alos/acme/registration.hpp>
+#include <alos/acme/storage.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Told in one sentence what became of an account.
+using account_teller = std::function<void(event_kind, std::string)>;
+
+// Trouble with what is kept of an account.
+[[nodiscard]] inline refusal account_trouble(const failure& why)
+{
+    refusal made{failure_class::transient, "account: " + why.what};
+    made.is_ours = true;
+    return made;
+}
+
+// Two documents: "account/<id>.key", and "account/<id>.next.key", which is about to replace it. Who has the CA change
+// it has the lock "account.<id>".
+class kept_account_key {
+public:
+    // Both outlive it.
+    kept_account_key(client& ca, storage& kept, std::string id, account_teller tell)
+        : ca_(ca), storage_(kept), id_(std::move(id)), tell_(std::move(tell))
+    {
+    }
+
+    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
+    [[nodiscard]] awaitable<reply<account_key>> load()
+    {
+        for (int tries = 0;; ++tries) {
+            const auto kept = co_await storage_.load(document());
+            if (!kept)
+                co_return account_trouble(kept.error());
+            if (kept->has_value()) {
+                auto key = account_key::from_pem(as_text((*kept)->text));
+                version_ = (*kept)->version;
+                if (key)
+                    co_return std::move(*key);
+                const auto aside = co_await storage_.move_aside(document());
+                if (!aside)
+                    co_return account_trouble(aside.error());
+                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
+                                                  + "); it is now in " + *aside + ", and a new account is made");
+            }
+            // What is known of an account belongs to a key that is gone.
+            static_cast<void>(co_await storage_.erase("account/" + id_));
+            auto made = account_key::generate(ca_.ca().account_key);
+            if (!made)
+                co_return account_trouble(made.error());
+            secret_text pem = made->to_pem();
+            const auto stored = co_await storage_.store(document(), std::move(pem), 0);
+            if (stored) {
+                version_ = *stored;
+                co_return std::move(*made);
+            }
+            if (stored.error().code != errc::conflict || tries == 3)
+                co_return account_trouble(stored.error());
+        }
+    }
+
+    // Whether the storage has the key that was read or written here last; also when that cannot be told.
+    [[nodiscard]] awaitable<bool> is_unchanged()
+    {
+        const auto kept = co_await storage_.load(document());
+        co_return !kept || (kept->has_value() && (*kept)->version == version_);
+    }
+
+    // Whether somebody is changing it, or began to.
+    [[nodiscard]] awaitable<bool> is_changing()
+    {
+        const auto next = co_await storage_.load(next_document());
+        co_return next && next->has_value();
+    }
+
+    // The right to change it, for one process at a time. Fails when it is no longer what was read here.
+    [[nodiscard]] awaitable<reply<storage_lock>> lock_unchanged()
+    {
+        auto held = co_await lock();
+        const bool is_same = co_await is_unchanged();
+        if (held && !is_same)
+            co_return changed_elsewhere();
+        co_return held;
+    }
+
+    // RFC 8555 7.3.5: another key for the same account. It is kept before the CA hears of it: if the answer is lost,
+    // finish_change() finds out which of the two counts.
+    [[nodiscard]] awaitable<reply<>> change(signer by, key_kind kind)
+    {
+        auto next = account_key::generate(kind);
+        if (!next)
+            co_return account_trouble(next.error());
+        const auto known = co_await ca_.find_directory();
+        if (!known)
+            co_return known.error();
+        auto inner = sign_key_change(*next, by.key, by.url, known->key_change);
+        if (!inner)
+            co_return account_trouble(failure{inner.error(), "the new account key cannot sign"});
+        const auto lock = co_await lock_unchanged();
+        if (!lock)
+            co_return lock.error();
+        secret_text pem = next->to_pem();
+        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
+        if (!stored)
+            co_return account_trouble(stored.error());
+        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), by, "account key");
+        if (!done) {
+            if (is_no(done.error()))
+                static_cast<void>(co_await storage_.erase(next_document()));
+            co_return done.error();
+        }
+        auto promoted = co_await promote(*next);
+        co_return promoted;
+    }
+
+    // After a change whose answer was lost: the new key takes its place if the CA knows it. Another process that is
+    // changing it is left alone.
+    [[nodiscard]] awaitable<reply<>> finish_change()
+    {
+        const bool is_begun = co_await is_changing();
+        if (!is_begun)
+            co_return reply<>();
+        const auto held = co_await lock();
+        if (!held)
+            co_return reply<>();
+        const auto kept = co_await storage_.load(next_document()); // which may be done by now
+        if (!kept || !kept->has_value())
+            co_return reply<>();
+        const auto next = account_key::from_pem(as_text((*kept)->text));
+        if (next) {
+            const auto found = co_await find_account(ca_, *next);
+            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
+                const auto present = co_await storage_.load(document());
+                if (!present)
+                    co_return account_trouble(present.error());
+                version_ = present->has_value() ? (*present)->version : 0;
+                auto promoted = co_await promote(*next);
+                co_return promoted;
+            }
+            if (!is_no(found.error()))
+                co_return found.error();
+        }
+        static_cast<void>(co_await storage_.erase(next_document()));
+        co_return reply<>();
+    }
+
+    // The key of another account takes its place. Returns where the old one is. Under the lock.
+    [[nodiscard]] awaitable<outcome<std::string>> replace(account_key next)
+    {
+        auto aside = co_await storage_.move_aside(document());
+        if (!aside)
+            co_return aside;
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(document(), std::move(pem), 0);
+        if (!stored)
+            co_return stored.error();
+        version_ = *stored;
+        static_cast<void>(co_await storage_.erase(next_document())); // of the old account
+        co_return aside;
+    }
+
+    // Keeps it for the account `id`, too. False when there is another key already.
+    [[nodiscard]] awaitable<outcome<bool>> copy_to(std::string id, account_key key)
+    {
+        const std::string there = "account/" + id + ".key";
+        const auto taken = co_await storage_.load(there);
+        if (!taken)
+            co_return taken.error();
+        if (taken->has_value() && (*taken)->version != version_)
+            co_return false;
+        secret_text pem = key.to_pem();
+        const auto stored = co_await storage_.store(there, std::move(pem), taken->has_value() ? version_ : 0);
+        if (!stored)
+            co_return stored.error();
+        co_return true;
+    }
+
+    [[nodiscard]] std::string document() const { return "account/" + id_ + ".key"; }
+
+private:
+    static refusal changed_elsewhere()
+    {
+        return account_trouble({errc::conflict, "another process is changing its key; try again in a minute"});
+    }
+
+    // What a CA says of a new key that it did not take.
+    static bool is_no(const refusal& why)
+    {
+        const unsigned status = why.why.status;
+        return status >= 400 && status < 500 && status != 408 && status != 429;
+    }
+
+    [[nodiscard]] std::string next_document() const { return "account/" + id_ + ".next.key"; }
+
+    [[nodiscard]] awaitable<reply<storage_lock>> lock()
+    {
+        auto held = co_await storage_.try_lock("account." + id_);
+        if (!held)
+            co_return account_trouble(held.error());
+        if (!held->has_value())
+            co_return changed_elsewhere();
+        co_return std::move(**held);
+    }
+
+    // Under the lock.
+    [[nodiscard]] awaitable<reply<>> promote(account_key next)
+    {
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(document(), std::move(pem), version_);
+        if (!stored)
+            co_return account_trouble(stored.error());
+        version_ = *stored;
+        static_cast<void>(co_await storage_.erase(next_document()));
+        co_return reply<>();
+    }
+
+    client& ca_;
+    storage& storage_;
+    const std::string id_;
+    const account_teller tell_;
+    std::uint64_t version_ = 0; // of its document, when it was read or written here
+};
+
+}
+
+#endif
