@@ -63,11 +63,7 @@ inline awaitable<> ask_for_orders(acme::client& ca, acme::signer by, known_accou
             const auto answer = co_await ca.post(url, std::string(), by, "order");
             const auto read = answer ? acme::parse_order(answer->body)
                                      : alos::outcome<acme::order>(alos::failure{{}, answer.error().what});
-            std::vector<std::string> names;
-            if (read) {
-                for (const acme::identifier& each : read->identifiers)
-                    names.push_back(each.value);
-            }
+            const auto names = read ? acme::values_of(read->identifiers) : std::vector<std::string>();
             const std::string state = read ? std::string(name_of(read->status)) : read.error().what;
             line["status"] = state;
             line["names"] = boost::json::value_from(names);

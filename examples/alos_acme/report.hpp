@@ -2,6 +2,7 @@
 #ifndef ALOS_EXAMPLES_ALOS_ACME_REPORT_HPP
 #define ALOS_EXAMPLES_ALOS_ACME_REPORT_HPP
 
+#include <alos/acme/identifier.hpp>
 #include <alos/acme/problem.hpp>
 
 #include <boost/json/object.hpp>
@@ -22,6 +23,7 @@ struct report {
 };
 
 // Peers' words too stand in one line, and change no terminal.
+using alos::acme::join;
 using alos::acme::detail::in_one_line;
 
 // One line for each step, with the time since the beginning and since the step before.
@@ -64,14 +66,6 @@ inline std::string to_table(const std::vector<std::vector<std::string>>& lines)
         }
         text += in_one_line(row.substr(0, row.find_last_not_of(' ') + 1)) + "\n";
     }
-    return text;
-}
-
-inline std::string join(const std::vector<std::string>& words)
-{
-    std::string text;
-    for (const std::string& each : words)
-        text.append(text.empty() ? "" : ", ").append(each);
     return text;
 }
 

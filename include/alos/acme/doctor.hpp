@@ -7,6 +7,7 @@
 #include <alos/acme/account.hpp>
 #include <alos/acme/caa.hpp>
 #include <alos/acme/folder_check.hpp>
+#include <alos/acme/provable.hpp>
 #include <alos/acme/trial.hpp>
 #include <alos/cert/names.hpp>
 #include <alos/http/date.hpp>
@@ -70,14 +71,6 @@ private:
     void say(std::string about, std::string check, health how, std::string seen, std::string cure = {})
     {
         tell_({std::move(about), std::move(check), how, std::move(seen), std::move(cure)});
-    }
-
-    static std::string join(const texts& all)
-    {
-        std::string text;
-        for (const std::string& each : all)
-            text.append(text.empty() ? "" : ", ").append(each);
-        return text;
     }
 
     // RFC 8555 7.1.1.
@@ -184,10 +177,7 @@ private:
         const bool is_wildcard = about.value.starts_with("*.");
         texts methods;
         for (const challenge_type each : asked_.challenges) {
-            const bool fits = each == challenge_type::dns_01
-                                  ? asked_.has_dns_solver && about.type == identifier_type::dns
-                                  : !is_wildcard;
-            if (fits)
+            if (can_prove(each, about, asked_.has_dns_solver))
                 methods.emplace_back(name_of(each));
         }
         if (methods.empty())

@@ -48,19 +48,6 @@ struct issued {
     std::string account;
 };
 
-// What a certificate is for.
-[[nodiscard]] inline std::vector<identifier> identifiers_in(const cert::credential& one)
-{
-    std::vector<identifier> names;
-    for (const auto* list : {&one.about.names, &one.about.addresses}) {
-        for (const std::string& each : *list) {
-            if (auto name = identifier_of(each))
-                names.push_back(std::move(*name));
-        }
-    }
-    return names;
-}
-
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:

@@ -137,9 +137,7 @@ public:
     // For exactly these names, whatever the type of key. `life` is that of the present certificate, or what is usual.
     [[nodiscard]] kept_bucket certificates(const std::vector<identifier>& names, std::chrono::milliseconds life) const
     {
-        std::vector<std::string> sorted;
-        for (const identifier& each : names)
-            sorted.push_back(each.value);
+        std::vector<std::string> sorted = values_of(names);
         std::ranges::sort(sorted);
         std::string of = "certificates";
         for (const std::string& each : sorted)

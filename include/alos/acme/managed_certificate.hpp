@@ -85,8 +85,7 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
 {
     certificate_status line;
     line.id = of.id;
-    for (const identifier& each : of.names)
-        line.names.push_back(each.value);
+    line.names = values_of(of.names);
     line.key_type = name_of_key(of.key);
     if (of.credential) {
         line.issuer = of.credential->about.issuer;

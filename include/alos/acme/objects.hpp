@@ -4,9 +4,9 @@
 #ifndef ALOS_ACME_OBJECTS_HPP
 #define ALOS_ACME_OBJECTS_HPP
 
+#include <alos/acme/identifier.hpp>
 #include <alos/acme/problem.hpp>
 #include <alos/acme/rfc3339.hpp>
-#include <alos/cert/names.hpp>
 #include <alos/error.hpp>
 #include <alos/http/fields.hpp>
 
@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,17 +23,6 @@
 #include <vector>
 
 namespace alos::inline v0::acme {
-
-enum class identifier_type : std::uint8_t { dns, ip };
-
-// RFC 8555 9.7.7, RFC 8738 3: a name in its one spelling, A-labels in lower case, maybe behind "*.", or an address as
-// in RFC 5952.
-struct identifier {
-    identifier_type type = identifier_type::dns;
-    std::string value;
-
-    friend auto operator<=>(const identifier&, const identifier&) = default;
-};
 
 // RFC 8555 7.1.1. An empty URL: the CA does not offer it.
 struct directory {
@@ -102,28 +90,6 @@ struct renewal_info {
     time_point end;
     std::string explanation_url;
 };
-
-// The name in its one spelling.
-[[nodiscard]] inline outcome<identifier> identifier_of(std::string_view name)
-{
-    const auto spelled = cert::parse_domain(name);
-    if (!spelled)
-        return failure{errc::bad_name, "'" + std::string(name.substr(0, cert::max_name_size))
-                                           + "' cannot be in a certificate; write a host name like www.example.com "
-                                             "(other alphabets as xn-- labels), *.example.com, or an IP address"};
-    const bool is_address = !cert::ip_address(*spelled).empty();
-    return identifier{is_address ? identifier_type::ip : identifier_type::dns, *spelled};
-}
-
-// Whether both have the same names, in any order and any number; RFC 8555 7.4 lets a CA shuffle them.
-[[nodiscard]] inline bool same_identifiers(std::vector<identifier> a, std::vector<identifier> b)
-{
-    for (std::vector<identifier>* const each : {&a, &b}) {
-        std::ranges::sort(*each);
-        each->erase(std::unique(each->begin(), each->end()), each->end());
-    }
-    return a == b;
-}
 
 // RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
 [[nodiscard]] inline identifier ordered_identifier(const authorization& from)

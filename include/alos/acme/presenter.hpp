@@ -76,10 +76,7 @@ public:
         if (one.credential)
             static_cast<void>(registry_.remove_credential(one.domain, one.credential));
         drop_stand_in(one.domain);
-        std::vector<std::string> names;
-        for (const identifier& each : one.names)
-            names.push_back(each.value);
-        static_cast<void>(registry_.refuse(names, false));
+        static_cast<void>(registry_.refuse(values_of(one.names), false));
     }
 
 private:
@@ -99,10 +96,7 @@ private:
 
     [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
     {
-        std::vector<std::string> names;
-        for (const identifier& each : of.names)
-            names.push_back(each.value);
-        const auto pair = cert::make_self_signed(names, world_.now());
+        const auto pair = cert::make_self_signed(values_of(of.names), world_.now());
         const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
                                : outcome<cert::credential_ptr>(pair.error());
         if (!made) {

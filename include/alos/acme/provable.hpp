@@ -11,11 +11,16 @@
 namespace alos::inline v0::acme {
 
 // RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
-[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
+[[nodiscard]] inline bool can_prove(challenge_type type, const identifier& about, bool has_dns_solver) noexcept
 {
     if (type == challenge_type::dns_01)
-        return by.dns && about.type == identifier_type::dns;
+        return has_dns_solver && about.type == identifier_type::dns;
     return !about.value.starts_with("*.");
+}
+
+[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
+{
+    return can_prove(type, about, by.dns != nullptr);
 }
 
 // Fails when no challenge of the configuration can prove that name, whatever the CA offers.

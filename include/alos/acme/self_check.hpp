@@ -118,15 +118,12 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
     const std::string seen = co_await detail::look_until(world, answer, port, end);
     if (seen.empty())
         co_return seen;
-    const auto join = [](const std::vector<std::string>& all) {
-        std::string text;
-        for (const std::string& each : all)
-            text.append(text.empty() ? "" : ", ").append(each);
-        return text.empty() ? std::string("none that are known") : text;
+    const auto text_of = [](const std::vector<std::string>& all) {
+        return all.empty() ? std::string("none that are known") : join(all);
     };
-    const std::string there = join(co_await detail::addresses_of(world, answer.about));
+    const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
     co_return "the answer cannot be seen from here, and perhaps not by the CA: " + seen + "; addresses of "
-        + answer.about.value + ": " + there + "; addresses of this machine: " + join(world.local_addresses());
+        + answer.about.value + ": " + there + "; addresses of this machine: " + text_of(world.local_addresses());
 }
 
 }
