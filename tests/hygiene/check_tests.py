@@ -46,7 +46,6 @@ TESTED_IN = {
     "acme/board.hpp": "acme/manager.cpp",
     "acme/self_check.hpp": "acme/manager.cpp",
     "acme/prover.hpp": "acme/manager.cpp",
-    "acme/issue.hpp": "acme/manager.cpp",
     "acme/renewer.hpp": "acme/manager.cpp",
     "acme/client.hpp": "acme/manager.cpp",
     "acme/event.hpp": "acme/manager.cpp",

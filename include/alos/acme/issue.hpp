@@ -5,12 +5,10 @@
 
 #include <alos/acme/challenge.hpp>
 #include <alos/acme/client.hpp>
-#include <alos/acme/link.hpp>
+#include <alos/acme/download.hpp>
+#include <alos/acme/kept_order.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/prover.hpp>
-#include <alos/acme/record.hpp>
-#include <alos/acme/storage.hpp>
-#include <alos/cert/load.hpp>
 #include <alos/crypto/botan_csr.hpp>
 
 #include <chrono>
@@ -85,13 +83,6 @@ public:
         }
     }
 
-    // After success or when its order cannot lead to a certificate any more.
-    [[nodiscard]] awaitable<> forget_order()
-    {
-        static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.erase(document() + ".key"));
-    }
-
 private:
     // An order at the CA with the key that its certificate will have.
     struct placed {
@@ -99,8 +90,6 @@ private:
         order state;
         private_key_ptr key;
     };
-
-    [[nodiscard]] std::string document() const { return "order/" + wanted_.id; }
 
     refusal refused(std::string_view phase, std::string what) const
     {
@@ -132,29 +121,25 @@ private:
     // The order of an attempt before this one, if it can still lead somewhere.
     [[nodiscard]] awaitable<reply<std::optional<placed>>> resume()
     {
-        const auto kept = co_await storage_.load(document());
-        if (!kept || !kept->has_value())
+        const bool is_there = co_await has_order(storage_, wanted_.id);
+        if (!is_there)
             co_return std::optional<placed>();
-        const auto record = parse_order_record(as_text((*kept)->text));
-        const auto pem = co_await storage_.load(document() + ".key");
-        private_key_ptr key;
-        if (pem && pem->has_value())
-            key = read_key(as_text((*pem)->text));
-        const bool fits = record && key && !is_of_present(*key) && record->directory == ca_.ca().directory
-                          && record->account == by_.url && same_identifiers(record->names, wanted_.names);
+        auto kept = co_await load_order(storage_, wanted_.id);
+        const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
+                          && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names);
         if (fits) {
-            auto state = co_await read_order(record->url);
+            auto state = co_await read_order(kept->about.url);
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
-            if (!state && says_nothing(state.error()) && world().now() < record->created + longest_silence)
+            if (!state && says_nothing(state.error()) && world().now() < kept->about.created + longest_silence)
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
                                  && (!state->expires || *state->expires > world().now());
             if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
-                tell_("going on with order " + record->url);
-                co_return placed{record->url, std::move(*state), std::move(key)};
+                tell_("going on with order " + kept->about.url);
+                co_return placed{kept->about.url, std::move(*state), std::move(kept->key)};
             }
         }
-        co_await forget_order();
+        co_await forget_order(storage_, wanted_.id);
         co_return std::optional<placed>();
     }
 
@@ -173,15 +158,6 @@ private:
     {
         const unsigned status = why.why.status;
         return status == 0 || status == 408 || status == 429 || status >= 500;
-    }
-
-    static private_key_ptr read_key(std::string_view pem)
-    {
-        const auto blocks = parse_pem(pem);
-        if (!blocks || blocks->empty())
-            return nullptr;
-        const auto key = parse_private_key(blocks->front(), {}, {});
-        return key ? *key : nullptr;
     }
 
     // RFC 8555 7.4.
@@ -218,24 +194,14 @@ private:
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
-        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()};
-        const std::string text = to_json(record);
-        secret_text pem = (*key)->to_pem();
-        const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
-        if (!kept_key)
-            co_return not_kept(kept_key.error());
-        secret_text kept(text.begin(), text.end());
-        const auto kept_order = co_await storage_.store(document(), std::move(kept), std::nullopt);
-        if (!kept_order)
-            co_return not_kept(kept_order.error());
+        kept_order kept{{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()}, *key};
+        const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
+        if (!stored) {
+            refusal ours = refused("order", stored.error().what);
+            ours.is_ours = true;
+            co_return ours;
+        }
         co_return placed{url, std::move(*state), std::move(*key)};
-    }
-
-    refusal not_kept(const failure& why) const
-    {
-        refusal ours = refused("order", why.what);
-        ours.is_ours = true;
-        return ours;
     }
 
     // From an order in any state to its certificate.
@@ -246,7 +212,7 @@ private:
             if (!proven) {
                 may_go_another_way = proven.error().try_another_way;
                 if (proven.error().order_is_lost)
-                    co_await forget_order();
+                    co_await forget_order(storage_, wanted_.id);
                 co_return std::move(proven.error().why);
             }
             auto ready = co_await wait_while(at, order_status::pending);
@@ -271,7 +237,7 @@ private:
             }
         }
         if (at.state.status != order_status::valid) {
-            co_await forget_order();
+            co_await forget_order(storage_, wanted_.id);
             const problem why = at.state.error.value_or(problem{});
             refusal no = refused("order", at.state.error ? describe(why) + "; " + std::string(cure_of(why))
                                                          : "it is " + std::string(name_of(at.state.status)));
@@ -320,7 +286,7 @@ private:
             if (next > wanted_.deadline) {
                 // All names are proven and it does not go on: a new order may. One that is being issued is waited for.
                 if (state == order_status::pending)
-                    co_await forget_order();
+                    co_await forget_order(storage_, wanted_.id);
                 co_return out_of_time(name_of(state));
             }
             co_await world().sleep_until(next);
@@ -363,7 +329,7 @@ private:
             if (!later)
                 co_await certificates_.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
-                co_await forget_order();
+                co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
         }
         auto state = co_await read_order(at.url);
@@ -371,74 +337,35 @@ private:
             co_return state.error();
         at.state = std::move(*state);
         const bool goes_on = at.state.status != order_status::ready && at.state.status != order_status::pending;
-        if (!goes_on && !later)
-            co_await certificates_.give_back(); // nothing is issued
-        if (!goes_on)
+        if (!goes_on) {
+            if (!later)
+                co_await certificates_.give_back(); // nothing is issued
             co_return answer ? refused("request", "the order does not go on") : answer.error();
+        }
         co_return reply<>();
     }
 
-    // RFC 8555 7.4.2: the chain, or another one that ends where it is preferred.
+    // RFC 8555 7.4.2.
     [[nodiscard]] awaitable<reply<issued>> download(placed& at)
     {
-        const std::string url = at.state.certificate;
-        auto answer = co_await ca_.post(url, std::string(), by_, "certificate");
-        if (!answer) {
-            if (!says_nothing(answer.error()))
-                co_await forget_order();
-            co_return answer.error();
+        const auto chain = co_await download_chain(ca_, by_, at.state.certificate, wanted_.preferred_chain);
+        if (!chain) {
+            if (!says_nothing(chain.error()))
+                co_await forget_order(storage_, wanted_.id);
+            co_return chain.error();
         }
-        std::string chain = answer->body;
-        if (!wanted_.preferred_chain.empty() && !ends_as_preferred(chain)) {
-            bool found = false;
-            for (const std::string& each : links(*answer, "alternate")) {
-                const std::string other = url_in(*answer, each);
-                if (other.empty())
-                    continue;
-                auto alternate = co_await ca_.post(other, std::string(), by_, "certificate");
-                if (alternate && ends_as_preferred(alternate->body)) {
-                    chain = std::move(alternate->body);
-                    found = true;
-                    break;
-                }
-            }
-            if (!found)
-                tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
-        }
+        if (!wanted_.preferred_chain.empty() && !ends_at(*chain, wanted_.preferred_chain))
+            tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
         secret_text key_pem = at.key->to_pem();
-        auto made = cert::make_credential(chain, as_text(key_pem), {.from = cert::source::acme});
-        std::string fault = made ? fault_of(**made) : made.error().what;
+        auto made = cert::make_credential(*chain, as_text(key_pem), {.from = cert::source::acme});
+        const std::string fault = made ? fault_of(**made, wanted_.names, world().now()) : made.error().what;
         if (!fault.empty()) {
-            co_await forget_order();
+            co_await forget_order(storage_, wanted_.id);
             refusal useless = refused("certificate", "what came cannot be used: " + fault);
             useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
             co_return useless;
         }
-        co_return issued{std::move(chain), std::move(key_pem), std::move(*made), by_.url};
-    }
-
-    // Whether the topmost certificate of a chain is issued by the preferred authority.
-    [[nodiscard]] bool ends_as_preferred(std::string_view chain) const
-    {
-        const auto blocks = parse_pem(chain);
-        if (!blocks || blocks->empty())
-            return false;
-        const auto der = decode_pem(blocks->back());
-        if (!der)
-            return false;
-        const auto top = parse_certificate(byte_vector(der->begin(), der->end()));
-        return top && common_name_of(top->issuer) == wanted_.preferred_chain;
-    }
-
-    // What is wrong with a certificate whose key and chain fit; empty if nothing is.
-    [[nodiscard]] std::string fault_of(const cert::credential& one) const
-    {
-        const time_point now = world().now();
-        if (!same_identifiers(identifiers_in(one), wanted_.names))
-            return "it is for other names than were asked for";
-        if (one.about.not_before > now + std::chrono::minutes(5))
-            return "it is not valid yet; check the clock of this machine";
-        return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
+        co_return issued{*chain, std::move(key_pem), std::move(*made), by_.url};
     }
 
     client& ca_;
