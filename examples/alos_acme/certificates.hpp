@@ -19,12 +19,11 @@ namespace command {
 
 using managed = std::unique_ptr<acme::managed_certificate>;
 
-// Who works on certificates: a renewer for each CA and profile.
+// Who reads certificates, and works on them: a renewer for each CA and profile.
 class workshop {
 public:
     explicit workshop(session& in)
-        : reader(in.world, in.storage, in.board, [this](acme::event what) { tell(what); },
-                 [](acme::managed_certificate&) {}),
+        : keeper(in.world, in.storage, [this](acme::event what) { tell(what); }, [](acme::managed_certificate&) {}),
           in_(in)
     {
     }
@@ -32,8 +31,7 @@ public:
     workshop(const workshop&) = delete;
     workshop& operator=(const workshop&) = delete;
 
-    // Asks no CA, but reads what there is and says what is due.
-    acme::renewer reader;
+    acme::certificate_keeper keeper;
 
     // Opens the ports, once. Whether any challenge can be answered.
     [[nodiscard]] awaitable<bool> open_ports()
@@ -51,9 +49,8 @@ public:
         auto& place = renewers_[{directory, profile}];
         if (place)
             return place.get();
-        auto made = std::make_unique<acme::renewer>(
-            in_.world, in_.storage, in_.board, [this](acme::event what) { tell(what); },
-            [](acme::managed_certificate&) {});
+        auto made = std::make_unique<acme::renewer>(in_.world, in_.storage, in_.board, keeper,
+                                                    [this](acme::event what) { tell(what); });
         auto settings = std::make_shared<acme::config>();
         settings->cas = {in_.authority(directory)};
         settings->cas.front().profile = profile;
@@ -94,7 +91,7 @@ private:
             if (one.last_refusal)
                 co_return one.last_refusal->what;
             const auto now = in_.world.now();
-            if (one.generation > before || (by.renewal_due(one) > now && one.not_before <= now))
+            if (one.generation > before || (renewal_due(one, now) > now && one.not_before <= now))
                 co_return "";
             const auto next = std::max<acme::time_point>(one.not_before, now + std::chrono::seconds(1));
             if (next > end)
@@ -183,7 +180,7 @@ inline awaitable<> load(session& in, workshop& shop, acme::managed_certificate& 
         if (const auto state = acme::parse_certificate_state(alos::as_text((*kept)->text)))
             one.configuration = state->configuration;
     }
-    co_await shop.reader.load(one);
+    co_await shop.keeper.load(one);
     if (one.names.empty() && one.credential)
         one.names = acme::identifiers_in(*one.credential);
 }
@@ -219,10 +216,9 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
         co_return found;
     std::vector<managed> some;
     for (const std::string& name : wanted) {
-        const auto spelled = acme::identifier_of(name);
         const std::size_t before = some.size();
         for (managed& each : found) {
-            if (each && (each->id == name || (spelled && std::ranges::count(each->names, *spelled) != 0)))
+            if (each && (each->id == name || has_name(*each, name)))
                 some.push_back(std::move(each));
         }
         if (some.size() == before)
@@ -264,22 +260,22 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
             const bool is_there = one.credential && same_identifiers(one.about.names, names)
                                   && one.about.directory == directory
                                   && (profile.empty() || one.about.profile == profile);
-            if (is_there && shop.reader.renewal_due(one) > in.world.now()) {
-                said.add(one, shop.reader.renewal_due(one), "current", "");
+            if (is_there && renewal_due(one, in.world.now()) > in.world.now()) {
+                said.add(one, renewal_due(one, in.world.now()), "current", "");
                 continue;
             }
             if (is_staging_instead(in, one)) {
-                said.add(one, shop.reader.renewal_due(one), "failed",
+                said.add(one, renewal_due(one, in.world.now()), "failed",
                          "servers on this folder would show a certificate that nobody believes instead of that of "
                              + one.about.directory + "; try in another folder, by --cache-dir");
                 continue;
             }
             // Whoever calls this wants to know now.
-            shop.reader.force(one, "forced");
+            force(one, "forced");
             const bool is_first = one.generation == 0;
             std::string error = co_await shop.finish(directory, profile, one);
             const std::string result = !error.empty() ? "failed" : is_first ? "obtained" : "renewed";
-            said.add(one, shop.reader.renewal_due(one), result, std::move(error));
+            said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
         }
     }
     co_return said.take();
@@ -294,19 +290,19 @@ inline awaitable<report> renew(session& in)
         acme::managed_certificate& one = *each;
         co_await load(in, shop, one);
         if (in.chosen.force)
-            shop.reader.force(one, "forced");
+            force(one, "forced");
         const std::string directory = one.about.directory;
         const std::string profile = in.chosen.profile.empty() ? one.about.profile : in.chosen.profile;
         const std::uint64_t before = one.generation;
         std::string error;
-        if (shop.reader.due(one) <= in.world.now())
+        if (due(one, in.world.now()) <= in.world.now())
             error = co_await shop.finish(directory, profile, one);
         std::string result = !error.empty() ? "failed" : one.generation > before ? "renewed" : "current";
         if (error.empty() && one.state.failures > 0) {
             result = "waiting";
             error = one.state.last_error + "; --force asks again at once";
         }
-        said.add(one, shop.reader.renewal_due(one), result, std::move(error));
+        said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
     }
     co_return said.take();
 }
@@ -326,7 +322,7 @@ inline awaitable<report> revoke(session& in)
         co_await load(in, shop, *each);
         const auto done = co_await (*by)->revoke(*each, in.chosen.reason);
         const std::string error = done ? std::string() : done.error().what;
-        said.add(*each, shop.reader.renewal_due(*each), done ? "revoked" : "failed", error);
+        said.add(*each, renewal_due(*each, in.world.now()), done ? "revoked" : "failed", error);
     }
     co_return said.take();
 }
@@ -341,7 +337,7 @@ inline awaitable<report> list(session& in)
     boost::json::array lines;
     for (const managed& each : certificates) {
         co_await load(in, shop, *each);
-        const auto line = status_of(*each, shop.reader.renewal_due(*each));
+        const auto line = status_of(*each, renewal_due(*each, in.world.now()));
         table.push_back({join(line.names), line.key_type, line.issuer, from_now(line.not_after),
                          from_now(line.next_attempt), std::to_string(line.generation), line.last_error});
         lines.push_back(to_json(line));

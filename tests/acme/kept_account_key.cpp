@@ -27,7 +27,7 @@ TEST_CASE("account key: a new key is the same account, here and after a restart 
     CHECK(here.ca.breaches().empty());
 }
 
-TEST_CASE("account key: after a change of keys whose answer was lost, the key that counts is found out (RFC 8555 7.3.5)")
+TEST_CASE("account key: after a change whose answer was lost, the key that counts is found out (RFC 8555 7.3.5)")
 {
     for (const bool took_effect : {true, false}) {
         town here;
@@ -43,7 +43,7 @@ TEST_CASE("account key: after a change of keys whose answer was lost, the key th
     }
 }
 
-TEST_CASE("account key: a new key that the CA refuses is forgotten, and one that it could not judge is kept (RFC 8555 7.3.5)")
+TEST_CASE("account key: one that the CA refuses is forgotten, and one that it did not judge is kept (RFC 8555 7.3.5)")
 {
     town here;
     test::plain_ca ca(here.world);

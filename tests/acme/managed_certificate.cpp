@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
+
 using namespace alos::acme;
 using alos::key_kind;
 
@@ -33,4 +35,30 @@ TEST_CASE("managed certificate: without a certificate its status has no times, a
     CHECK(line.ca == "https://ca.test/directory");
     one.state.failures = 1;
     CHECK(status_of(one, time_point()).last_error == "what was");
+}
+
+TEST_CASE("managed certificate: as long as it has none of its own, that of another program serves which lasts longest")
+{
+    const auto of = [](std::vector<std::string> names, std::string key_type, int day) {
+        const auto made = std::make_shared<alos::cert::credential>();
+        made->about.names = std::move(names);
+        made->about.key_type = std::move(key_type);
+        made->about.not_after = time_point(std::chrono::days(day));
+        return made;
+    };
+    const auto early = of({"b.example", "a.example"}, "ECDSA P-256", 1);
+    const auto late = of({"a.example", "b.example"}, "ECDSA P-256", 2);
+    managed_certificate one;
+    one.names = {{identifier_type::dns, "a.example"}, {identifier_type::dns, "b.example"}};
+    CHECK_FALSE(adopt_other(one, {of({"a.example"}, "ECDSA P-256", 3), of({"a.example", "b.example"}, "RSA 2048", 3)}));
+    CHECK(adopt_other(one, {early, late, early}));
+    CHECK(one.credential == late);
+    CHECK_FALSE(adopt_other(one, {early, late}));
+    managed_certificate own = one;
+    own.credential = early;
+    own.generation = 1;
+    CHECK_FALSE(adopt_other(own, {late}));
+    CHECK(has_name(one, "B.example."));
+    CHECK_FALSE(has_name(one, "c.example"));
+    CHECK_FALSE(has_name(one, "no name"));
 }

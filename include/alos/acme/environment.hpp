@@ -11,6 +11,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -72,6 +73,17 @@ public:
 
     [[nodiscard]] virtual os::file_system& files() = 0;
 };
+
+// From [0, 1).
+[[nodiscard]] inline double random_part(environment& from)
+{
+    std::array<std::uint8_t, 8> bytes{};
+    from.random(bytes);
+    std::uint64_t number = 0;
+    for (const std::uint8_t each : bytes)
+        number = number << 8 | each;
+    return static_cast<double>(number >> 11) * 0x1p-53;
+}
 
 }
 

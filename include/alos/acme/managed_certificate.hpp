@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,6 +52,32 @@ struct managed_certificate {
     }
 };
 
+// Whether it is for that name, too.
+[[nodiscard]] inline bool has_name(const managed_certificate& of, std::string_view name)
+{
+    const auto wanted = identifier_of(name);
+    return wanted && std::ranges::count(of.names, *wanted) != 0;
+}
+
+// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
+using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
+
+// Serves, as long as it has none of its own, as one that another program keeps for exactly its names. Whether it has
+// another certificate now.
+[[nodiscard]] inline bool adopt_other(managed_certificate& of, const std::vector<cert::credential_ptr>& others)
+{
+    if (of.generation != 0)
+        return false;
+    const cert::credential_ptr before = of.credential;
+    for (const cert::credential_ptr& other : others) {
+        const bool fits = same_identifiers(identifiers_in(*other), of.names)
+                          && (of.key == key_kind::rsa_2048) == other->about.key_type.starts_with("RSA");
+        if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
+            of.credential = other;
+    }
+    return of.credential != before;
+}
+
 namespace detail {
 
 // In the order of key_kind.
@@ -80,7 +107,7 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     return name + "." + std::string(name_of_key(key));
 }
 
-// `next_attempt` is renewer::renewal_due().
+// `next_attempt` is renewal_due().
 [[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
 {
     certificate_status line;

@@ -28,9 +28,10 @@ public:
         : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
           executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
           presenter_(world, host_.certificates, [this](const event& what) { tell(what); }),
-          renewer_(
-              world, kept, board_, [this](const event& what) { tell(what); },
-              [this](managed_certificate& of) { presenter_.show({&of}, certificates_); })
+          keeper_(
+              world, kept, [this](const event& what) { tell(what); },
+              [this](managed_certificate& of) { presenter_.show({&of}, certificates_); }),
+          renewer_(world, kept, board_, keeper_, [this](const event& what) { tell(what); })
     {
     }
 
@@ -96,7 +97,7 @@ public:
         {
             const being_loaded these(added);
             for (const auto& each : these.list)
-                co_await renewer_.load(*each);
+                co_await keeper_.load(*each);
         }
         for (const auto& each : added)
             static_cast<void>(adopt_other(*each));
@@ -177,7 +178,7 @@ public:
                 if (!each || each->is_busy)
                     continue;
                 const being_loaded this_one({each});
-                if (co_await renewer_.refresh(*each))
+                if (co_await keeper_.refresh(*each))
                     wake();
             }
         }
@@ -266,7 +267,7 @@ public:
     {
         std::vector<certificate_status> list;
         for (const auto& each : certificates_)
-            list.push_back(status_of(*each, renewer_.renewal_due(*each)));
+            list.push_back(status_of(*each, renewal_due(*each, world_.now())));
         return list;
     }
 
@@ -417,9 +418,9 @@ private:
         for (auto& each : certificates_) {
             if (each->is_busy)
                 continue;
-            const time_point due = renewer_.due(*each);
-            if (due > now)
-                next = std::min(next, due);
+            const time_point when = due(*each, now);
+            if (when > now)
+                next = std::min(next, when);
             else if (works_.size() < limit)
                 begin(each);
         }
@@ -485,7 +486,7 @@ private:
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
         const std::uint64_t before = one->generation;
         one->last_refusal.reset();
-        renewer_.force(*one, std::move(why));
+        force(*one, std::move(why));
         const listening until_the_end(listeners_, id, std::move(told));
         wake();
         auto done = co_await wait_for(id, before);
@@ -547,6 +548,7 @@ private:
     std::shared_ptr<const config> settings_;
     board board_;
     presenter presenter_;
+    certificate_keeper keeper_;
     renewer renewer_;
     std::vector<certificate_names> configured_;
     certificate_list certificates_;

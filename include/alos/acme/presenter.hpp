@@ -18,9 +18,6 @@
 
 namespace alos::inline v0::acme {
 
-// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
-using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
-
 // Used on the manager's thread.
 class presenter {
 public:

@@ -1,0 +1,189 @@
+// What is in memory of a certificate, in step with the storage: read, read again after other processes, kept, replaced.
+#ifndef ALOS_ACME_CERTIFICATE_KEEPER_HPP
+#define ALOS_ACME_CERTIFICATE_KEEPER_HPP
+
+#include <alos/acme/due.hpp>
+#include <alos/acme/event.hpp>
+#include <alos/acme/storage.hpp>
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// What failed is forgotten, and tried at once.
+inline void begin_anew(managed_certificate& of)
+{
+    of.state.configuration = of.configuration;
+    of.state.failures = 0;
+    of.state.next_attempt = {};
+    of.state.directory.clear();
+}
+
+// After its configuration or its generation changed. A configuration that is new to this process is tried at once,
+// unless it was that of the last attempt. What another process with other settings does is no reason: each would undo
+// what the other one did. `spread` is for a new generation.
+inline void adopt_settings(managed_certificate& of, double spread)
+{
+    const bool is_new = std::exchange(of.adopted, of.configuration) != of.configuration;
+    if (is_new && of.state.configuration != of.configuration)
+        begin_anew(of);
+    if (of.state.generation != of.generation) {
+        of.state.generation = of.generation;
+        of.state.advice.reset();
+        of.state.next_check = {};
+        of.state.check_failures = 0;
+        of.state.spread = spread;
+    }
+    if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
+        force(of, "reconfigured");
+}
+
+// Takes over what another process, or an earlier one, knew. `is_same` when its certificate is that which was here.
+inline void adopt_state(managed_certificate& of, certificate_state theirs, bool is_same)
+{
+    const bool is_untried = is_same && of.state.failures == 0;
+    const bool is_forced_here = is_forced(of) && is_untried;
+    const std::string why = of.state.forced_why;
+    const bool is_configured_here = of.state.configuration == of.configuration && is_untried;
+    of.state = std::move(theirs);
+    // What failed by other settings than ours is tried by ours once.
+    if (is_configured_here && of.state.configuration != of.configuration)
+        begin_anew(of);
+    // Another process that knows of it, too, may have tried, and learnt when to try again.
+    if (is_forced_here && (!is_forced(of) || why == "forced"))
+        force(of, why);
+}
+
+// Those that nobody works on are busy until they are loaded, so that nobody begins.
+struct being_loaded {
+    explicit being_loaded(const certificate_list& those)
+    {
+        for (const auto& each : those) {
+            if (!std::exchange(each->is_busy, true))
+                list.push_back(each);
+        }
+    }
+    being_loaded(const being_loaded&) = delete;
+    being_loaded& operator=(const being_loaded&) = delete;
+    ~being_loaded()
+    {
+        for (const auto& each : list)
+            each->is_busy = false;
+    }
+
+    certificate_list list;
+};
+
+class certificate_keeper {
+public:
+    // All outlive it. `served` is called when a certificate has another credential than before.
+    certificate_keeper(environment& world, storage& kept, event_teller tell,
+                       std::function<void(managed_certificate&)> served)
+        : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served))
+    {
+    }
+
+    // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
+    [[nodiscard]] awaitable<> load(managed_certificate& of)
+    {
+        co_await load_certificate(of);
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value()) {
+            auto state = parse_certificate_state(as_text((*kept)->text));
+            if (state) {
+                of.state = std::move(*state);
+            } else {
+                const auto aside = co_await storage_.move_aside("state/" + of.id);
+                tell_({event_kind::unreadable, of.id,
+                       "its state cannot be read and is begun anew; the old one is in "
+                           + (aside ? *aside : std::string("its place"))});
+            }
+        }
+        adopt_settings(of, random_part(world_));
+    }
+
+    // Another process may have renewed it. Whether there is another certificate now.
+    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
+    {
+        const std::uint64_t before = of.generation;
+        co_await load_certificate(of);
+        const bool is_same = of.generation == before;
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
+            if (auto state = parse_certificate_state(as_text((*kept)->text)))
+                adopt_state(of, std::move(*state), is_same);
+        }
+        adopt_settings(of, random_part(world_));
+        if (is_same)
+            co_return false;
+        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
+        if (!same_identifiers(identifiers_in(*of.credential), of.names))
+            tell_({event_kind::loaded, of.id,
+                   "warning: that process orders it for other names; give both the same configuration"});
+        served_(of);
+        co_return true;
+    }
+
+    // A state that cannot be kept is only lost at a restart.
+    [[nodiscard]] awaitable<> save(managed_certificate& of)
+    {
+        secret_text text = to_secret_text(to_json(of.state));
+        const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
+        of.is_unsaved = !stored;
+    }
+
+    // The next generation: stored, then served. Under the lock of the certificate.
+    [[nodiscard]] awaitable<outcome<>> replace(managed_certificate& of, bundle next, generation_record about,
+                                               storage_lock guard)
+    {
+        next.meta_json = to_json(about);
+        const cert::credential_ptr credential = next.credential;
+        const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
+        if (!stored)
+            co_return stored.error();
+        of.credential = credential;
+        of.generation = *stored;
+        of.about = std::move(about);
+        of.last_refusal.reset();
+        of.not_before = {};
+        certificate_state fresh;
+        fresh.configuration = of.configuration;
+        of.state = std::move(fresh);
+        adopt_settings(of, random_part(world_));
+        if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile
+            force(of, "reconfigured");
+        served_(of);
+        co_await save(of);
+        co_return outcome<>();
+    }
+
+private:
+    // What is in the storage now; a broken one leaves what is served.
+    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
+    {
+        const auto current = co_await storage_.current_generation(of.id);
+        if (of.credential && current && *current == of.generation)
+            co_return;
+        const auto kept = co_await storage_.load_certificate(of.id);
+        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
+        if (std::exchange(of.fault, fault) != fault && !fault.empty())
+            tell_({event_kind::unreadable, of.id, fault});
+        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
+            co_return;
+        const bundle& found = **kept;
+        of.credential = found.credential;
+        of.generation = found.generation;
+        of.about = parse_generation_record(found.meta_json);
+    }
+
+    environment& world_;
+    storage& storage_;
+    const event_teller tell_;
+    const std::function<void(managed_certificate&)> served_;
+};
+
+}
+
+#endif
