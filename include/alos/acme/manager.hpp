@@ -3,17 +3,12 @@
 #ifndef ALOS_ACME_MANAGER_HPP
 #define ALOS_ACME_MANAGER_HPP
 
+#include <alos/acme/configured.hpp>
+#include <alos/acme/listeners.hpp>
 #include <alos/acme/presenter.hpp>
 #include <alos/acme/renewer.hpp>
-#include <alos/acme/service.hpp>
+#include <alos/acme/work_list.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/multiple_exceptions.hpp>
-#include <boost/asio/post.hpp>
-
-#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,13 +20,13 @@ class manager {
 public:
     // `world`, `kept` and what `to` refers to outlive it; `executor` is that of its thread.
     manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
-        : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
-          executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
-          presenter_(world, host_.certificates, [this](const event& what) { tell(what); }),
+        : world_(world), storage_(kept), listeners_(to.log, std::move(on_event)), works_(std::move(executor)),
+          board_(world, kept, to.http01, to.certificates),
+          presenter_(world, to.certificates, [this](const event& what) { listeners_.tell(what); }),
           keeper_(
-              world, kept, [this](const event& what) { tell(what); },
+              world, kept, [this](const event& what) { listeners_.tell(what); },
               [this](managed_certificate& of) { presenter_.show({&of}, certificates_); }),
-          renewer_(world, kept, board_, keeper_, [this](const event& what) { tell(what); })
+          renewer_(world, kept, board_, keeper_, [this](const event& what) { listeners_.tell(what); })
     {
     }
 
@@ -55,15 +50,9 @@ public:
         presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
-            each->configuration = configuration_of(*each);
-        for (certificate_names& each : std::exchange(configured_, {})) {
-            const auto first = identifier_of(each.names.front());
-            const auto is_said_anew = [&](const certificate_names& other) {
-                return !other.names.empty() && first && is_of(other, first->value);
-            };
-            if (std::ranges::none_of(wanted, is_said_anew))
-                wanted.push_back(std::move(each));
-        }
+            each->configuration = configuration_of(*each, *settings_);
+        for (certificate_names& each : not_said_anew(std::exchange(configured_, {}), wanted))
+            wanted.push_back(std::move(each));
         auto done = co_await add(std::move(wanted));
         co_return done ? usable : done;
     }
@@ -72,10 +61,12 @@ public:
     // with the others.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
+        const failure nothing_yet{errc::bad_configuration,
+                                  "acme: nothing is configured yet; enable_acme() does that"};
         outcome<> done;
         certificate_list added;
         for (certificate_names& each : wanted) {
-            auto made = make(each);
+            auto made = settings_ ? configured_certificates(each, *settings_) : outcome<certificate_list>(nothing_yet);
             if (!made) {
                 if (done)
                     done = made.error();
@@ -100,15 +91,15 @@ public:
                 co_await keeper_.load(*each);
         }
         for (const auto& each : added)
-            static_cast<void>(adopt_other(*each));
+            static_cast<void>(adopt_other(*each, others_));
         std::vector<managed_certificate*> shown;
         for (const auto& each : added)
             shown.push_back(each.get());
         presenter_.show(shown, certificates_);
         for (const auto& each : added) {
             if (each->credential)
-                tell({event_kind::loaded, each->id,
-                      "valid until " + format_rfc3339(each->credential->about.not_after)});
+                listeners_.tell({event_kind::loaded, each->id,
+                                 "valid until " + format_rfc3339(each->credential->about.not_after)});
         }
         wake();
         co_return done;
@@ -139,7 +130,7 @@ public:
         others_ = std::move(others);
         std::vector<managed_certificate*> adopted;
         for (const auto& each : certificates_) {
-            if (adopt_other(*each))
+            if (adopt_other(*each, others_))
                 adopted.push_back(each.get());
         }
         if (adopted.empty())
@@ -189,20 +180,15 @@ public:
     {
         is_stopped_ = true;
         wake();
-        for (work& each : works_)
-            each.cancel.emit(boost::asio::cancellation_type::terminal);
+        works_.cancel();
     }
 
-    [[nodiscard]] bool is_idle() const noexcept { return works_.empty(); }
+    [[nodiscard]] bool is_idle() const noexcept { return works_.size() == 0; }
 
     // See service.
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
     {
-        std::vector<std::string> ids;
-        for (const auto& each : certificates_) {
-            if (names(*each, domain))
-                ids.push_back(each->id);
-        }
+        const auto ids = ids_of(domain, [](const managed_certificate&) { return true; });
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": ACME does not care for it; add_acme_domain() does"};
         for (const std::string& id : ids) {
@@ -241,11 +227,7 @@ public:
     // RFC 8555 7.6.
     [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
     {
-        std::vector<std::string> ids;
-        for (const auto& each : certificates_) {
-            if (names(*each, domain) && each->credential)
-                ids.push_back(each->id);
-        }
+        const auto ids = ids_of(domain, [](const managed_certificate& each) { return each.credential != nullptr; });
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
@@ -272,46 +254,6 @@ public:
     }
 
 private:
-    struct work {
-        boost::asio::cancellation_signal cancel;
-    };
-
-    using listener_list = std::list<std::pair<std::string, std::function<void(const event&)>>>; // by id
-
-    // Somebody who is told of what happens to one certificate, for as long as this lives.
-    struct listening {
-        listening(listener_list& in, const std::string& id, std::function<void(const event&)> told)
-            : list(in), place(in.emplace(in.end(), id, std::move(told)))
-        {
-        }
-        listening(const listening&) = delete;
-        listening& operator=(const listening&) = delete;
-        ~listening() { list.erase(place); }
-
-        listener_list& list;
-        const listener_list::iterator place;
-    };
-
-    // Those that nobody works on are busy until they are loaded, so that nobody begins.
-    struct being_loaded {
-        explicit being_loaded(const certificate_list& those)
-        {
-            for (const auto& each : those) {
-                if (!std::exchange(each->is_busy, true))
-                    list.push_back(each);
-            }
-        }
-        being_loaded(const being_loaded&) = delete;
-        being_loaded& operator=(const being_loaded&) = delete;
-        ~being_loaded()
-        {
-            for (const auto& each : list)
-                each->is_busy = false;
-        }
-
-        certificate_list list;
-    };
-
     // How long somebody waits for a certificate.
     static constexpr std::chrono::minutes patience{15};
 
@@ -322,90 +264,27 @@ private:
         alarm_.ring();
     }
 
-    // Whether it has another certificate now.
-    [[nodiscard]] bool adopt_other(managed_certificate& of) const
-    {
-        if (of.generation != 0)
-            return false;
-        const cert::credential_ptr before = of.credential;
-        for (const cert::credential_ptr& other : others_) {
-            const bool fits = same_identifiers(identifiers_in(*other), of.names)
-                              && (of.key == key_kind::rsa_2048) == other->about.key_type.starts_with("RSA");
-            if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
-                of.credential = other;
-        }
-        return of.credential != before;
-    }
-
-    static bool is_of(const certificate_names& configured, const std::string& domain)
-    {
-        const auto first = identifier_of(configured.names.front());
-        return first && first->value == domain;
-    }
-
-    // One for each type of key.
-    [[nodiscard]] outcome<certificate_list> make(const certificate_names& from) const
-    {
-        if (!settings_)
-            return failure{errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
-        if (from.names.empty())
-            return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
-        std::vector<identifier> names;
-        for (const std::string& each : from.names) {
-            auto name = identifier_of(each);
-            if (!name)
-                return name.error();
-            if (auto provable = check_provable(*settings_, *name); !provable)
-                return provable.error();
-            if (std::ranges::count(names, *name) == 0)
-                names.push_back(std::move(*name));
-        }
-        if (names.size() > detail::max_identifiers)
-            return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
-        certificate_list list;
-        for (const key_kind key : settings_->key_types) {
-            auto one = std::make_shared<managed_certificate>();
-            one->domain = names.front().value;
-            one->id = id_of_certificate(one->domain, key);
-            one->names = names;
-            one->key = key;
-            one->email = from.email.empty() ? settings_->email : from.email;
-            one->configuration = configuration_of(*one);
-            list.push_back(std::move(one));
-        }
-        return list;
-    }
-
-    // What, when it changes, is worth another attempt.
-    [[nodiscard]] std::string configuration_of(const managed_certificate& of) const
-    {
-        std::string all = of.email;
-        for (const identifier& each : of.names)
-            all += "\n" + each.value;
-        for (const certificate_authority& each : settings_->cas)
-            all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
-        for (const challenge_type each : settings_->challenges)
-            all.append("\n").append(name_of(each));
-        all += settings_->dns ? "\ndns" : "";
-        return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
-    }
-
     [[nodiscard]] std::shared_ptr<managed_certificate> find(std::string_view id) const
     {
         const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
         return found == certificates_.end() ? nullptr : *found;
     }
 
-    static bool names(const managed_certificate& of, std::string_view name)
-    {
-        const auto wanted = identifier_of(name);
-        return wanted && std::ranges::count(of.names, *wanted) != 0;
-    }
-
     [[nodiscard]] std::shared_ptr<managed_certificate> find_by_name(std::string_view name) const
     {
-        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return names(*each, name); });
+        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return has_name(*each, name); });
         return found == certificates_.end() ? nullptr : *found;
+    }
+
+    template <class Predicate>
+    [[nodiscard]] std::vector<std::string> ids_of(std::string_view name, Predicate counts) const
+    {
+        std::vector<std::string> ids;
+        for (const auto& each : certificates_) {
+            if (has_name(*each, name) && counts(*each))
+                ids.push_back(each->id);
+        }
+        return ids;
     }
 
     // Begins what may begin, and says when there is more to do.
@@ -430,27 +309,18 @@ private:
     // When the clock is set back: the short waits were for now, and the CA may be asked again.
     void forget_plans_of_a_wrong_clock(time_point now)
     {
-        if (now + std::chrono::minutes(1) < std::exchange(last_look_, now)) {
-            for (auto& each : certificates_) {
-                each->not_before = {};
-                each->state.next_check = {};
-            }
+        if (now + std::chrono::minutes(1) >= std::exchange(last_look_, now))
+            return;
+        for (auto& each : certificates_) {
+            each->not_before = {};
+            each->state.next_check = {};
         }
     }
 
     void begin(const std::shared_ptr<managed_certificate>& of)
     {
         of->is_busy = true;
-        const auto place = works_.emplace(works_.end());
-        const auto slot = place->cancel.slot();
-        boost::asio::co_spawn(executor_, renewer_.work(*of),
-                              boost::asio::bind_cancellation_slot(slot, [this, of, place](std::exception_ptr thrown) {
-                                  // Note: the frame that is about to go still refers to the signal.
-                                  boost::asio::post(executor_, [this, of, place, thrown] {
-                                      works_.erase(place);
-                                      end(*of, thrown);
-                                  });
-                              }));
+        works_.begin(renewer_.work(*of), [this, of](const std::exception_ptr& thrown) { end(*of, thrown); });
     }
 
     void end(managed_certificate& of, const std::exception_ptr& thrown)
@@ -460,22 +330,9 @@ private:
         of.not_before = std::max(of.not_before, world_.now() + std::chrono::seconds(1));
         if (thrown && !is_cancellation(thrown)) {
             of.not_before = world_.now() + std::chrono::minutes(1);
-            tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
+            listeners_.tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
         }
         wake();
-    }
-
-    static bool is_cancellation(const std::exception_ptr& thrown)
-    {
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
-            return is_cancellation(several.first_exception());
-        } catch (const boost::system::system_error& error) {
-            return error.code() == boost::asio::error::operation_aborted;
-        } catch (...) {
-            return false;
-        }
     }
 
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
@@ -487,7 +344,7 @@ private:
         const std::uint64_t before = one->generation;
         one->last_refusal.reset();
         force(*one, std::move(why));
-        const listening until_the_end(listeners_, id, std::move(told));
+        const listeners::listening until_the_end(listeners_, id, std::move(told));
         wake();
         auto done = co_await wait_for(id, before);
         co_return done;
@@ -514,37 +371,10 @@ private:
         }
     }
 
-    void tell(const event& what)
-    {
-        if (host_.log)
-            host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
-                      name_of(what.kind), {{"certificate", what.id}, {"message", what.message}});
-        if (on_event_)
-            tell_one(on_event_, what);
-        for (const auto& [id, told] : listeners_) {
-            if (told && (what.id.empty() || what.id == id))
-                tell_one(told, what);
-        }
-    }
-
-    // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
-    void tell_one(const std::function<void(const event&)>& told, const event& what) noexcept
-    {
-        try {
-            told(what);
-        } catch (...) {
-            const std::string why = text_of_exception(std::current_exception());
-            if (host_.log)
-                host_.log(log_level::error, "acme.event", {{"certificate", what.id}, {"reason", why},
-                                                           {"hint", "a function that is told of events threw this"}});
-        }
-    }
-
     environment& world_;
     storage& storage_;
-    const host host_;
-    const event_teller on_event_;
-    const boost::asio::any_io_executor executor_;
+    listeners listeners_;
+    work_list works_;
     std::shared_ptr<const config> settings_;
     board board_;
     presenter presenter_;
@@ -553,8 +383,6 @@ private:
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
     std::vector<cert::credential_ptr> others_; // of other programs
-    listener_list listeners_;
-    std::list<work> works_;
     std::uint64_t changes_ = 0;
     time_point last_look_{}; // at what is due
     bool is_stopped_ = false;

@@ -1,0 +1,86 @@
+// From the configuration to the certificates that are cared for. Pure.
+#ifndef ALOS_ACME_CONFIGURED_HPP
+#define ALOS_ACME_CONFIGURED_HPP
+
+#include <alos/acme/base64url.hpp>
+#include <alos/acme/managed_certificate.hpp>
+#include <alos/acme/provable.hpp>
+#include <alos/crypto/botan_x509.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// Whether an entry of the configuration is that of the certificates for `domain`.
+[[nodiscard]] inline bool is_of(const certificate_names& configured, const std::string& domain)
+{
+    const auto first = identifier_of(configured.names.front());
+    return first && first->value == domain;
+}
+
+// The entries of before that none of `wanted` takes the place of.
+[[nodiscard]] inline std::vector<certificate_names> not_said_anew(std::vector<certificate_names> before,
+                                                                  const std::vector<certificate_names>& wanted)
+{
+    std::erase_if(before, [&](const certificate_names& each) {
+        const auto first = identifier_of(each.names.front());
+        return std::ranges::any_of(wanted, [&](const certificate_names& other) {
+            return !other.names.empty() && first && is_of(other, first->value);
+        });
+    });
+    return before;
+}
+
+// What, when it changes, is worth another attempt.
+[[nodiscard]] inline std::string configuration_of(const managed_certificate& of, const config& settings)
+{
+    std::string all = of.email;
+    for (const identifier& each : of.names)
+        all += "\n" + each.value;
+    for (const certificate_authority& each : settings.cas)
+        all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
+    for (const challenge_type each : settings.challenges)
+        all.append("\n").append(name_of(each));
+    all += settings.dns ? "\ndns" : "";
+    return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
+}
+
+// Those of one entry, one for each type of key.
+[[nodiscard]] inline outcome<certificate_list> configured_certificates(const certificate_names& from,
+                                                                       const config& settings)
+{
+    if (from.names.empty())
+        return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
+    std::vector<identifier> names;
+    for (const std::string& each : from.names) {
+        auto name = identifier_of(each);
+        if (!name)
+            return name.error();
+        if (auto provable = check_provable(settings, *name); !provable)
+            return provable.error();
+        if (std::ranges::count(names, *name) == 0)
+            names.push_back(std::move(*name));
+    }
+    if (names.size() > detail::max_identifiers)
+        return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
+    certificate_list list;
+    for (const key_kind key : settings.key_types) {
+        auto one = std::make_shared<managed_certificate>();
+        one->domain = names.front().value;
+        one->id = id_of_certificate(one->domain, key);
+        one->names = names;
+        one->key = key;
+        one->email = from.email.empty() ? settings.email : from.email;
+        one->configuration = configuration_of(*one, settings);
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+}
+
+#endif
