@@ -9,6 +9,7 @@ using alos::acme::event_kind;
 using test::acme_member;
 using test::all_of;
 using test::town;
+using step = test::scripted_ca::step;
 
 TEST_CASE("manager: a certificate is obtained, and served in place of the self-signed one")
 {
@@ -129,6 +130,39 @@ TEST_CASE("manager: what was planned by a clock that was ahead is forgotten when
     here.world.jump(-error);
     here.world.run_for(15min);
     CHECK_MESSAGE(one.served("example.com")->about.not_after > here.world.now(), all_of(one.warnings));
+}
+
+TEST_CASE("manager: a clock that is set back ends the sleep, and the CA is asked about renewal again (RFC 9773 4.3)")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    one.environment.jump(24h * 5);
+    here.world.run_for(1h);
+    one.environment.jump(-24h * 5);
+    const auto asked = here.ca.requests(step::renewal_info);
+    here.world.run_for(2min); // and not five days later
+    CHECK(here.ca.requests(step::renewal_info) == asked + 1);
+    here.world.run_for(1h);
+    CHECK(here.ca.requests(step::renewal_info) == asked + 1);
+}
+
+TEST_CASE("manager: what had to wait by a clock that was ahead does not wait for that time when it is right again")
+{
+    town here;
+    auto settings = here.settings();
+    settings.cas.front().orders = {1, 3h};
+    acme_member& one = here.start(settings);
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    one.environment.jump(24h * 2);
+    settings.domains = {"example.com", "example.net", "example.org"};
+    one.configure(settings);
+    here.world.run_for(1h);
+    CHECK((one.served("example.net") != nullptr) + (one.served("example.org") != nullptr) == 1);
+    one.environment.jump(-24h * 2);
+    here.world.run_for(4h);
+    CHECK(one.served("example.net"));
+    CHECK(one.served("example.org"));
 }
 
 TEST_CASE("manager: while nothing can be kept, a CA is asked no more often than otherwise")

@@ -40,7 +40,7 @@ struct managed_certificate {
     std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
-    bool is_unsaved = false; // the storage could not take `state`, and has an older one
+    bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
 

@@ -314,6 +314,7 @@ private:
         for (auto& each : certificates_) {
             each->not_before = {};
             each->state.next_check = {};
+            each->is_unsaved = true;
         }
     }
 
