@@ -7,9 +7,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -191,6 +193,36 @@ TEST_CASE("acme service: a forced renewal that fails says so to whoever awaits i
     REQUIRE(done);
     REQUIRE_FALSE(done->has_value());
     CHECK(done->error().what.find("127.0.0.1:1") != std::string::npos);
+}
+
+TEST_CASE("acme service: what would wait for the manager is refused in an event's handler, for which the manager waits")
+{
+    scratch folder;
+    listener heard;
+    alos::acme_service service(heard.host());
+    REQUIRE(service.configure(nowhere(folder)).has_value());
+    std::vector<alos::outcome<>> refused;
+    std::size_t listed = 1;
+    std::promise<void> told;
+    std::atomic<bool> is_first = true;
+    service.on_event = [&](const alos::acme::event&) {
+        if (!is_first.exchange(false))
+            return;
+        refused.push_back(service.configure(nowhere(folder)));
+        refused.push_back(service.add_domain("other.test"));
+        refused.push_back(service.remove_domain("example.test"));
+        listed = service.certificates().size();
+        told.set_value();
+    };
+    REQUIRE(service.start().has_value());
+    REQUIRE(told.get_future().wait_for(10s) == std::future_status::ready);
+    CHECK(refused.size() == 3);
+    for (const auto& each : refused) {
+        REQUIRE(each.has_error());
+        CHECK(each.error().what == "acme: not from an event's handler");
+    }
+    CHECK(listed == 0);
+    CHECK(service.certificates().size() == 2); // of all that, nothing was done
 }
 
 TEST_CASE("acme service: a server has it by configuration")
