@@ -112,7 +112,7 @@ TEST_CASE("certificate keeper: a state is kept over a restart, and one that cann
     CHECK(here.told == std::vector{event_kind::unreadable});
 }
 
-TEST_CASE("certificate keeper: settings that are new here are tried at once, unless they were those of the last attempt")
+TEST_CASE("certificate keeper: settings that are new here are tried at once, but for those of the last attempt")
 {
     managed_certificate one = configured();
     one.state.configuration = "others";
