@@ -322,3 +322,24 @@ TEST_CASE("manager: a certificate of the operator's answers until there is one o
     here.ca.behave({});
     CHECK(here.wait([&] { return one.served("example.com") != nullptr; }, 24h));
 }
+
+TEST_CASE("manager: CAs that want to be left alone are, for a week at a time (RFC 9110 10.2.3)")
+{
+    town here;
+    std::vector<std::string> asked;
+    const auto refuse = [&](const test::http::outbound_request& request) {
+        asked.push_back(request.url);
+        test::http::outbound_response answer;
+        answer.status = 503;
+        answer.fields = {{"Retry-After", "2592000"}};
+        return alos::outcome<test::http::outbound_response>(answer);
+    };
+    here.world.serve("ca.test", refuse);
+    here.world.serve("other.test", refuse);
+    alos::acme::config with = here.settings();
+    with.cas.push_back({.directory = "https://other.test/directory"});
+    acme_member& one = here.start(with);
+    here.world.run_for(24h * 29);
+    CHECK_MESSAGE(asked.size() >= 5, all_of(one.warnings));
+    CHECK(asked.size() <= 10);
+}

@@ -21,6 +21,7 @@ TEST_CASE("record: a state is read as it was written")
     state.last_error = "order: \"no\"\n";
     state.directory = "https://ca.example/directory";
     state.advice = suggestion{{noon + 1h, noon + 2h}, noon + 90min};
+    state.open_at["https://ca.example/directory"] = noon + 4h;
     state.next_check = noon + 5h;
     state.check_failures = 2;
     state.forced = 7;
@@ -39,6 +40,7 @@ TEST_CASE("record: a state is read as it was written")
     CHECK(read->advice->window.start == noon + 1h);
     CHECK(read->advice->window.end == noon + 2h);
     CHECK(read->advice->chosen == noon + 90min);
+    CHECK(read->open_at == state.open_at);
     CHECK(read->next_check == noon + 5h);
     CHECK(read->check_failures == 2);
     CHECK(read->forced == 7);

@@ -284,6 +284,10 @@ TEST_CASE("renewal: after a success the same names rest for a tenth of life")
         CHECK(cool_down_end(start, of_life(life)) == start + life / 10);
 }
 
+// CAs that said nothing of waiting.
+constexpr std::array<time_point, 1> one{};
+constexpr std::array<time_point, 2> two{};
+
 TEST_CASE("renewal: a wait of our own is a tenth of what is left at most; what a CA asked for is not cut short")
 {
     for (const seconds life : lives) {
@@ -291,9 +295,9 @@ TEST_CASE("renewal: a wait of our own is a tenth of what is left at most; what a
         const time_point now = of.not_after - life / 3;
         const auto later = std::chrono::ceil<seconds>(life / 4);
         const failed_attempt ours{failure_class::throttled, 1, true, later, 0};
-        CHECK(gap(now, plan_next_try(ours, 1, of, now, 0.5).when) <= std::max<seconds>(life / 30, seconds(10)));
+        CHECK(gap(now, plan_next_try(ours, one, of, now, 0.5).when) <= std::max<seconds>(life / 30, seconds(10)));
         const failed_attempt theirs{failure_class::throttled, 1, false, later, 0};
-        CHECK(plan_next_try(theirs, 1, of, now, 0.5).when >= now + later);
+        CHECK(plan_next_try(theirs, one, of, now, 0.5).when >= now + later);
     }
 }
 
@@ -302,20 +306,54 @@ TEST_CASE("renewal: a wait that one CA asked for is not kept for another, which 
     const validity of = of_life(days(90));
     const time_point now = of.not_after - days(30);
     const failed_attempt last{failure_class::throttled, 1, false, days(60), 0};
-    CHECK(plan_next_try(last, 1, of, now, 0.5).when == now + days(60));
-    const next_try next = plan_next_try(last, 2, of, now, 0.5);
+    CHECK(plan_next_try(last, one, of, now, 0.5).when == now + days(60));
+    const next_try next = plan_next_try(last, two, of, now, 0.5);
     CHECK(next.ca == 1);
     CHECK(std::chrono::abs(gap(next.when, of.not_after - days(15))) <= seconds(1));
 
     // A refusal that stays: the next one is asked at once, and the last one of all has to wait for a day.
     const failed_attempt first{failure_class::permanent, 1, false, {}, 0};
-    const next_try other = plan_next_try(first, 2, {}, now, 0.5);
+    const next_try other = plan_next_try(first, two, {}, now, 0.5);
     CHECK(other.ca == 1);
     CHECK(gap(now, other.when) == seconds(1));
     const failed_attempt second{failure_class::permanent, 2, false, {}, 1};
-    const next_try again = plan_next_try(second, 2, {}, now, 0.5);
+    const next_try again = plan_next_try(second, two, {}, now, 0.5);
     CHECK(again.ca == 0);
     CHECK(gap(now, again.when) >= hours(19));
+}
+
+TEST_CASE("renewal: two CAs that both want to be left alone are, although the certificate has ended")
+{
+    const validity of = of_life(days(45));
+    const time_point now = of.not_after + days(1);
+    const failed_attempt last{failure_class::throttled, 7, false, hours(5), 1};
+    const std::array open_at{now + hours(3), now + hours(5)};
+    const next_try next = plan_next_try(last, open_at, of, now, 0.5);
+    CHECK(next.ca == 0);
+    CHECK(next.when == now + hours(3));
+
+    // The one that wants it sooner is asked first, also when it is the same again.
+    const std::array other{now + hours(9), now + hours(5)};
+    const next_try again = plan_next_try(last, other, of, now, 0.5);
+    CHECK(again.ca == 1);
+    CHECK(again.when == now + hours(5));
+
+    // What this machine counts itself is not asked before its time either; its other troubles are looked at soon.
+    failed_attempt ours{failure_class::throttled, 7, true, hours(5), 0};
+    CHECK(plan_next_try(ours, one, of, now, 0.5).when == now + hours(5));
+    ours.retry_after.reset();
+    CHECK(plan_next_try(ours, one, of, now, 0.5).when == now + minutes(1));
+}
+
+TEST_CASE("renewal: with a sixth of life left another CA is asked, but not before it wants to be")
+{
+    const validity of = of_life(days(90));
+    const time_point now = of.not_after - days(30);
+    const failed_attempt last{failure_class::throttled, 1, false, days(60), 0};
+    const std::array open_at{now + days(60), of.not_after - days(10)};
+    const next_try next = plan_next_try(last, open_at, of, now, 0.5);
+    CHECK(next.ca == 1);
+    CHECK(next.when == of.not_after - days(10));
 }
 
 TEST_CASE("renewal: another CA is asked after a refusal that stays, or when time runs out")

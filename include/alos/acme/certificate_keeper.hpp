@@ -18,6 +18,7 @@ inline void begin_anew(managed_certificate& of)
     of.state.configuration = of.configuration;
     of.state.failures = 0;
     of.state.next_attempt = {};
+    of.state.open_at.clear();
     of.state.directory.clear();
 }
 

@@ -27,6 +27,7 @@ struct refusal {
     std::optional<std::chrono::seconds> retry_after{};
     problem why{};        // without a type when it was no problem document that came back
     bool is_ours = false; // the trouble is here: a disk, a lock
+    bool is_not_its_turn = false; // nothing failed: others were asked for so much that this has to wait a moment
     std::string account{}; // URL of the account that signed what was refused; empty: none did
 };
 

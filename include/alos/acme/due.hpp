@@ -38,6 +38,13 @@ inline void force(managed_certificate& of, std::string why)
     return is_within_life || is_never || when <= now + std::chrono::days(8) ? when : time_point();
 }
 
+// Until when that CA wants not to be asked; the epoch: it said nothing of the kind.
+[[nodiscard]] inline time_point open_again(const managed_certificate& of, const std::string& directory, time_point now)
+{
+    const auto found = of.state.open_at.find(directory);
+    return found == of.state.open_at.end() ? time_point() : believed(of, found->second, now);
+}
+
 // When it will be renewed, or tried again; the epoch: now.
 [[nodiscard]] inline time_point renewal_due(const managed_certificate& of, time_point now)
 {

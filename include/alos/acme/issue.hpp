@@ -54,7 +54,7 @@ public:
              signer by, issue_request wanted, step_teller tell)
         : ca_(ca), storage_(kept),
           prover_(ca, by, answers, std::move(settings), allowed, wanted.life, wanted.deadline, tell),
-          certificates_(allowed.certificates(wanted.names, wanted.life)),
+          orders_(allowed.orders()), certificates_(allowed.certificates(wanted.names, wanted.life)),
           by_(std::move(by)), wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
@@ -65,10 +65,13 @@ public:
         auto found = co_await resume();
         if (!found)
             co_return found.error();
-        for (std::optional<placed> at = std::move(*found);; at.reset()) {
+        bool is_first = true;
+        for (std::optional<placed> at = std::move(*found);; at.reset(), is_first = false) {
             if (!at) {
                 if (const auto later = co_await too_early())
                     co_return too_many(*later);
+                if (const auto later = co_await orders_.take(); later && is_first)
+                    co_return not_its_turn(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
                     co_return fresh.error();
@@ -113,6 +116,14 @@ private:
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
+        return wait;
+    }
+
+    refusal not_its_turn(time_point later) const
+    {
+        refusal wait = too_many(later);
+        wait.what = "waiting until more may be asked of " + ca_.ca().directory;
+        wait.is_not_its_turn = true;
         return wait;
     }
 
@@ -371,6 +382,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
+    kept_bucket orders_;
     kept_bucket certificates_;
     const signer by_;
     issue_request wanted_;

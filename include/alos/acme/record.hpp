@@ -11,6 +11,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ struct certificate_state {
     failure_class last_class = failure_class::transient;
     std::string last_error;
     std::string directory; // of the CA to ask
+    std::map<std::string, time_point> open_at; // until when a CA wants not to be asked, by directory
     std::optional<suggestion> advice;
     time_point next_check{}; // of the renewal window (RFC 9773)
     unsigned check_failures = 0;
@@ -151,6 +153,11 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         detail::put_time(out, "failedAt", state.failed_at);
         out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
         out["lastError"] = state.last_error;
+        boost::json::object open_at;
+        for (const auto& [directory, when] : state.open_at)
+            detail::put_time(open_at, directory, when);
+        if (!open_at.empty())
+            out["openAt"] = std::move(open_at);
     }
     out["directory"] = state.directory;
     out["generation"] = state.generation;
@@ -185,6 +192,10 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
     state.last_error = detail::text_of(*in, "lastError");
     state.directory = detail::text_of(*in, "directory");
+    if (const auto* open_at = in->if_contains("openAt"); open_at && open_at->is_object()) {
+        for (const auto& each : open_at->get_object())
+            state.open_at[each.key()] = detail::time_of(open_at->get_object(), each.key());
+    }
     state.generation = detail::number_of(*in, "generation");
     if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
         state.spread = std::clamp(spread->get_double(), 0.0, 1.0);

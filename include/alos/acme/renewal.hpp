@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 namespace alos::inline v0::acme {
 
@@ -210,29 +211,44 @@ struct next_try {
     time_point when;
 };
 
-// What follows a failure, of `count` CAs. What one of them said about waiting is not for another, which has not said no
-// yet, and is asked with a sixth of life left whatever the first one wanted.
-[[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::size_t count,
+// What follows a failure. `open_at` has for each CA until when it wants not to be asked, as far as it said so. What one
+// of them said about waiting is not for another, which is asked with a sixth of life left whatever the first one wanted.
+[[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::span<const time_point> open_at,
                                             const std::optional<validity>& of, time_point now, double random) noexcept
 {
+    using namespace std::chrono;
+    const std::size_t count = open_at.size();
+    const unsigned counted = last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    next_try planned{last.asked, next_attempt(last.kind, counted, now, of, last.retry_after, random)};
+    const milliseconds left = of ? detail::between(now, of->not_after) : milliseconds(0);
+    if (last.is_ours && left > left.zero())
+        planned.when = std::min<time_point>(planned.when, now + std::max<milliseconds>(left / 10, seconds(10)));
+    else if (last.is_ours && of && !last.retry_after)
+        planned.when = std::min<time_point>(planned.when, now + minutes(1));
     const std::size_t next = next_ca(last.asked, count, last.kind, last.failures, of, now);
-    const bool is_fresh = next != last.asked && last.failures < count;
-    const failure_class kind = is_fresh ? failure_class::transient : last.kind;
-    const unsigned counted = is_fresh ? 1 : last.is_ours ? std::min(last.failures, 2u) : last.failures;
-    if (is_fresh && last.kind == failure_class::permanent)
-        return {next, now + std::chrono::seconds(1)};
-    next_try planned{next, next_attempt(kind, counted, now, of,
-                                        next == last.asked ? last.retry_after : std::nullopt, random)};
+    if (next != last.asked) {
+        // One that has not said no yet.
+        const bool is_fresh = last.failures < count;
+        time_point own = next_attempt(is_fresh ? failure_class::transient : last.kind, is_fresh ? 1 : counted, now, of,
+                                      std::nullopt, random);
+        if (is_fresh && last.kind == failure_class::permanent)
+            own = now + seconds(1);
+        const time_point asked_again = planned.when;
+        planned = {next, std::max(own, open_at[next])};
+        for (std::size_t i = 1; i < count; ++i) {
+            const std::size_t other = (next + i) % count;
+            const time_point when = other == last.asked ? asked_again : std::max(own, open_at[other]);
+            if (when < planned.when)
+                planned = {other, when};
+        }
+        return planned;
+    }
     if (!of)
         return planned;
-    if (last.is_ours) {
-        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, of->not_after),
-                                                              std::chrono::seconds(100));
-        planned.when = std::min<time_point>(planned.when, now + left / 10);
-    }
     const time_point late = of->not_after - lifetime(*of) / 6;
-    if (count > 1 && planned.when > late && late > now)
-        planned = {(last.asked + 1) % count, late};
+    const std::size_t other = (last.asked + 1) % std::max<std::size_t>(count, 1);
+    if (count > 1 && late > now && std::max(late, open_at[other]) < planned.when)
+        planned = {other, std::max(late, open_at[other])};
     return planned;
 }
 

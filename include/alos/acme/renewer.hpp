@@ -151,12 +151,12 @@ private:
         const std::shared_ptr<authority> chosen = authorities_[index];
         authority& from = *chosen;
         of.state.directory = from.directory_url();
-        if (const auto later = co_await too_many_orders(of, from)) {
-            of.not_before = *later;
-            tell_({event_kind::progress, of.id, "waiting until more may be asked of " + from.directory_url()});
+        auto done = co_await issue(of, from, lock);
+        if (!done && done.error().is_not_its_turn) {
+            of.not_before = world_.now() + *done.error().retry_after;
+            tell_({event_kind::progress, of.id, done.error().what});
             co_return;
         }
-        auto done = co_await issue(of, from, lock);
         if (!done && lock) {
             const auto mended = co_await from.account(of.email).recover(done.error());
             if (mended)
@@ -180,17 +180,6 @@ private:
         auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
             co_await failed(of, kept.error());
-    }
-
-    // Until when no more orders may be placed there; nothing: this one may be, or is already.
-    [[nodiscard]] awaitable<std::optional<time_point>> too_many_orders(const managed_certificate& of, authority& from)
-    {
-        const bool is_under_way = co_await has_order(storage_, of.id);
-        if (is_under_way)
-            co_return std::nullopt;
-        kept_bucket orders = from.allowed().orders();
-        const auto later = co_await orders.take();
-        co_return later;
     }
 
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue(managed_certificate& of, authority& from,
@@ -292,12 +281,17 @@ private:
     {
         const std::size_t asked = chosen_authority(of);
         ++of.state.failures;
-        of.state.failed_at = world_.now();
+        const time_point now = world_.now();
+        of.state.failed_at = now;
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
+        if (why.retry_after)
+            of.state.open_at[of.state.directory] = now + *why.retry_after;
+        std::vector<time_point> open_at;
+        for (const auto& each : authorities_)
+            open_at.push_back(open_again(of, each->directory_url(), now));
         const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
-        const next_try next = plan_next_try(last, authorities_.size(), of.life(), world_.now(),
-                                            random_part(world_));
+        const next_try next = plan_next_try(last, open_at, of.life(), now, random_part(world_));
         of.state.directory = authorities_[next.ca]->directory_url();
         of.state.next_attempt = next.when;
         co_await keeper_.save(of);
