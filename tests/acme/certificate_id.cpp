@@ -63,7 +63,7 @@ TEST_CASE("ari_certificate_id: a certificate without an authority's key cannot b
     const auto refused = [](const byte_vector& leaf) {
         REQUIRE(parse_certificate(leaf).has_value());
         const auto none = ari_certificate_id(leaf);
-        return !none.has_value() && none.error() == errc::bad_certificate;
+        return !none.has_value() && none.error() == alos::errc::bad_certificate;
     };
     const byte_vector serial = from_hex("01");
     CHECK(refused(certificate_with(serial, {})));
@@ -75,5 +75,5 @@ TEST_CASE("ari_certificate_id: a certificate without an authority's key cannot b
     CHECK(refused(certificate_with({}, {{authority_oid, authority}})));
     CHECK(refused(certificate_with(byte_vector(65, 1), {{authority_oid, authority}})));
     CHECK_FALSE(refused(certificate_with(byte_vector(64, 1), {{authority_oid, authority}})));
-    CHECK(ari_certificate_id(byte_view{}).error() == errc::bad_certificate);
+    CHECK(ari_certificate_id(byte_view{}).error() == alos::errc::bad_certificate);
 }

@@ -11,7 +11,7 @@ using alos_tests::from_hex;
 
 namespace {
 
-const system_time now = system_time(std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}) + 9h;
+const system_time morning = system_time(std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}) + 9h;
 
 const std::string token = "DGyRejmCefe7v4NfDGDKfA";
 const std::string proof = "DGyRejmCefe7v4NfDGDKfA.5-ipyLm3E7454autfNtMBDF18LVPsaJ8E5e0ZEzToic";
@@ -23,7 +23,7 @@ byte_vector shown(std::vector<std::string> names, std::vector<byte_vector> addre
                   const byte_vector& value)
 {
     const auto key = private_key::generate(key_kind::ecdsa_p256).value();
-    certificate_spec spec{"x", std::move(names), std::move(addresses), now, now + 1h};
+    certificate_spec spec{"x", std::move(names), std::move(addresses), morning, morning + 1h};
     if (!value.empty())
         spec.more.push_back({acme_oid, critical, value});
     return issue_self_signed(spec, *key).value();
@@ -79,13 +79,13 @@ TEST_CASE("reverse_name: what stands in SNI for an address (RFC 8738 6)")
 
 TEST_CASE("make_tls_alpn_credential: one name, and a critical acmeIdentifier (RFC 8737 3)")
 {
-    const auto made = make_tls_alpn_credential("Example.COM", proof, now);
+    const auto made = make_tls_alpn_credential("Example.COM", proof, morning);
     REQUIRE(made.has_value());
     const cert::credential& credential = **made;
     REQUIRE(credential.chain.size() == 1);
     CHECK(credential.from == cert::source::acme);
-    CHECK(credential.about.not_before == now - 24h);
-    CHECK(credential.about.not_after == now + 24h * 7);
+    CHECK(credential.about.not_before == morning - 24h);
+    CHECK(credential.about.not_after == morning + 24h * 7);
     REQUIRE(credential.key != nullptr);
     CHECK_FALSE(credential.certificate_message.empty());
 
@@ -106,7 +106,7 @@ TEST_CASE("make_tls_alpn_credential: an address is an iPAddress of 4 or 16 bytes
 {
     for (const auto& [text, bytes] : {std::pair{"192.0.2.1", from_hex("c0000201")},
                                       std::pair{"2001:db8::1", from_hex("20010db8000000000000000000000001")}}) {
-        const auto made = make_tls_alpn_credential(text, proof, now);
+        const auto made = make_tls_alpn_credential(text, proof, morning);
         REQUIRE(made.has_value());
         const auto leaf = parse_certificate((*made)->chain[0]);
         REQUIRE(leaf.has_value());
@@ -121,12 +121,12 @@ TEST_CASE("make_tls_alpn_credential: an address is an iPAddress of 4 or 16 bytes
 TEST_CASE("make_tls_alpn_credential: wildcards cannot be proved so, and what is no name neither (RFC 8737 3)")
 {
     for (const char* name : {"*.example.com", "b\xc3\xbc" "cher.example", "", "a b\n"}) {
-        const auto none = make_tls_alpn_credential(name, proof, now);
+        const auto none = make_tls_alpn_credential(name, proof, morning);
         REQUIRE_FALSE(none.has_value());
         CHECK(none.error().code == errc::bad_name);
         CHECK(none.error().what.find('\n') == std::string::npos);
     }
-    CHECK(contains(make_tls_alpn_credential("*.example.com", proof, now).error().what, "dns-01"));
+    CHECK(contains(make_tls_alpn_credential("*.example.com", proof, morning).error().what, "dns-01"));
 }
 
 TEST_CASE("answers_tls_alpn: says what is wrong with the certificate that was shown (RFC 8737 3, step 4)")

@@ -346,7 +346,7 @@ TEST_CASE("external_account_binding: a recorded binding, by HS256 (RFC 8555 7.3.
 
     const auto refused = [&](std::string_view kid, byte_view key) {
         const auto none = external_account_binding(kid, key, url, known_key());
-        return !none.has_value() && none.error().code == errc::bad_configuration;
+        return !none.has_value() && none.error().code == alos::errc::bad_configuration;
     };
     CHECK(refused("", hmac_key));
     CHECK(refused("kid-1", {}));
@@ -377,19 +377,19 @@ TEST_CASE("account_key: what cannot sign for an account is refused with the cure
         CHECK_FALSE(key.error().what.empty());
         return key.error().code;
     };
-    CHECK(code("") == errc::bad_pem);
-    CHECK(code("-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n") == errc::bad_pem);
-    CHECK(code("-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n") == errc::bad_private_key);
+    CHECK(code("") == alos::errc::bad_pem);
+    CHECK(code("-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n") == alos::errc::bad_pem);
+    CHECK(code("-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n") == alos::errc::bad_private_key);
     const auto small = std::make_shared<const private_key>(
         std::make_unique<Botan::RSA_PrivateKey>(Botan::system_rng(), 1024));
     const auto key = account_key::from(small);
     REQUIRE_FALSE(key.has_value());
-    CHECK(key.error().code == errc::unsupported_key);
+    CHECK(key.error().code == alos::errc::unsupported_key);
     CHECK(key.error().what.find("RSA 1024") != std::string::npos);
     const auto foreign = account_key::from(std::make_shared<const private_key>(
         std::make_unique<Botan::ECDSA_PrivateKey>(Botan::system_rng(), Botan::EC_Group::from_name("secp521r1"))));
     REQUIRE_FALSE(foreign.has_value());
-    CHECK(foreign.error().code == errc::unsupported_key);
+    CHECK(foreign.error().code == alos::errc::unsupported_key);
     CHECK(foreign.error().what.find("P-521") != std::string::npos);
 }
 

@@ -14,7 +14,7 @@ using test::h1_feed;
 
 namespace {
 
-const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n";
+const std::string get_head = "GET / HTTP/1.1\r\nHost: a\r\n";
 const std::string chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 void refuses(const std::string& input, errc expected, h1_limits limits = {})
@@ -64,8 +64,8 @@ TEST_CASE("h1: a request is method, target, version, fields and body (RFC 9112 2
 
 TEST_CASE("h1: what follows a message stays unread: pipelining (RFC 9112 9.3.2)")
 {
-    accepts(get + "\r\n");
-    accepts(get + "Content-Length: 0\r\n\r\n");
+    accepts(get_head + "\r\n");
+    accepts(get_head + "Content-Length: 0\r\n\r\n");
     accepts(chunked + "3\r\nabc\r\n0\r\n\r\n", "abc");
 }
 
@@ -147,9 +147,9 @@ TEST_CASE("h1: a higher minor version is processed as 1.1 (RFC 9110 2.5)")
 
 TEST_CASE("h1: one empty line before a request is ignored (RFC 9112 2.2)")
 {
-    accepts("\r\n" + get + "\r\n");
-    refuses("\r\n\r\n" + get + "\r\n", errc::bad_request_line);
-    refuses("\n" + get + "\r\n", errc::bad_request_line);
+    accepts("\r\n" + get_head + "\r\n");
+    refuses("\r\n\r\n" + get_head + "\r\n", errc::bad_request_line);
+    refuses("\n" + get_head + "\r\n", errc::bad_request_line);
 }
 
 TEST_CASE("h1: white space before the first field is refused (RFC 9112 2.2)")
@@ -208,50 +208,50 @@ TEST_CASE("h1: an encoded slash or NUL in a path is refused, as is what is no es
 
 TEST_CASE("h1: no white space between field name and colon (RFC 9112 5.1)")
 {
-    refuses(get + "X : y\r\n\r\n", errc::bad_field_name);
-    refuses(get + "Content-Length : 5\r\n\r\nhello", errc::bad_field_name);
-    refuses(get + "Transfer-Encoding\t: chunked\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "X : y\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "Content-Length : 5\r\n\r\nhello", errc::bad_field_name);
+    refuses(get_head + "Transfer-Encoding\t: chunked\r\n\r\n", errc::bad_field_name);
 }
 
 TEST_CASE("h1: a field name is a token (RFC 9110 5.1)")
 {
-    refuses(get + ": y\r\n\r\n", errc::bad_field_name);
-    refuses(get + "X\r\n\r\n", errc::bad_field_name);
-    refuses(get + "X(: y\r\n\r\n", errc::bad_field_name);
-    refuses(get + "X\xc3\xbc: y\r\n\r\n", errc::bad_field_name);
-    refuses(get + "X\x01: y\r\n\r\n", errc::bad_field_name);
-    refuses(get + std::string("X\0: y\r\n\r\n", 9), errc::bad_field_name);
-    refuses(get + "\"X\": y\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + ": y\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "X\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "X(: y\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "X\xc3\xbc: y\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "X\x01: y\r\n\r\n", errc::bad_field_name);
+    refuses(get_head + std::string("X\0: y\r\n\r\n", 9), errc::bad_field_name);
+    refuses(get_head + "\"X\": y\r\n\r\n", errc::bad_field_name);
 }
 
 TEST_CASE("h1: a field value holds no control character (RFC 9110 5.5)")
 {
-    refuses(get + std::string("X: a\0b\r\n\r\n", 10), errc::bad_field_value);
-    refuses(get + "X: a\x01\r\n\r\n", errc::bad_field_value);
-    refuses(get + "X: a\x7f\r\n\r\n", errc::bad_field_value);
-    refuses(get + "X: \x0b\r\n\r\n", errc::bad_field_value);
-    accepts(get + "X: a\tb\r\n\r\n");
-    accepts(get + "X: \xc3\xbc\r\n\r\n");
-    accepts(get + "X:\r\n\r\n");
+    refuses(get_head + std::string("X: a\0b\r\n\r\n", 10), errc::bad_field_value);
+    refuses(get_head + "X: a\x01\r\n\r\n", errc::bad_field_value);
+    refuses(get_head + "X: a\x7f\r\n\r\n", errc::bad_field_value);
+    refuses(get_head + "X: \x0b\r\n\r\n", errc::bad_field_value);
+    accepts(get_head + "X: a\tb\r\n\r\n");
+    accepts(get_head + "X: \xc3\xbc\r\n\r\n");
+    accepts(get_head + "X:\r\n\r\n");
 }
 
 TEST_CASE("h1: folded lines are refused (RFC 9112 5.2)")
 {
-    refuses(get + "X: a\r\n b\r\n\r\n", errc::obsolete_folding);
-    refuses(get + "X: a\r\n\tb\r\n\r\n", errc::obsolete_folding);
-    refuses(get + "Transfer-Encoding:\r\n chunked\r\n\r\n", errc::bad_transfer_encoding);
-    refuses(get + "X: a\r\n \r\n\r\n", errc::obsolete_folding);
+    refuses(get_head + "X: a\r\n b\r\n\r\n", errc::obsolete_folding);
+    refuses(get_head + "X: a\r\n\tb\r\n\r\n", errc::obsolete_folding);
+    refuses(get_head + "Transfer-Encoding:\r\n chunked\r\n\r\n", errc::bad_transfer_encoding);
+    refuses(get_head + "X: a\r\n \r\n\r\n", errc::obsolete_folding);
 }
 
 TEST_CASE("h1: lines end in CRLF and nothing else (RFC 9112 2.2)")
 {
     refuses("GET / HTTP/1.1\nHost: a\n\n", errc::bad_line_ending);
     refuses("GET / HTTP/1.1\r\nHost: a\n\r\n", errc::bad_line_ending);
-    refuses(get + "X: y\r\n\n", errc::bad_line_ending);
-    refuses(get + "X: y\n\r\n\r\n", errc::bad_line_ending);
-    refuses(get + "X: a\rY: b\r\n\r\n", errc::bad_line_ending);
-    refuses(get + "X: a\r\r\n\r\n", errc::bad_line_ending);
-    refuses(get + "\r \r\n\r\n", errc::bad_field_name);
+    refuses(get_head + "X: y\r\n\n", errc::bad_line_ending);
+    refuses(get_head + "X: y\n\r\n\r\n", errc::bad_line_ending);
+    refuses(get_head + "X: a\rY: b\r\n\r\n", errc::bad_line_ending);
+    refuses(get_head + "X: a\r\r\n\r\n", errc::bad_line_ending);
+    refuses(get_head + "\r \r\n\r\n", errc::bad_field_name);
 }
 
 TEST_CASE("h1: Host is there once and is an authority (RFC 9112 3.2)")
@@ -278,27 +278,27 @@ TEST_CASE("h1: Host is there once and is an authority (RFC 9112 3.2)")
 
 TEST_CASE("h1: Content-Length with Transfer-Encoding is refused (RFC 9112 6.1)")
 {
-    refuses(get + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", errc::both_framings);
-    refuses(get + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", errc::both_framings);
+    refuses(get_head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", errc::both_framings);
+    refuses(get_head + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", errc::both_framings);
 }
 
 TEST_CASE("h1: Content-Length is one number (RFC 9112 6.3)")
 {
     for (const char* value : {"", "a", "-1", "+1", "1 2", "1,1", "3, 3", "0x10", "1.0", "18446744073709551616", "\"1\"", "1;"})
-        refuses(get + "Content-Length: " + value + "\r\n\r\n", errc::bad_content_length);
-    refuses(get + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", errc::bad_content_length);
-    refuses(get + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", errc::bad_content_length);
-    accepts(get + "Content-Length: 003\r\n\r\nabc", "abc");
+        refuses(get_head + "Content-Length: " + value + "\r\n\r\n", errc::bad_content_length);
+    refuses(get_head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", errc::bad_content_length);
+    refuses(get_head + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", errc::bad_content_length);
+    accepts(get_head + "Content-Length: 003\r\n\r\nabc", "abc");
 }
 
 TEST_CASE("h1: Transfer-Encoding is chunked and nothing else (RFC 9112 6.1)")
 {
     for (const char* value : {"", "xchunked", "chunkedx", "gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked",
                               "identity", "chunked;q=1", "\"chunked\"", "chun ked", ", chunked", "chunked,"})
-        refuses(get + "Transfer-Encoding: " + value + "\r\n\r\n0\r\n\r\n", errc::bad_transfer_encoding);
-    refuses(get + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", errc::bad_transfer_encoding);
-    refuses(get + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", errc::bad_transfer_encoding);
-    accepts(get + "transfer-encoding: Chunked \r\n\r\n0\r\n\r\n");
+        refuses(get_head + "Transfer-Encoding: " + value + "\r\n\r\n0\r\n\r\n", errc::bad_transfer_encoding);
+    refuses(get_head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", errc::bad_transfer_encoding);
+    refuses(get_head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", errc::bad_transfer_encoding);
+    accepts(get_head + "transfer-encoding: Chunked \r\n\r\n0\r\n\r\n");
 }
 
 TEST_CASE("h1: chunked is refused in HTTP/1.0 (RFC 9112 6.1)")
@@ -378,7 +378,7 @@ TEST_CASE("h1: trailers are held to the grammar of fields (RFC 9112 7.1.2)")
 
 TEST_CASE("h1: a header has at most 16 KiB (RFC 6585 5)")
 {
-    const std::string start = get + "X: ";
+    const std::string start = get_head + "X: ";
     accepts(start + std::string(16 * 1024 - start.size() - 4, 'x') + "\r\n\r\n");
     refuses(start + std::string(16 * 1024 - start.size() - 3, 'x') + "\r\n\r\n", errc::header_too_large);
     refuses(start + std::string(40 * 1024, 'x'), errc::header_too_large);
@@ -388,8 +388,8 @@ TEST_CASE("h1: a header has at most 16 KiB (RFC 6585 5)")
 TEST_CASE("h1: a header may be limited to less than a target")
 {
     h1_limits limits;
-    limits.header = get.size() + 10;
-    refuses(get + "X: abcdefghij\r\n\r\n", errc::header_too_large, limits);
+    limits.header = get_head.size() + 10;
+    refuses(get_head + "X: abcdefghij\r\n\r\n", errc::header_too_large, limits);
 }
 
 TEST_CASE("h1: a header has at most 100 fields (RFC 6585 5)")
@@ -397,8 +397,8 @@ TEST_CASE("h1: a header has at most 100 fields (RFC 6585 5)")
     std::string fields;
     for (int i = 0; i < 99; ++i)
         fields += "X: y\r\n";
-    accepts(get + fields + "\r\n");
-    refuses(get + fields + "X: y\r\n\r\n", errc::header_too_large);
+    accepts(get_head + fields + "\r\n");
+    refuses(get_head + fields + "X: y\r\n\r\n", errc::header_too_large);
 }
 
 TEST_CASE("h1: a target has at most 8 KiB (RFC 9110 15.5.15)")
@@ -416,21 +416,21 @@ TEST_CASE("h1: a target has at most 8 KiB (RFC 9110 15.5.15)")
 
 TEST_CASE("h1: a body has at most 4 MiB, or what the route says (RFC 9110 15.5.14)")
 {
-    refuses(get + "Content-Length: 4194305\r\n\r\n", errc::body_too_large);
+    refuses(get_head + "Content-Length: 4194305\r\n\r\n", errc::body_too_large);
     refuses(chunked + "400001\r\n", errc::body_too_large);
     h1_limits small;
     small.body = 4;
-    refuses(get + "Content-Length: 5\r\n\r\nhello", errc::body_too_large, small);
+    refuses(get_head + "Content-Length: 5\r\n\r\nhello", errc::body_too_large, small);
     refuses(chunked + "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", errc::body_too_large, small);
     CHECK(status_of(errc::body_too_large) == 413);
 
     h1_feed feed;
-    feed.feed(get + "Content-Length: 5\r\n\r\n", 1000);
+    feed.feed(get_head + "Content-Length: 5\r\n\r\n", 1000);
     CHECK(feed.has_header); // the route decides first
     CHECK_FALSE(feed.over());
 
     h1_feed other;
-    const std::string head = get + "Content-Length: 5\r\n\r\n";
+    const std::string head = get_head + "Content-Length: 5\r\n\r\n";
     CHECK(other.parser.feed(alos::as_bytes(head)).event == h1_event::header);
     other.parser.body_limit(4);
     CHECK(other.parser.feed({}).event == h1_event::error); // before a "100 Continue" would go out
@@ -454,22 +454,22 @@ TEST_CASE("h1: who keeps the connection (RFC 9112 9.3)")
         REQUIRE(feed.complete);
         return feed.request.keep_alive();
     };
-    CHECK(keeps(get + "\r\n"));
-    CHECK_FALSE(keeps(get + "Connection: close\r\n\r\n"));
-    CHECK_FALSE(keeps(get + "Connection: x, Close\r\n\r\n"));
-    CHECK_FALSE(keeps(get + "Connection: keep-alive, close\r\n\r\n"));
+    CHECK(keeps(get_head + "\r\n"));
+    CHECK_FALSE(keeps(get_head + "Connection: close\r\n\r\n"));
+    CHECK_FALSE(keeps(get_head + "Connection: x, Close\r\n\r\n"));
+    CHECK_FALSE(keeps(get_head + "Connection: keep-alive, close\r\n\r\n"));
     CHECK_FALSE(keeps("GET / HTTP/1.0\r\n\r\n"));
     CHECK(keeps("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
 }
 
 TEST_CASE("h1: Expect: 100-continue is noticed, other expectations are refused (RFC 9110 10.1.1)")
 {
-    feed_in_pieces(get + "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\nx", [](h1_feed& feed) {
+    feed_in_pieces(get_head + "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\nx", [](h1_feed& feed) {
         CHECK(feed.complete);
         CHECK(feed.data().expects_continue);
     });
-    refuses(get + "Expect: 200-ok\r\n\r\n", errc::bad_expectation);
-    refuses(get + "Expect:\r\n\r\n", errc::bad_expectation);
+    refuses(get_head + "Expect: 200-ok\r\n\r\n", errc::bad_expectation);
+    refuses(get_head + "Expect:\r\n\r\n", errc::bad_expectation);
     CHECK(status_of(errc::bad_expectation) == 417);
     feed_in_pieces("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", [](h1_feed& feed) {
         CHECK(feed.complete);
@@ -479,7 +479,7 @@ TEST_CASE("h1: Expect: 100-continue is noticed, other expectations are refused (
 
 TEST_CASE("h1: a malformed Connection list is refused")
 {
-    refuses(get + "Connection: a b\r\n\r\n", errc::bad_field_value);
+    refuses(get_head + "Connection: a b\r\n\r\n", errc::bad_field_value);
 }
 
 TEST_CASE("h1: every split in two gives the same message")
