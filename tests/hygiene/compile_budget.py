@@ -7,33 +7,20 @@ Processor time is measured, and the best of up to three tries counts: a busy mac
 gets more time: the 30 s are for one that reads the headers of Beast in 2.9 s.
 """
 
-import json
 import pathlib
 import resource
-import shlex
 import subprocess
 import sys
+
+import compiling
 
 SECONDS = 30
 MEGABYTES = 1536
 REFERENCE_SECONDS = 2.9
+root = pathlib.Path(__file__).resolve().parents[2]
 
-build, source = pathlib.Path(sys.argv[1]), sys.argv[2]
-commands = json.loads((build / "compile_commands.json").read_text())
-command = next(shlex.split(entry["command"]) for entry in commands if entry["file"].endswith(source))
-
-kept = []
-skip = False
-for word in command:
-    if skip:
-        skip = False
-    elif word in ("-o", "-MF", "-MQ", "-MT"):
-        skip = True
-    elif not word.startswith(("-O", "-g", "-fsanitize", "-M")):
-        kept.append(word)
-if pathlib.Path(kept[0]).name == "ccache":
-    kept.pop(0)
-
+build, source = sys.argv[1:]
+command = compiling.command(build, source)
 
 
 def run(command, **options):
@@ -44,11 +31,10 @@ def run(command, **options):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, after.ru_maxrss // 1024
 
 
-reference = [word for word in kept if word != "-c" and not word.endswith(".cpp")]
 for attempt in range(3):
-    slowness, _ = run([*reference, "-O2", "-fsyntax-only", "-x", "c++", "-"], input=b"#include <boost/beast.hpp>\n")
+    slowness, _ = run([*command, "-O2", "-fsyntax-only", "-x", "c++", "-"], input=b"#include <boost/beast.hpp>\n")
     limit = SECONDS * max(1, slowness / REFERENCE_SECONDS)
-    seconds, megabytes = run([*kept, "-O2", "-o", "/dev/null"])
+    seconds, megabytes = run([*command, "-O2", "-c", "-o", "/dev/null", root / source])
     print(f"{source} at -O2: {seconds:.1f} s of {limit:.1f} s, {megabytes} MB of {MEGABYTES} MB")
     if seconds < limit and megabytes < MEGABYTES:
         sys.exit(0)

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+import zlib
 
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
@@ -78,9 +79,10 @@ def new_folder():
 
 def free_port():
     """A port of 127.0.0.1 that nobody has, by TCP and UDP, and that no outgoing connection is given; each only once,
-    whichever case of the script asks."""
+    whichever case of the script asks. Scripts that run at the same time have ranges of their own."""
+    first = 10000 + zlib.crc32(pathlib.Path(sys.argv[0]).name.encode()) % 88 * 250
     while True:
-        port = random.randrange(10000, 32000)
+        port = random.randrange(first, first + 250)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             with contextlib.suppress(OSError):
                 tcp.bind(("127.0.0.1", port))
