@@ -30,3 +30,29 @@ TEST_CASE("issue: a request for a certificate that had no effect is not counted 
         CHECK(here.ca.requests(step::new_order) == 1);
     }
 }
+
+TEST_CASE("issue: an attempt that places no order takes none of those that may be placed")
+{
+    test::ca_settings rules;
+    rules.renewal_info = false; // what replaces a certificate is not limited
+    test::town here(rules);
+    auto settings = here.settings();
+    settings.cas.front().certificates = {1, 72h};
+    settings.cas.front().orders = {1, 24h};
+    test::acme_member& one = here.start(settings);
+    unsigned refused = 0;
+    unsigned not_its_turn = 0;
+    one.on_event = [&](const alos::acme::event& what) {
+        refused += what.message.find("as many certificates") != std::string::npos;
+        not_its_turn += what.message.find("waiting until") != std::string::npos;
+    };
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    here.world.run_for(24h * 30);
+    here.world.jump(24h * 400); // so that all that it gets has expired
+    here.wait([&] { return refused > 0; }, 24h);
+    const std::uint64_t orders = here.ca.requests(step::new_order);
+    here.world.run_for(24h);
+    CHECK(refused > 0);
+    CHECK(not_its_turn == 0);
+    CHECK(here.ca.requests(step::new_order) == orders);
+}
