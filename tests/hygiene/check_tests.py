@@ -43,7 +43,6 @@ TESTED_IN = {
     "acme/detail/durable_files.hpp": "acme/file_storage.cpp",
     "acme/detail/certificate_folder.hpp": "acme/file_storage.cpp",
     "acme/detail/folder_watch.hpp": "acme/file_storage.cpp",
-    "acme/board.hpp": "acme/manager.cpp",
     "acme/self_check.hpp": "acme/manager.cpp",
     "acme/prover.hpp": "acme/manager.cpp",
     "acme/renewer.hpp": "acme/manager.cpp",

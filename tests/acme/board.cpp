@@ -1,0 +1,302 @@
+#include <alos/acme/board.hpp>
+
+#include "support/simulated_files.hpp"
+#include "support/simulated_world.hpp"
+
+#include <alos/acme/file_storage.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+using namespace std::chrono_literals;
+using alos::acme::awaitable;
+using alos::acme::challenge_type;
+using alos::acme::posting;
+using alos::acme::time_point;
+using alos::outcome;
+
+namespace {
+
+posting by_http(std::string token)
+{
+    std::string all = token + ".thumbprint";
+    return {challenge_type::http_01, *alos::acme::identifier_of("example.com"), std::move(token), std::move(all)};
+}
+
+posting by_tls(std::string token)
+{
+    posting made = by_http(std::move(token));
+    made.type = challenge_type::tls_alpn_01;
+    return made;
+}
+
+// Keeps what would be in the DNS.
+struct paper_dns final : alos::acme::dns_solver {
+    awaitable<outcome<>> present(std::string, std::string value) override
+    {
+        values.insert(std::move(value));
+        co_return outcome<>();
+    }
+    awaitable<outcome<>> clean_up(std::string, std::string value) override
+    {
+        ++cleaned;
+        values.erase(value);
+        co_return outcome<>();
+    }
+    std::set<std::string> values;
+    unsigned cleaned = 0;
+};
+
+posting by_dns(std::string token)
+{
+    posting made = by_http(std::move(token));
+    made.type = challenge_type::dns_01;
+    return made;
+}
+
+// What a coroutine returned, once it has.
+template <class T>
+using soon = std::shared_ptr<std::optional<T>>;
+
+// The processes of one host: they have a disk, and so a storage, in common.
+struct host {
+    test::simulated_world world{1};
+    std::shared_ptr<test::simulated_disk> disk = std::make_shared<test::simulated_disk>();
+};
+
+// Killed when it goes.
+struct process {
+    explicit process(host& on)
+        : world(on.world), files(on.disk), self(world.add_member(files)),
+          storage(files, "/data", "a process", [this] { return self.now(); },
+                  [this](std::chrono::milliseconds time) { return self.sleep_until(self.now() + time); }),
+          registry({}, [this] { return self.now(); }), board(self, storage, http01, registry)
+    {
+    }
+    process(const process&) = delete;
+    process& operator=(const process&) = delete;
+    ~process() { world.kill(self); }
+
+    template <class T>
+    soon<T> begin(awaitable<T> work)
+    {
+        auto into = std::make_shared<std::optional<T>>();
+        boost::asio::co_spawn(self.executor(), std::move(work),
+                              [into](const std::exception_ptr& thrown, T value) {
+                                  CHECK_MESSAGE(!thrown, alos::text_of_exception(thrown));
+                                  *into = std::move(value);
+                              });
+        world.run_for(1s);
+        return into;
+    }
+
+    void finish(awaitable<> work)
+    {
+        bool is_over = false;
+        boost::asio::co_spawn(self.executor(), std::move(work), [&](const std::exception_ptr& thrown) {
+            CHECK_MESSAGE(!thrown, alos::text_of_exception(thrown));
+            is_over = true;
+        });
+        REQUIRE(world.run_until([&] { return is_over; }, 1min));
+    }
+
+    soon<outcome<>> begin_to_post(posting what, std::chrono::seconds insists = 5min)
+    {
+        return begin(board.post(std::move(what), dns, self.now() + insists));
+    }
+
+    void post(posting what, std::chrono::seconds insists = 5min) { CHECK(is_done(begin_to_post(std::move(what), insists))); }
+    void take_down(posting what) { CHECK(is_done(begin(board.take_down(std::move(what), dns)))); }
+    void let_stand(posting what) { finish(board.let_stand(std::move(what))); }
+    void follow() { finish(board.follow_others()); }
+
+    // Whether a CA that asks this process gets that answer.
+    [[nodiscard]] bool answers(const posting& what) const
+    {
+        if (what.type == challenge_type::http_01)
+            return http01.find(what.token) == what.key_authorization;
+        if (what.type == challenge_type::dns_01)
+            return dns->values.contains(alos::acme::dns01_value(what.key_authorization));
+        const auto served = registry.served().load();
+        const auto* const shown = served->challenge(alos::acme::tls_alpn_server_name(what.about.value));
+        return shown && alos::acme::answers_tls_alpn(shown->chain.front(), what.about.value, what.key_authorization);
+    }
+
+    // What a process of another version, or none, may leave in the storage.
+    void write(std::string key, std::string_view text)
+    {
+        CHECK(is_done(begin(storage.store(std::move(key), alos::secret_text(text.begin(), text.end()), std::nullopt))));
+    }
+
+    [[nodiscard]] bool has(std::string key) { return (**begin(storage.load(std::move(key))))->has_value(); }
+
+    template <class T>
+    static bool is_done(const soon<outcome<T>>& done)
+    {
+        return done->has_value() && (*done)->has_value();
+    }
+
+    test::simulated_world& world;
+    test::simulated_files files;
+    test::simulated_member& self;
+    alos::acme::file_storage storage;
+    alos::cert::registry registry;
+    alos::acme::answers http01;
+    std::shared_ptr<paper_dns> dns = std::make_shared<paper_dns>();
+    alos::acme::board board;
+};
+
+}
+
+TEST_CASE("board: a second answer for a name waits for the first, as tls-alpn-01 has room for one (RFC 8737 3)")
+{
+    host here;
+    process one(here);
+    const posting first = by_tls("first"), second = by_tls("second");
+    one.post(first);
+    const auto other = one.begin_to_post(second);
+    here.world.run_for(1h); // one process trusts itself, however long it takes
+    CHECK_FALSE(other->has_value());
+    CHECK(one.answers(first));
+    one.take_down(first);
+    CHECK(process::is_done(other));
+    CHECK(one.answers(second));
+    one.take_down(second);
+    CHECK_FALSE(one.answers(second));
+    CHECK_FALSE(one.has("challenge/tls-alpn-01/example.com"));
+}
+
+TEST_CASE("board: it waits for another process too, until that one's answer is gone or insists no longer")
+{
+    host here;
+    process one(here), other(here);
+    const posting first = by_tls("first"), second = by_tls("second");
+    one.post(first, 5min);
+    const auto waits = other.begin_to_post(second, 10min);
+    here.world.run_for(1min);
+    CHECK_FALSE(waits->has_value());
+    one.take_down(first);
+    here.world.run_for(2s);
+    CHECK(process::is_done(waits));
+    CHECK(other.answers(second));
+    other.take_down(second);
+
+    one.post(first, 2min);
+    const auto gives_up = other.begin_to_post(second, 1min);
+    here.world.run_for(1min);
+    REQUIRE(gives_up->has_value());
+    CHECK((*gives_up)->error().code == alos::errc::timed_out);
+    other.take_down(second); // of what it waited for in vain
+    CHECK(one.has("challenge/tls-alpn-01/example.com"));
+    const auto inherits = other.begin_to_post(second, 10min);
+    here.world.run_for(50s);
+    CHECK_FALSE(inherits->has_value());
+    here.world.run_for(10s);
+    CHECK(process::is_done(inherits));
+    one.follow();
+    CHECK(one.answers(second));
+    one.take_down(first);
+    CHECK(one.has("challenge/tls-alpn-01/example.com"));
+}
+
+TEST_CASE("board: one that insists for longer than an hour has a wrong clock, and nobody waits for it")
+{
+    host here;
+    process one(here), other(here);
+    one.self.jump(2h);
+    one.post(by_tls("first"), 5min);
+    other.post(by_tls("second"));
+    CHECK(other.answers(by_tls("second")));
+}
+
+TEST_CASE("board: an answer that stands for the next attempt goes when another order's is posted, not the same order's")
+{
+    host here;
+    process one(here);
+    for (const auto make : {by_http, by_tls, by_dns}) {
+        const posting first = make("first"), second = make("second");
+        one.post(first);
+        one.let_stand(first);
+        CHECK(one.answers(first));
+        one.post(first); // in the next attempt
+        CHECK(one.dns->cleaned == 0);
+        CHECK(one.answers(first));
+        one.let_stand(first);
+        one.post(second);
+        CHECK(one.answers(second));
+        CHECK_FALSE(one.answers(first));
+        one.take_down(second);
+        CHECK_FALSE(one.answers(second));
+    }
+    CHECK_FALSE(one.has("challenge/http-01/first"));
+    CHECK_FALSE(one.has("challenge/http-01/second"));
+}
+
+TEST_CASE("board: an answer that stands keeps no other process waiting")
+{
+    host here;
+    process one(here), other(here);
+    one.post(by_tls("first"), 30min);
+    one.let_stand(by_tls("first"));
+    here.world.run_for(1s);
+    other.post(by_tls("second"));
+    one.follow();
+    CHECK(one.answers(by_tls("second")));
+}
+
+TEST_CASE("board: of two orders for one name, either takes its own answer away only")
+{
+    host here;
+    process one(here);
+    const posting first = by_http("first"), second = by_http("second");
+    one.post(first);
+    one.post(second);
+    one.take_down(first);
+    CHECK_FALSE(one.answers(first));
+    CHECK(one.answers(second));
+    CHECK(one.has("challenge/http-01/second"));
+    one.post(by_tls("third"));
+    one.take_down(by_tls("fourth"));
+    CHECK(one.answers(by_tls("third")));
+    CHECK(one.has("challenge/tls-alpn-01/example.com"));
+}
+
+TEST_CASE("board: what other processes posted is answered here, until they take it away")
+{
+    host here;
+    process one(here), other(here);
+    for (const posting& each : {by_http("token"), by_tls("token")}) {
+        one.post(each);
+        CHECK_FALSE(other.answers(each));
+        other.follow();
+        CHECK(other.answers(each));
+        other.follow();
+        CHECK(other.answers(each));
+        one.take_down(each);
+        other.follow();
+        CHECK_FALSE(other.answers(each));
+    }
+}
+
+TEST_CASE("board: an answer that nobody can read, or that is from no time we know, is none")
+{
+    host here;
+    process one(here), other(here);
+    one.post(by_http("good"));
+    one.write("challenge/http-01/empty", "");
+    one.write("challenge/http-01/short", "short.thumbprint\n");
+    one.write("challenge/http-01/wrong", "wrong.thumbprint\nsoon\nlater\n");
+    one.write("challenge/http-01/past", "past.thumbprint\n1798000000\n1798000000\n");
+    one.write("challenge/http-01/future", "future.thumbprint\n4000000000\n4000000000\n");
+    one.write("challenge/tls-alpn-01/no:name", "token.thumbprint\n1798800000\n1798800000\n");
+    other.follow();
+    CHECK(other.answers(by_http("good")));
+    for (const char* token : {"empty", "short", "wrong", "past", "future"})
+        CHECK_FALSE(other.http01.find(token).has_value());
+}
