@@ -300,3 +300,30 @@ TEST_CASE("board: an answer that nobody can read, or that is from no time we kno
     for (const char* token : {"empty", "short", "wrong", "past", "future"})
         CHECK_FALSE(other.http01.find(token).has_value());
 }
+
+TEST_CASE("board: what a process left behind when it died is answered for a day, and no longer")
+{
+    host here;
+    process other(here);
+    const posting left = by_http("token"), kept = by_http("kept");
+    {
+        process one(here);
+        one.post(left);
+    }
+    process heir(here);
+    other.follow();
+    here.world.run_for(20h);
+    heir.post(kept);
+    other.follow();
+    CHECK(other.answers(left));
+    CHECK(other.answers(kept));
+    here.world.run_for(5h);
+    other.follow();
+    CHECK_FALSE(other.answers(left));
+    CHECK_FALSE(other.has("challenge/http-01/token"));
+    here.world.run_for(15h);
+    heir.post(kept); // in another attempt
+    here.world.run_for(9h);
+    other.follow();
+    CHECK(other.answers(kept));
+}

@@ -119,10 +119,10 @@ public:
         co_return erased;
     }
 
-    // Answers here what other processes posted, and no longer what they took down.
+    // Answers here what other processes posted, and no longer what they took down, or left behind when they died.
     [[nodiscard]] awaitable<> follow_others()
     {
-        std::map<std::string, posting> seen;
+        std::map<std::string, others_posting> seen;
         for (const challenge_type type : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
             const std::string folder = "challenge/" + std::string(name_of(type));
             const auto listed = co_await storage_.list(folder);
@@ -132,19 +132,23 @@ public:
                 const std::string key = folder + "/" + name;
                 const auto known = others_.find(key);
                 // Note: a token has one answer, a name has one after another.
-                if (type == challenge_type::http_01 && (own_.contains(key) || known != others_.end())) {
-                    if (known != others_.end())
+                if (type == challenge_type::http_01) {
+                    if (own_.contains(key))
+                        continue;
+                    if (known != others_.end() && is_of_now(known->second.until)) {
                         seen.insert(*known);
-                    continue;
+                        continue;
+                    }
                 }
                 auto read = co_await read_posting(type, name, key);
-                if (!read || is_own(key, *read))
+                if (!read || is_own(key, read->what))
                     continue;
+                const posting& what = read->what;
                 const bool is_shown = known != others_.end()
-                                      && known->second.key_authorization == read->key_authorization;
+                                      && known->second.what.key_authorization == what.key_authorization;
                 if (type == challenge_type::http_01)
-                    http01_.put(read->token, read->key_authorization);
-                else if (!is_shown && !show(read->about.value, read->key_authorization))
+                    http01_.put(what.token, what.key_authorization);
+                else if (!is_shown && !show(what.about.value, what.key_authorization))
                     continue;
                 seen.emplace(key, std::move(*read));
             }
@@ -152,10 +156,10 @@ public:
         for (const auto& [key, gone] : others_) {
             if (seen.contains(key) || own_.contains(key))
                 continue;
-            if (gone.type == challenge_type::http_01)
-                http01_.remove(gone.token);
+            if (gone.what.type == challenge_type::http_01)
+                http01_.remove(gone.what.token);
             else
-                hide(gone.about.value);
+                hide(gone.what.about.value);
         }
         others_ = std::move(seen);
     }
@@ -238,6 +242,18 @@ private:
         return false;
     }
 
+    // Whether an answer may be one at all until then, or was forgotten by a process that died.
+    [[nodiscard]] bool is_of_now(time_point until) const
+    {
+        const time_point now = world_.now();
+        return until >= now && until <= now + life * 2;
+    }
+
+    struct others_posting {
+        posting what;
+        time_point until; // it is one at all
+    };
+
     struct kept_posting {
         std::string key_authorization;
         time_point until;
@@ -259,22 +275,23 @@ private:
     }
 
     // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
-    [[nodiscard]] awaitable<std::optional<posting>> read_posting(challenge_type type, std::string name, std::string key)
+    [[nodiscard]] awaitable<std::optional<others_posting>> read_posting(challenge_type type, std::string name,
+                                                                        std::string key)
     {
         const auto kept = co_await storage_.load(key);
         if (!kept || !kept->has_value())
             co_return std::nullopt;
         const auto read = parse_posting(as_text((*kept)->text));
-        if (!read || read->until < world_.now() || read->until > world_.now() + life * 2) {
+        if (!read || !is_of_now(read->until)) {
             static_cast<void>(co_await storage_.erase(key, (*kept)->version));
             co_return std::nullopt;
         }
         if (type == challenge_type::http_01)
-            co_return posting{type, {}, name, read->key_authorization};
+            co_return others_posting{{type, {}, name, read->key_authorization}, read->until};
         const auto about = identifier_of(name);
         if (!about)
             co_return std::nullopt;
-        co_return posting{type, *about, {}, read->key_authorization};
+        co_return others_posting{{type, *about, {}, read->key_authorization}, read->until};
     }
 
     [[nodiscard]] outcome<> show(const std::string& name, const std::string& key_authorization)
@@ -300,7 +317,7 @@ private:
     };
 
     std::map<std::string, own_posting> own_; // by document
-    std::map<std::string, posting> others_;  // by document
+    std::map<std::string, others_posting> others_; // by document
     std::map<std::string, std::string> taken_; // key authorizations by the names that tls-alpn-01 proves here
     std::vector<posting> standing_; // at their places for the next attempt
     signal left_;
