@@ -194,13 +194,10 @@ private:
         for (proof& each : proofs) {
             if (!all)
                 break;
-            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
-                  + each.answer.about.value);
-            each.is_posted = true; // from now on there may be something to take away
             if (each.answer.type == challenge_type::dns_01)
-                in_dns.push_back(publish_one(each.answer, all));
+                in_dns.push_back(publish_one(each, all));
             else
-                co_await publish_one(each.answer, all);
+                co_await publish_one(each, all);
         }
         if (all)
             co_await together(std::move(in_dns));
@@ -208,8 +205,11 @@ private:
     }
 
     // `all` is the first failure.
-    [[nodiscard]] awaitable<> publish_one(posting answer, outcome<>& all)
+    [[nodiscard]] awaitable<> publish_one(proof& of, outcome<>& all)
     {
+        const posting& answer = of.answer;
+        tell_("publishing the answer to " + std::string(name_of(answer.type)) + " for " + answer.about.value);
+        of.is_posted = true; // from now on there may be something to take away
         const auto posted = co_await board_.post(answer, settings_->dns, deadline_);
         if (!posted && all)
             all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};

@@ -1,0 +1,185 @@
+#include <alos/acme/prover.hpp>
+
+#include "support/scripted_ca.hpp"
+#include "support/simulated_files.hpp"
+#include "support/simulated_world.hpp"
+
+#include <alos/acme/account.hpp>
+#include <alos/acme/file_storage.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+using namespace std::chrono_literals;
+using alos::outcome;
+using alos::acme::awaitable;
+using alos::acme::challenge_type;
+using alos::acme::identifier;
+using alos::acme::posting;
+using alos::acme::unproven;
+
+namespace {
+
+// A DNS that counts, and may take for ever to remove something.
+class counting_dns final : public alos::acme::dns_solver {
+public:
+    counting_dns(test::simulated_world& world, test::simulated_member& where) : zone_(world), where_(where) {}
+
+    awaitable<outcome<>> present(std::string name, std::string value) override
+    {
+        ++presented;
+        return zone_.present(std::move(name), std::move(value));
+    }
+
+    awaitable<outcome<>> clean_up(std::string name, std::string value) override
+    {
+        ++cleaned;
+        if (hangs)
+            co_await where_.sleep_until(where_.now() + 24h);
+        auto done = co_await zone_.clean_up(std::move(name), std::move(value));
+        co_return done;
+    }
+
+    unsigned presented = 0;
+    unsigned cleaned = 0; // or begun to be
+    bool hangs = false;
+
+private:
+    test::simulated_dns_solver zone_;
+    test::simulated_member& where_;
+};
+
+// One process that has orders to prove: by http-01 and tls-alpn-01 what it can, wildcards by dns-01.
+struct office {
+    office()
+    {
+        world.serve_others(test::serve_answers(http01));
+        world.show_other_certificates(test::show_challenges(registry));
+    }
+    ~office() { world.kill(self); }
+
+    // Orders these names, and proves them. What was wrong; empty: nothing.
+    awaitable<std::string> prove(std::vector<std::string> names, challenge_type first)
+    {
+        std::vector<identifier> all;
+        for (const std::string& each : names)
+            all.push_back(*alos::acme::identifier_of(each));
+        alos::acme::account_keeper account(ca, storage, "admin@example.com", [](alos::acme::event_kind, std::string) {});
+        const auto by = co_await account.open();
+        std::string payload = alos::acme::new_order_payload(all);
+        const auto placed = co_await ca.post(&alos::acme::directory::new_order, std::move(payload), *by, "order");
+        auto order = alos::acme::parse_order(placed->body);
+        auto settings = std::make_shared<alos::acme::config>();
+        settings->challenges = {first, challenge_type::dns_01};
+        settings->dns = dns;
+        const alos::acme::limits allowed(self, storage, ca.ca());
+        alos::acme::prover one(ca, *by, board, settings, allowed, 24h * 90, self.now() + 10min,
+                               [this](const std::string& step) { told += step + "\n"; });
+        if (on_proof)
+            on_proof();
+        const auto done = co_await one.prove(std::move(*order));
+        co_return done ? std::string() : done.error().why.what;
+    }
+
+    // Returns at once; `said` has it later.
+    void begin(awaitable<std::string> work)
+    {
+        said.reset();
+        const auto ended = [this](const std::exception_ptr& thrown, std::string what) {
+            said = thrown ? alos::text_of_exception(thrown) : std::move(what);
+        };
+        boost::asio::co_spawn(self.executor(), std::move(work), boost::asio::bind_cancellation_slot(cancel.slot(), ended));
+    }
+
+    bool wait(std::chrono::seconds longest = 20min) { return world.run_until([&] { return said.has_value(); }, longest); }
+
+    static awaitable<std::string> post(alos::acme::board& on, posting what, std::shared_ptr<counting_dns> dns)
+    {
+        const auto done = co_await on.post(std::move(what), dns, {});
+        co_return done ? std::string() : done.error().what;
+    }
+
+    test::simulated_world world{1};
+    test::scripted_ca there{world, {}, 1};
+    std::shared_ptr<test::simulated_disk> disk = std::make_shared<test::simulated_disk>();
+    test::simulated_files files{disk};
+    test::simulated_member& self = world.add_member(files);
+    alos::acme::file_storage storage{
+        files, "/data", "a process", [this] { return self.now(); },
+        [this](std::chrono::milliseconds time) { return self.sleep_until(self.now() + time); }};
+    alos::cert::registry registry{{}, [this] { return self.now(); }};
+    alos::acme::answers http01;
+    alos::acme::board board{self, storage, http01, registry};
+    alos::acme::client ca{self, {.directory = there.directory_url()}};
+    std::shared_ptr<counting_dns> dns = std::make_shared<counting_dns>(world, self);
+    std::function<void()> on_proof; // called when there is an order
+    std::string told;
+    std::optional<std::string> said;
+    boost::asio::cancellation_signal cancel;
+};
+
+}
+
+TEST_CASE("prover: a name on a host and one in the DNS are proven, and nothing is left (RFC 8555 8)")
+{
+    office here;
+    here.begin(here.prove({"example.com", "*.example.com"}, challenge_type::http_01));
+    REQUIRE(here.wait());
+    CHECK(*here.said == "");
+    CHECK(here.dns->presented == 1);
+    CHECK(here.dns->cleaned == 1);
+    CHECK(here.world.zone.empty());
+    CHECK(here.files.list("/data/challenge/http-01").value().empty());
+}
+
+TEST_CASE("prover: what was not put into the DNS, as another answer failed before, is neither taken away nor left there")
+{
+    office here;
+    here.on_proof = [&] { here.disk->set_full(true); };
+    here.begin(here.prove({"example.com", "*.example.com"}, challenge_type::http_01));
+    REQUIRE(here.wait());
+    CHECK_MESSAGE(here.said->find("example.com: ") != std::string::npos, *here.said);
+    CHECK(here.told.find("dns-01") == std::string::npos);
+    const posting another{challenge_type::dns_01, *alos::acme::identifier_of("*.example.com"), "token", "token.key"};
+    here.begin(here.post(here.board, another, here.dns));
+    REQUIRE(here.wait());
+    CHECK(here.dns->presented == 1);
+    CHECK(here.dns->cleaned == 0);
+}
+
+TEST_CASE("prover: cancelled before anything is in the DNS, it leaves that alone")
+{
+    office here;
+    const posting first{challenge_type::tls_alpn_01, *alos::acme::identifier_of("example.com"), "token", "token.key"};
+    here.begin(here.post(here.board, first, here.dns));
+    REQUIRE(here.wait());
+    here.begin(here.prove({"example.com", "*.example.com"}, challenge_type::tls_alpn_01));
+    CHECK_FALSE(here.wait(1min)); // for the other order
+    here.cancel.emit(boost::asio::cancellation_type::terminal);
+    REQUIRE(here.wait(1s));
+    CHECK(here.dns->presented == 0);
+    CHECK(here.dns->cleaned == 0);
+}
+
+TEST_CASE("prover: a clean-up that hangs is waited for 2 minutes, and the names are proven all the same")
+{
+    office here;
+    here.dns->hangs = true;
+    here.begin(here.prove({"*.example.com"}, challenge_type::http_01));
+    REQUIRE(here.world.run_until([&] { return here.dns->cleaned == 1; }, 5min));
+    const auto begun = here.world.now();
+    CHECK_FALSE(here.wait(119s));
+    REQUIRE(here.wait(2s));
+    CHECK(*here.said == "");
+    CHECK(here.world.now() - begun == 2min);
+    CHECK_MESSAGE(here.told.find("clean-up of *.example.com: it is not done after 2 minutes") != std::string::npos,
+                  here.told);
+}
