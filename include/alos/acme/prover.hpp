@@ -10,12 +10,11 @@
 #include <alos/acme/provable.hpp>
 #include <alos/acme/self_check.hpp>
 #include <alos/acme/together.hpp>
-#include <alos/http/undisturbed.hpp>
+#include <alos/http/clean_up.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
-#include <exception>
 #include <functional>
 #include <set>
 #include <string>
@@ -69,23 +68,15 @@ public:
     [[nodiscard]] awaitable<boost::system::result<void, unproven>> prove(order asked)
     {
         std::vector<proof> proofs;
-        std::exception_ptr thrown;
-        boost::system::result<void, unproven> done;
-        try {
-            done = co_await attempt(std::move(asked), proofs);
-        } catch (...) { // cancelled, or out of memory
-            thrown = std::current_exception();
-        }
-        const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
-        const bool is_given_up = !done && !thrown && !goes_on;
-        co_await boost::asio::this_coro::throw_if_cancelled(false);
-        co_await undisturbed(clean_up(proofs, goes_on, is_given_up));
-        if (thrown)
-            std::rethrow_exception(thrown);
+        auto work = attempt(std::move(asked), proofs);
+        const auto end = [&](const verdict* done) { return clean_up(proofs, done); };
+        auto done = co_await with_clean_up(std::move(work), end);
         co_return done;
     }
 
 private:
+    using verdict = boost::system::result<void, unproven>;
+
     static constexpr std::chrono::seconds self_check_time{10};
     static constexpr std::chrono::minutes clean_up_time{2}; // of an answer in the DNS
 
@@ -108,7 +99,7 @@ private:
     }
 
     // `proofs` is what there is to clean up when this ends.
-    [[nodiscard]] awaitable<boost::system::result<void, unproven>> attempt(order asked, std::vector<proof>& proofs)
+    [[nodiscard]] awaitable<verdict> attempt(order asked, std::vector<proof>& proofs)
     {
         for (const std::string& url : asked.authorizations) {
             auto read = co_await read_authorization(url);
@@ -165,7 +156,7 @@ private:
                 co_return unproven{accepted.error()};
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
-        boost::system::result<void, unproven> all;
+        verdict all;
         for (proof& each : proofs) {
             auto verdict = co_await wait_for_verdict(each);
             if (!verdict && all)
@@ -215,8 +206,11 @@ private:
             all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};
     }
 
-    [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, bool goes_on, bool is_given_up)
+    [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, const verdict* done)
     {
+        const bool has_failed = done && !*done;
+        const bool is_given_up = has_failed && done->error().order_is_lost;
+        const bool goes_on = has_failed && !is_given_up; // in the next attempt
         std::vector<awaitable<>> all;
         for (const proof& each : proofs) {
             if (!each.is_posted)

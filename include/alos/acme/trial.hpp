@@ -6,10 +6,9 @@
 
 #include <alos/acme/base64url.hpp>
 #include <alos/acme/self_check.hpp>
-#include <alos/http/undisturbed.hpp>
+#include <alos/http/clean_up.hpp>
 
 #include <array>
-#include <exception>
 #include <string>
 
 namespace alos::inline v0::acme {
@@ -23,6 +22,15 @@ struct trial {
 };
 
 namespace detail {
+
+[[nodiscard]] inline awaitable<std::string> begin_trial(environment& world, board& answers, posting answer,
+                                                        std::uint16_t port, time_point end)
+{
+    // What http-01 wants is answered by this process even if it cannot be stored.
+    static_cast<void>(co_await answers.post(answer, nullptr, end));
+    auto seen = co_await look_until(world, answer, port, end);
+    co_return seen;
+}
 
 [[nodiscard]] inline awaitable<> end_trial(board& answers, posting answer)
 {
@@ -44,20 +52,9 @@ namespace detail {
         if (taken && taken->has_value())
             co_return "an order is under way for it, look again later";
     }
-    std::string seen;
-    std::exception_ptr thrown;
-    try {
-        // What http-01 wants is answered by this process even if it cannot be stored.
-        const time_point end = world.now() + what.patience;
-        static_cast<void>(co_await answers.post(answer, nullptr, end));
-        seen = co_await detail::look_until(world, answer, what.port, end);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    co_await boost::asio::this_coro::throw_if_cancelled(false);
-    co_await undisturbed(detail::end_trial(answers, answer));
-    if (thrown)
-        std::rethrow_exception(thrown);
+    auto work = detail::begin_trial(world, answers, answer, what.port, world.now() + what.patience);
+    const auto end = [&](const std::string*) { return detail::end_trial(answers, answer); };
+    auto seen = co_await with_clean_up(std::move(work), end);
     co_return seen;
 }
 

@@ -4,8 +4,8 @@
 #ifndef ALOS_OS_PROGRAM_HPP
 #define ALOS_OS_PROGRAM_HPP
 
+#include <alos/http/clean_up.hpp>
 #include <alos/http/deadline.hpp>
-#include <alos/http/undisturbed.hpp>
 #include <alos/unique_fd.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -27,7 +27,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <exception>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -203,16 +202,17 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
 }
 
 // Until it has ended. It is killed when the timer of its watch runs out; of its output the last `most` bytes are kept.
-[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
-                                                     std::size_t most)
+[[nodiscard]] inline boost::asio::awaitable<program_end> follow(program_watch& of, started_program& which,
+                                                            std::size_t most)
 {
+    program_end end;
     for (;;) {
         const program_news next = co_await next_news(of);
         // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
         const bool is_over = next == program_news::ended && which.read_end(end);
         read_output(of, end.output, most);
         if (is_over)
-            co_return;
+            co_return end;
         if (next == program_news::time_is_up) {
             end.took_too_long = true;
             which.kill();
@@ -222,9 +222,11 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
 }
 
 // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
-[[nodiscard]] inline boost::asio::awaitable<void> kill_program(program_watch& of, started_program& which,
-                                                               program_end& end)
+[[nodiscard]] inline boost::asio::awaitable<void> kill_program(program_watch& of, started_program& which)
 {
+    if (which.id() == 0)
+        co_return; // it has ended by itself
+    program_end end; // nobody asks for it
     which.kill();
     of.timer.expires_after(std::chrono::seconds(1));
     of.output.close();
@@ -262,18 +264,9 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
                                 boost::asio::posix::stream_descriptor(executor, from.release()),
                                 boost::asio::steady_timer(executor, call.limit)};
-    program_end end;
-    std::exception_ptr thrown;
-    try {
-        co_await detail::follow(watch, program, end, call.most_output);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    if (thrown) {
-        co_await boost::asio::this_coro::throw_if_cancelled(false);
-        co_await undisturbed(detail::kill_program(watch, program, end));
-        std::rethrow_exception(thrown);
-    }
+    auto work = detail::follow(watch, program, call.most_output);
+    const auto clean_up = [&](const program_end*) { return detail::kill_program(watch, program); };
+    auto end = co_await with_clean_up(std::move(work), clean_up);
     co_return end;
 }
 
