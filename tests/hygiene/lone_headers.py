@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every header is compiled with nothing before it, and once more, where it has to be nothing.
+"""Every header is compiled with nothing before it, and once more, where it has to be nothing; and all of them after
+names of a program's own.
 
     lone_headers.py <build folder> <source that is compiled there>
 
@@ -43,12 +44,16 @@ def chains():
         yield chain[::-1]
 
 
-def fault(chain):
-    text = "".join(f"#include <alos/{header}>\n" * 2 for header in chain)
+def twice(chain):
+    return "".join(f"#include <alos/{header}>\n" * 2 for header in chain)
+
+
+def fault(text):
     return subprocess.run(command, cwd=build, input=text, text=True, capture_output=True).stderr
 
 
 with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    faults = [text for text in pool.map(fault, list(chains())) if text]
+    texts = [*map(twice, chains()), pathlib.Path(__file__).with_name("global_names.cpp").read_text()]
+    faults = [found for found in pool.map(fault, texts) if found]
 print(*faults, sep="\n", end="")
 sys.exit(1 if faults else 0)

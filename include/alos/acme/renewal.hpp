@@ -129,7 +129,7 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
                                                           std::optional<std::chrono::seconds> retry_after,
                                                           double random) noexcept
 {
-    using namespace std::chrono;
+    using std::chrono::days, std::chrono::hours, std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     constexpr milliseconds shortest = minutes(1);
     constexpr milliseconds usual = hours(6);
     milliseconds wait = usual;
@@ -153,7 +153,7 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
                                              const std::optional<validity>& of,
                                              std::optional<std::chrono::seconds> retry_after, double random) noexcept
 {
-    using namespace std::chrono;
+    using std::chrono::days, std::chrono::hours, std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     constexpr std::array<milliseconds, 4> steps = {minutes(1), minutes(10), minutes(100), hours(24)};
     constexpr milliseconds least = seconds(10);
     const std::size_t first = last == failure_class::permanent ? 3 : last == failure_class::throttled ? 1 : 0;

@@ -60,10 +60,9 @@ inline void write_name(byte_writer& out, std::string_view common_name)
 // RFC 5280 4.1.2.5: UTCTime up to 2049, GeneralizedTime from 2050 on.
 inline void write_time(byte_writer& out, system_time time)
 {
-    using namespace std::chrono;
-    const auto day = floor<days>(time);
-    const year_month_day date(day);
-    const hh_mm_ss clock(floor<seconds>(time - day));
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::seconds>(time - day));
     const int year = static_cast<int>(date.year());
     std::array<char, 40> text{};
     std::snprintf(text.data(), text.size(), "%04d%02u%02u%02d%02d%02dZ", year, static_cast<unsigned>(date.month()),

@@ -179,7 +179,7 @@ namespace detail {
 // RFC 5280 4.1.2.5. Later years than 2248, a leap year, have no room in the clock.
 inline std::optional<system_time> read_time(const der::element& field)
 {
-    using namespace std::chrono;
+    using std::chrono::hours, std::chrono::minutes, std::chrono::seconds;
     const bool short_year = field.type == der::utc_time;
     const std::size_t year_digits = short_year ? 2 : 4;
     const std::string_view text = as_text(field.contents);
@@ -200,11 +200,12 @@ inline std::optional<system_time> read_time(const der::element& field)
     const auto two = [&](std::size_t index) { return number(year_digits + 2 * index, 2); };
     const auto month_number = static_cast<unsigned>(two(0));
     const auto day_number = static_cast<unsigned>(two(1));
-    const year_month_day date{year{std::min(year_number, 2248)}, month{month_number}, day{day_number}};
+    const std::chrono::year year(std::min(year_number, 2248));
+    const std::chrono::year_month_day date(year, std::chrono::month(month_number), std::chrono::day(day_number));
     const auto time = hours{two(2)} + minutes{two(3)} + seconds{two(4)};
     if (!digits || !date.ok() || time > hours{24} || year_number < 1900)
         return std::nullopt;
-    return system_time(sys_days{date}) + time;
+    return system_time(std::chrono::sys_days(date)) + time;
 }
 
 // RFC 5280 4.2.1.6

@@ -77,7 +77,7 @@ inline std::string to_text(method_set methods)
     for (unsigned i = 1; i < 64; ++i) {
         if ((methods >> i & 1) == 0 || i > static_cast<unsigned>(verb::unlink))
             continue;
-        text.append(text.empty() ? "" : ", ").append(to_string(static_cast<verb>(i)));
+        text.append(text.empty() ? "" : ", ").append(boost::beast::http::to_string(static_cast<verb>(i)));
     }
     return text;
 }
