@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -112,6 +113,41 @@ TEST_CASE("acme service: without a network it serves, says why it cannot renew, 
     const auto late = service.add_domain("late.test");
     REQUIRE_FALSE(late.has_value());
     CHECK(late.error().code == alos::errc::closed);
+}
+
+TEST_CASE("acme service: what there is can be asked for by an event's handler, and while it is told to stop")
+{
+    scratch folder;
+    listener heard;
+    alos::acme_service service(heard.host());
+    REQUIRE(service.configure(nowhere(folder)).has_value());
+    std::promise<void> stopping, told;
+    std::thread stopper;
+    std::size_t seen_by_handler = 0;
+    std::future<std::size_t> seen_elsewhere;
+    service.on_event = [&](const alos::acme::event& what) {
+        if (what.kind != alos::acme::event_kind::renewal_failed || stopper.joinable())
+            return;
+        seen_by_handler = service.certificates().size();
+        stopper = std::thread([&] {
+            stopping.set_value();
+            service.stop();
+        });
+        stopping.get_future().wait();
+        seen_elsewhere = std::async(std::launch::async, [&] { return service.certificates().size(); });
+        seen_elsewhere.wait_for(100ms); // it may have to wait for this handler to end
+        told.set_value();
+    };
+    REQUIRE(service.start().has_value());
+    REQUIRE(told.get_future().wait_for(10s) == std::future_status::ready);
+    CHECK(seen_elsewhere.get() == 2);
+    stopper.join();
+    CHECK(seen_by_handler == 2);
+    CHECK(service.certificates().size() == 2);
+
+    alos::acme_service unused(heard.host());
+    unused.stop();
+    CHECK(unused.certificates().empty());
 }
 
 TEST_CASE("acme service: a certificate of certbot's serves, and none is ordered before its time")

@@ -68,7 +68,7 @@ public:
     // Returns when that is done, after 5 seconds at most.
     virtual void stop() noexcept = 0;
 
-    // After stop(): as they were when it was called.
+    // From an event's handler, too. After stop(), and while it waits: as they were when it was called.
     [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
     [[nodiscard]] virtual std::string certificates_json() const = 0;
 

@@ -76,9 +76,21 @@ public:
 
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
     {
+        if (own_thread_ == std::this_thread::get_id())
+            return list();
+        ++guests_; // before `last_` is looked at: our thread goes on as long as there are any, once it has set that
+        const leaving in_the_end{guests_};
         if (const auto last = last_.load())
             return *last;
-        return const_cast<acme_service*>(this)->call(do_list());
+        std::packaged_task<status_list()> work([this] { return list(); });
+        auto done = work.get_future();
+        boost::asio::post(context_, [work = std::move(work)]() mutable { work(); });
+        try {
+            return done.get();
+        } catch (const std::future_error&) { // it went with the context
+            const auto last = last_.load();
+            return last ? *last : status_list();
+        }
     }
 
     [[nodiscard]] std::string certificates_json() const override
@@ -109,6 +121,8 @@ public:
     }
 
 private:
+    using status_list = std::vector<acme::certificate_status>;
+
     struct context_type : boost::asio::io_context {
         context_type() : boost::asio::io_context(1) {}
         using boost::asio::execution_context::shutdown;
@@ -124,15 +138,10 @@ private:
 
     static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
 
-    // What was asked for when it was too late, or took too long to end.
-    template <class T>
-    static T too_late()
-    {
-        if constexpr (std::is_constructible_v<T, failure>)
-            return stopped();
-        else
-            return T();
-    }
+    struct leaving {
+        std::atomic<unsigned>& guests;
+        ~leaving() { --guests; }
+    };
 
     // Counts who asks for something, before it is known whether that is too late: whoever is counted gets an answer.
     [[nodiscard]] bool enter() noexcept
@@ -148,14 +157,10 @@ private:
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (own_thread_ == std::this_thread::get_id()) {
-            if constexpr (std::is_constructible_v<T, failure>)
-                return failure{errc::bad_configuration, "acme: not from an event's handler"};
-            else
-                return T();
-        }
+        if (own_thread_ == std::this_thread::get_id())
+            return failure{errc::bad_configuration, "acme: not from an event's handler"};
         if (!enter())
-            return too_late<T>();
+            return stopped();
         std::promise<T> promise;
         auto done = promise.get_future();
         boost::asio::co_spawn(context_, until_stopped(std::move(work)),
@@ -168,7 +173,7 @@ private:
         try {
             return done.get();
         } catch (const std::future_error&) { // it went with the context
-            return too_late<T>();
+            return stopped();
         }
     }
 
@@ -177,7 +182,7 @@ private:
     [[nodiscard]] awaitable<T> there(awaitable<T> work)
     {
         if (!enter())
-            co_return too_late<T>();
+            co_return stopped();
         auto done = boost::asio::co_spawn(context_, until_stopped(std::move(work)), boost::asio::use_awaitable);
         co_return co_await std::move(done);
     }
@@ -186,16 +191,13 @@ private:
     [[nodiscard]] awaitable<T> until_stopped(awaitable<T> work)
     {
         using namespace boost::asio::experimental::awaitable_operators;
-        struct leaving {
-            std::atomic<unsigned>& guests;
-            ~leaving() { --guests; }
-        } const in_the_end{guests_};
+        const leaving in_the_end{guests_};
         if (is_stopping_)
-            co_return too_late<T>();
+            co_return stopped();
         auto done = co_await (std::move(work) || stopping_bell_.wait());
         if (auto* const value = std::get_if<0>(&done))
             co_return std::move(*value);
-        co_return too_late<T>();
+        co_return stopped();
     }
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
@@ -327,10 +329,7 @@ private:
                               }));
     }
 
-    [[nodiscard]] awaitable<std::vector<acme::certificate_status>> do_list() const
-    {
-        co_return manager_ ? manager_->certificates() : std::vector<acme::certificate_status>();
-    }
+    [[nodiscard]] status_list list() const { return manager_ ? manager_->certificates() : status_list(); }
 
     [[nodiscard]] awaitable<outcome<>> do_force_renew(std::string domain, std::function<void(const acme::event&)> told)
     {
@@ -358,15 +357,14 @@ private:
 
     void begin_to_stop()
     {
+        last_ = std::make_shared<const status_list>(list());
         is_stopping_ = true;
         stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
         foreign_stop_.emit(boost::asio::cancellation_type::terminal);
-        if (manager_) {
-            last_ = std::make_shared<const std::vector<acme::certificate_status>>(manager_->certificates());
+        if (manager_)
             manager_->stop();
-        }
         wait_for_end(std::chrono::steady_clock::now() + stop_time);
     }
 
@@ -384,7 +382,7 @@ private:
     }
 
     const acme::host host_;
-    context_type context_;
+    mutable context_type context_;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
     acme_environment world_;
     boost::asio::steady_timer stopping_{context_};
@@ -401,9 +399,9 @@ private:
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
     bool is_stopping_ = false;             // as our thread knows it
-    std::atomic<unsigned> guests_ = 0;     // who wait for something that runs here
+    mutable std::atomic<unsigned> guests_ = 0; // who wait for something that runs here
     acme::signal stopping_bell_;           // for who is told that it is too late
-    std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
+    std::atomic<std::shared_ptr<const status_list>> last_; // since it was told to stop
     std::atomic<std::thread::id> own_thread_; // set by that
     std::thread thread_;
 };
