@@ -12,24 +12,24 @@ using namespace alos::acme;
 
 namespace {
 
-const time_point now{24h * 20000};
+const time_point moment{24h * 20000};
 
 // One of ninety days, ten of which are over; who is told of events.
 struct asked {
     asked()
     {
         const auto credential = std::make_shared<alos::cert::credential>();
-        credential->about.not_before = now - 24h * 10;
-        credential->about.not_after = now + 24h * 80 - 1s;
+        credential->about.not_before = moment - 24h * 10;
+        credential->about.not_after = moment + 24h * 80 - 1s;
         one.credential = credential;
         one.generation = 1;
-        one.about.obtained = now - 24h * 10;
+        one.about.obtained = moment - 24h * 10;
     }
 
     void answer(const window_reply& got, double random = 0.5)
     {
         told.clear();
-        take_advice(one, got, now, random, [this](const event& what) { told.push_back(what.kind); });
+        take_advice(one, got, moment, random, [this](const event& what) { told.push_back(what.kind); });
     }
 
     managed_certificate one;
@@ -46,57 +46,57 @@ window_reply window(time_point start, time_point end)
 TEST_CASE("advice: a time within the window is chosen, and kept until the window is another one (RFC 9773 4.2)")
 {
     asked here;
-    here.answer(window(now + 24h * 20, now + 24h * 22), 0.25);
+    here.answer(window(moment + 24h * 20, moment + 24h * 22), 0.25);
     REQUIRE(here.one.state.advice);
-    CHECK(here.one.state.advice->chosen == now + 24h * 20 + 12h);
-    CHECK(here.one.state.next_check == now + 1h);
+    CHECK(here.one.state.advice->chosen == moment + 24h * 20 + 12h);
+    CHECK(here.one.state.next_check == moment + 1h);
     CHECK(here.told.empty());
-    here.answer(window(now + 24h * 20, now + 24h * 22), 0.75);
-    CHECK(here.one.state.advice->chosen == now + 24h * 20 + 12h);
-    here.answer(window(now + 24h * 5, now + 24h * 7), 0.5);
-    CHECK(here.one.state.advice->chosen == now + 24h * 6);
+    here.answer(window(moment + 24h * 20, moment + 24h * 22), 0.75);
+    CHECK(here.one.state.advice->chosen == moment + 24h * 20 + 12h);
+    here.answer(window(moment + 24h * 5, moment + 24h * 7), 0.5);
+    CHECK(here.one.state.advice->chosen == moment + 24h * 6);
     CHECK(here.told == std::vector{event_kind::window_changed});
 }
 
 TEST_CASE("advice: a window in the past means that it is revoked, once (RFC 9773 4.2)")
 {
     asked here;
-    here.answer(window(now - 2h, now - 1h));
+    here.answer(window(moment - 2h, moment - 1h));
     CHECK(here.told == std::vector{event_kind::revoked});
     CHECK(is_forced(here.one));
     CHECK(here.one.state.forced_why == "revoked");
-    here.answer(window(now - 2h, now - 1h)); // which is known
+    here.answer(window(moment - 2h, moment - 1h)); // which is known
     CHECK(here.told.empty());
 
     // A CA that says so of the next one, too, has gone mad.
     asked next;
     next.one.about.because = "revoked";
-    next.one.about.obtained = now - 24h;
-    next.answer(window(now - 2h, now - 1h));
+    next.one.about.obtained = moment - 24h;
+    next.answer(window(moment - 2h, moment - 1h));
     CHECK_FALSE(is_forced(next.one));
-    next.one.about.obtained = now - 24h * 10;
-    next.answer(window(now - 2h, now - 1h));
+    next.one.about.obtained = moment - 24h * 10;
+    next.answer(window(moment - 2h, moment - 1h));
     CHECK(is_forced(next.one));
 }
 
 TEST_CASE("advice: after errors the CA is asked ever later, and the advice stays (RFC 9773 4.3)")
 {
     asked here;
-    here.answer(window(now + 24h * 20, now + 24h * 22));
+    here.answer(window(moment + 24h * 20, moment + 24h * 22));
     const auto wait_after = [&](window_answer how) {
         here.answer({.how = how});
-        return here.one.state.next_check - now;
+        return here.one.state.next_check - moment;
     };
     CHECK(wait_after(window_answer::temporary_error) == 1min);
     CHECK(wait_after(window_answer::temporary_error) == 2min);
     CHECK(wait_after(window_answer::temporary_error) == 4min);
     CHECK(here.one.state.advice);
     CHECK(wait_after(window_answer::long_term_error) == 6h);
-    here.answer(window(now + 24h * 20, now + 24h * 22));
+    here.answer(window(moment + 24h * 20, moment + 24h * 22));
     CHECK(wait_after(window_answer::temporary_error) == 1min);
     here.answer({.is_offered = false});
     CHECK_FALSE(here.one.state.advice);
-    CHECK(here.one.state.next_check == now + 24h * 9);
+    CHECK(here.one.state.next_check == moment + 24h * 9);
 }
 
 TEST_CASE("advice: a predecessor is named only to the CA and the account that it is of (RFC 9773 5)")

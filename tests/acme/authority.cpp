@@ -15,8 +15,8 @@ using alos::acme::reply;
 
 namespace {
 
-struct town {
-    town()
+struct parish {
+    parish()
     {
         ca.at["/new-account"] = [](const auto&) {
             return test::plain_ca::reply(201, {{"status", "valid"}}, {{"Location", "/account/1"}});
@@ -76,7 +76,7 @@ struct town {
 
 TEST_CASE("authority: terms that have changed are told of once, with the page to visit (RFC 8555 7.3.3)")
 {
-    town here;
+    parish here;
     for (int i = 0; i < 3; ++i) {
         const auto why = here.order();
         CHECK(why.kind == alos::acme::failure_class::permanent);
@@ -95,7 +95,7 @@ TEST_CASE("authority: terms that have changed are told of once, with the page to
 
 TEST_CASE("authority: a CA that names no page to visit, but its terms (RFC 8555 7.3.3)")
 {
-    town here;
+    parish here;
     here.instance.clear();
     CHECK(here.order().what.find("; see https://ca.test/terms/2; ") != std::string::npos);
     CHECK(here.told.size() == 1);

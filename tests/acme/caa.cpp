@@ -8,7 +8,7 @@ using alos::dns::record_type;
 
 namespace {
 
-const std::string account = "https://ca.test/account/1";
+const std::string account_url = "https://ca.test/account/1";
 
 record caa(std::string tag, std::string value, std::uint8_t flags = 0)
 {
@@ -18,7 +18,7 @@ record caa(std::string tag, std::string value, std::uint8_t flags = 0)
 
 caa_question question(bool is_wildcard = false)
 {
-    return {is_wildcard, {"ca.test", "ca.example"}, account, {"http-01", "dns-01"}};
+    return {is_wildcard, {"ca.test", "ca.example"}, account_url, {"http-01", "dns-01"}};
 }
 
 bool allows(const std::vector<record>& records, bool is_wildcard = false)
@@ -106,14 +106,14 @@ TEST_CASE("caa: a critical property that is not known forbids all (RFC 8659 4.1)
 
 TEST_CASE("caa: accounturi (RFC 8657 3)")
 {
-    CHECK(allows({caa("issue", "ca.test; accounturi=" + account)}));
-    CHECK_FALSE(allows({caa("issue", "ca.test; accounturi=" + account + "2")}));
+    CHECK(allows({caa("issue", "ca.test; accounturi=" + account_url)}));
+    CHECK_FALSE(allows({caa("issue", "ca.test; accounturi=" + account_url + "2")}));
     CHECK_FALSE(allows({caa("issue", "ca.test; accounturi=")}));
     CHECK(allows({caa("issue", "ca.test; accounturi=https://else.test/1"), caa("issue", "ca.test")}));
-    CHECK_FALSE(allows({caa("issue", "ca.test; accounturi=" + account + "; accounturi=" + account)}));
+    CHECK_FALSE(allows({caa("issue", "ca.test; accounturi=" + account_url + "; accounturi=" + account_url)}));
     caa_question fresh = question();
     fresh.account.clear();
-    const caa_answer no = decide_caa({caa("issue", "ca.test; accounturi=" + account)}, fresh);
+    const caa_answer no = decide_caa({caa("issue", "ca.test; accounturi=" + account_url)}, fresh);
     CHECK_FALSE(no.is_allowed);
     CHECK(no.why.ends_with("names an account, and there is none here yet"));
 }

@@ -9,7 +9,7 @@ namespace {
 
 time_point at(std::string_view text) { return *parse_rfc3339(text); }
 
-identifier dns(std::string value) { return {identifier_type::dns, std::move(value)}; }
+identifier dns_name(std::string value) { return {identifier_type::dns, std::move(value)}; }
 
 // The sentence names `member`, and the code says whose fault it is.
 template <class T>
@@ -151,7 +151,7 @@ TEST_CASE("objects: an order (RFC 8555 7.1.3, RFC 8738 3)")
     CHECK(got.status == order_status::valid);
     CHECK(got.expires == at("2016-01-20T14:09:07.99Z"));
     const identifier address{identifier_type::ip, "2001:db8::1"};
-    CHECK(got.identifiers == std::vector<identifier>{dns("www.example.org"), dns("*.example.org"), address});
+    CHECK(got.identifiers == std::vector<identifier>{dns_name("www.example.org"), dns_name("*.example.org"), address});
     CHECK(got.authorizations.size() == 2);
     CHECK(got.finalize == "https://ca.example/order/1/finalize");
     CHECK(got.certificate == "https://ca.example/cert/1");
@@ -213,9 +213,9 @@ TEST_CASE("objects: an authorization with its challenges (RFC 8555 7.1.4)")
 {
     const authorization got = *parse_authorization(authorization_text);
     CHECK(got.status == authorization_status::pending);
-    CHECK(got.identifier == dns("example.org"));
+    CHECK(got.identifier == dns_name("example.org"));
     CHECK(got.wildcard);
-    CHECK(ordered_identifier(got) == dns("*.example.org"));
+    CHECK(ordered_identifier(got) == dns_name("*.example.org"));
     CHECK(got.expires == at("2015-03-01T14:09:07Z"));
     REQUIRE(got.challenges.size() == 3);
     CHECK(got.challenges[0].type == "http-01");
@@ -230,7 +230,7 @@ TEST_CASE("objects: an authorization with its challenges (RFC 8555 7.1.4)")
     CHECK(got.challenges[2].token.empty());
 
     const authorization plain = *parse_authorization(replaced(authorization_text, "true", "false"));
-    CHECK(ordered_identifier(plain) == dns("example.org"));
+    CHECK(ordered_identifier(plain) == dns_name("example.org"));
 }
 
 TEST_CASE("objects: the states of an authorization (RFC 8555 7.1.6)")

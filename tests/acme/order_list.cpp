@@ -14,7 +14,7 @@ using alos::acme::reply;
 namespace {
 
 // An account whose list of orders begins at /orders.
-struct town {
+struct archive {
     reply<order_list> list()
     {
         std::optional<reply<order_list>> said;
@@ -58,7 +58,7 @@ struct town {
 
 TEST_CASE("list of orders: page after page (RFC 8555 7.1.2.1)")
 {
-    town here;
+    archive here;
     here.put("/orders", 0, 3, "https://ca.test/orders?cursor=2");
     here.put("/orders?cursor=2", 3, 2, "/orders?cursor=3");
     here.put("/orders?cursor=3", 5, 0);
@@ -72,7 +72,7 @@ TEST_CASE("list of orders: page after page (RFC 8555 7.1.2.1)")
 
 TEST_CASE("list of orders: it has an end, whatever the CA does")
 {
-    town here;
+    archive here;
     here.put("/orders", 0, 1, "/orders"); // for ever
     const auto circle = here.list();
     REQUIRE(circle.has_value());
@@ -88,7 +88,7 @@ TEST_CASE("list of orders: it has an end, whatever the CA does")
 
 TEST_CASE("list of orders: a page that cannot be used")
 {
-    town here;
+    archive here;
     CHECK(here.list().error().what.find("list of orders: https://ca.test/directory says 404") == 0);
     here.ca.at["/orders"] = [](const auto&) { return test::plain_ca::reply(200, {{"orders", "none"}}); };
     CHECK(here.list().error().what.find("list of orders.orders is not a list") != std::string::npos);

@@ -12,8 +12,8 @@ using alos::acme::reply;
 namespace {
 
 // One who asks, and a CA that binds accounts to external ones.
-struct town {
-    town()
+struct counter {
+    counter()
     {
         ca.at["/new-account"] = [this](const test::plain_ca::asked& what) {
             last = what.payload.is_object() ? what.payload.get_object() : test::json::object();
@@ -53,7 +53,7 @@ struct town {
 
 TEST_CASE("registration: a new account, and one that the key has already (RFC 8555 7.3)")
 {
-    town here;
+    counter here;
     const auto made = here.enroll();
     REQUIRE(made.has_value());
     CHECK(made->is_new);
@@ -70,7 +70,7 @@ TEST_CASE("registration: a new account, and one that the key has already (RFC 85
 
 TEST_CASE("registration: only an account that exists is looked for (RFC 8555 7.3.1)")
 {
-    town here;
+    counter here;
     here.settings.eab_kid = "kid-1"; // which is of no matter then
     alos::acme::client one(here.process.environment, here.settings);
     const auto found = here.process.run(alos::acme::find_account(one, here.key));
@@ -80,7 +80,7 @@ TEST_CASE("registration: only an account that exists is looked for (RFC 8555 7.3
 
 TEST_CASE("registration: the HMAC key of an external account as CAs show it (RFC 8555 7.3.4)")
 {
-    town here;
+    counter here;
     here.settings.eab_kid = "kid-1";
     for (const char* text : {"c2VjcmV0LXNlY3JldD8_Pw", "c2VjcmV0LXNlY3JldD8/Pw==", " c2VjcmV0LXNlY3JldD8_Pw\r\n"}) {
         here.settings.eab_hmac_key = alos::to_secret_text(text);
@@ -97,7 +97,7 @@ TEST_CASE("registration: the HMAC key of an external account as CAs show it (RFC
 
 TEST_CASE("registration: the HMAC key in a file is read when it is needed (RFC 8555 7.3.4)")
 {
-    town here;
+    counter here;
     here.settings.eab_kid = "kid-1";
     here.settings.eab_hmac_key_file = "/eab.key";
     const auto missing = here.enroll();

@@ -19,7 +19,7 @@ using namespace alos::acme;
 
 namespace {
 
-time_point now() { return std::chrono::sys_days(std::chrono::year(2026) / 11 / 22); }
+time_point this_day() { return std::chrono::sys_days(std::chrono::year(2026) / 11 / 22); }
 
 struct real_disk {
     alos_tests::temporary_folder folder;
@@ -39,8 +39,8 @@ template <class Disk>
 struct in_files {
     boost::asio::io_context context;
     Disk disk;
-    file_storage first{disk.files, disk.top, "host/1", now, test::sleep_on(context.get_executor())};
-    file_storage second{disk.others, disk.top, "host/2", now, test::sleep_on(context.get_executor())};
+    file_storage first{disk.files, disk.top, "host/1", this_day, test::sleep_on(context.get_executor())};
+    file_storage second{disk.others, disk.top, "host/2", this_day, test::sleep_on(context.get_executor())};
 };
 
 using on_disk = in_files<real_disk>;
@@ -94,7 +94,7 @@ struct user {
 
 bundle made_for(const std::string& name)
 {
-    const auto one = cert::make_self_signed({name}, now()).value();
+    const auto one = cert::make_self_signed({name}, this_day()).value();
     bundle made;
     made.chain_pem = one.certificate;
     made.key_pem = one.key;

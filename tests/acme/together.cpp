@@ -14,9 +14,7 @@
 
 namespace {
 
-using boost::asio::awaitable;
-
-awaitable<void> wait(std::chrono::milliseconds time, std::string name, std::string& ended)
+boost::asio::awaitable<void> wait(std::chrono::milliseconds time, std::string name, std::string& ended)
 {
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
     co_await timer.async_wait(boost::asio::use_awaitable);
@@ -25,7 +23,7 @@ awaitable<void> wait(std::chrono::milliseconds time, std::string name, std::stri
         throw std::runtime_error("x");
 }
 
-void run(std::vector<awaitable<void>> works, bool& has_thrown)
+void run(std::vector<boost::asio::awaitable<void>> works, bool& has_thrown)
 {
     boost::asio::io_context context(1);
     boost::asio::co_spawn(context, alos::acme::together(std::move(works)),
@@ -40,7 +38,7 @@ TEST_CASE("together: all run at once, end in their own time, and an exception of
     using std::chrono::milliseconds;
     std::string ended;
     bool has_thrown = true;
-    std::vector<awaitable<void>> works;
+    std::vector<boost::asio::awaitable<void>> works;
     works.push_back(wait(milliseconds(60), "c", ended));
     works.push_back(wait(milliseconds(5), "a", ended));
     works.push_back(wait(milliseconds(30), "b", ended));
@@ -49,7 +47,7 @@ TEST_CASE("together: all run at once, end in their own time, and an exception of
     CHECK_FALSE(has_thrown);
 
     ended.clear();
-    std::vector<awaitable<void>> broken;
+    std::vector<boost::asio::awaitable<void>> broken;
     broken.push_back(wait(milliseconds(5), "x", ended));
     broken.push_back(wait(milliseconds(30), "b", ended));
     run(std::move(broken), has_thrown);
