@@ -23,6 +23,8 @@ namespace {
 
 constexpr std::chrono::sys_days today = std::chrono::year(2026) / 11 / 22;
 
+time_point at_midnight() { return today; }
+
 // Three that differ in all their parts.
 const bundle& sample(std::size_t which)
 {
@@ -57,7 +59,7 @@ struct member {
     file_storage storage;
 
     explicit member(os::file_system& files, unsigned kept = 5, const std::string& folder = "/data")
-        : storage(files, folder, "host/1", now, test::sleep_on(context.get_executor()), kept)
+        : storage(files, folder, "host/1", at_midnight, test::sleep_on(context.get_executor()), kept)
     {
     }
 
@@ -748,7 +750,7 @@ TEST_CASE("waiting for changes ends by being cancelled; where nothing can be wat
     };
     unsigned number = 0;
     for (os::posix_files* files : {&watching, &not_watching}) {
-        file_storage storage(*files, folder.path(), "me", now, sleep);
+        file_storage storage(*files, folder.path(), "me", at_midnight, sleep);
         boost::asio::cancellation_signal stop;
         std::exception_ptr thrown;
         std::set<std::string> told;
@@ -777,7 +779,7 @@ TEST_CASE("a certificate that another instance stores is noticed by inotify")
     const alos_tests::temporary_folder folder;
     boost::asio::io_context context;
     os::posix_files files(context.get_executor());
-    file_storage storage(files, folder.path(), "me", now, test::sleep_on(context.get_executor()));
+    file_storage storage(files, folder.path(), "me", at_midnight, test::sleep_on(context.get_executor()));
     os::posix_files others;
     member other(others, 5, folder.path());
     std::vector<std::string> told;
