@@ -10,9 +10,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace alos;
@@ -102,4 +104,31 @@ TEST_CASE("acme service: whoever calls while it is stopped gets an answer, from 
         CHECK(unlisted == 0);
         CHECK(answered > 0);
     }
+}
+
+TEST_CASE("acme service: one that an event's handler stopped is gone when its thread is")
+{
+    const alos_tests::temporary_folder folder;
+    cert::registry certificates;
+    acme::answers http01;
+    std::atomic<bool> is_in_handler{false};
+    {
+        std::promise<void> stopped;
+        acme_service service({certificates, http01, nullptr});
+        service.on_event = [&, is_first = true](const acme::event& what) mutable {
+            if (what.kind != acme::event_kind::renewal_failed || !std::exchange(is_first, false))
+                return;
+            is_in_handler = true;
+            service.stop();
+            stopped.set_value();
+            std::this_thread::sleep_for(100ms);
+            is_in_handler = false;
+        };
+        REQUIRE(service.configure(nowhere(folder.path())).has_value());
+        REQUIRE(service.start().has_value());
+        REQUIRE(stopped.get_future().wait_for(10s) == std::future_status::ready);
+        service.stop();
+        CHECK_FALSE(is_in_handler);
+    }
+    CHECK_FALSE(is_in_handler);
 }

@@ -19,6 +19,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -46,6 +47,8 @@ public:
     ~acme_service() override
     {
         stop();
+        if (thread_.joinable()) // an event of ours led here
+            thread_.detach();
         context_.shutdown(); // what still waits goes before what it refers to
     }
 
@@ -65,13 +68,13 @@ public:
 
     void stop() noexcept override
     {
-        if (is_stopped_.exchange(true))
-            return;
-        boost::asio::post(context_, [this] { begin_to_stop(); });
-        if (own_thread_ != std::this_thread::get_id())
+        if (!is_stopped_.exchange(true))
+            boost::asio::post(context_, [this] { begin_to_stop(); });
+        if (own_thread_ == std::this_thread::get_id())
+            return; // an event of ours led here; the destructor waits
+        const std::lock_guard one_at_a_time(joining_);
+        if (thread_.joinable())
             thread_.join();
-        else
-            thread_.detach(); // an event of ours led here; what it returns to is over
     }
 
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
@@ -403,6 +406,7 @@ private:
     acme::signal stopping_bell_;           // for who is told that it is too late
     std::atomic<std::shared_ptr<const status_list>> last_; // since it was told to stop
     std::atomic<std::thread::id> own_thread_; // set by that
+    std::mutex joining_;
     std::thread thread_;
 };
 
