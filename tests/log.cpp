@@ -30,11 +30,13 @@ TEST_CASE("a record as text and as JSON")
 TEST_CASE("nobody else writes lines, fields or escape sequences into the log")
 {
     const one_record one{
-        {{"sni", "a\nERROR fake\x1b[31m"}, {"path", "x peer=1"}, {"quote", "\"\\"}, {"high", "\xc2\x85"}}};
+        {{"sni", "a\nERROR fake\x1b[31m"}, {"path", "x peer=1"}, {"quote", "\"\\"},
+         {"high", "\xc2\x85"}, {"bidi", "\xe2\x80\xae"}, {"bad", "\xff"}, {"word", "\xc3\xa9"}}};
     const std::string text = to_text(one.record());
     CHECK(text.find('\n') == std::string::npos);
     CHECK(text.find('\x1b') == std::string::npos);
-    CHECK(text.find(R"(sni="a\u000aERROR fake\u001b[31m" path="x peer=1" quote="\"\\" high="\u00c2\u0085")")
+    CHECK(text.find(R"(sni="a\u000aERROR fake\u001b[31m" path="x peer=1" quote="\"\\" high="\u0085" bidi="\u202e" )"
+                    R"(bad="\\xff" word="é")")
           != std::string::npos);
     const std::string json = to_json(one.record());
     CHECK(json.find('\n') == std::string::npos);

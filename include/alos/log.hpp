@@ -5,6 +5,7 @@
 #define ALOS_LOG_HPP
 
 #include <alos/config.hpp>
+#include <alos/printable.hpp>
 
 #include <charconv>
 #include <chrono>
@@ -89,23 +90,21 @@ inline void append_number(std::string& out, std::int64_t number)
     out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
-// RFC 8259 7. Bytes from 0x7f on are written as if they were Latin-1: the line stays ASCII, whatever a peer sent.
+// RFC 8259 7. What is no UTF-8 becomes text, \xff for example.
 inline void append_quoted(std::string& out, std::string_view text)
 {
-    constexpr char hex[] = "0123456789abcdef";
     out += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (byte < 0x20 || byte >= 0x7f) {
-            out += "\\u00";
-            out += hex[byte >> 4];
-            out += hex[byte & 15];
+    while (!text.empty()) {
+        const character next = first_character(text);
+        if (!next.is_printable()) {
+            out += next.is_valid ? "\\u" : "\\\\x";
+            append_hex(out, next.code, next.is_valid ? 4 : 2);
         } else {
-            out += c;
+            if (next.code == '"' || next.code == '\\')
+                out += '\\';
+            out += text.substr(0, next.size);
         }
+        text.remove_prefix(next.size);
     }
     out += '"';
 }

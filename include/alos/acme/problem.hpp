@@ -5,6 +5,7 @@
 
 #include <alos/acme/rfc3339.hpp>
 #include <alos/http/outbound.hpp>
+#include <alos/printable.hpp>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -201,21 +202,19 @@ inline bool is_problem_type(std::string_view content_type) noexcept
     return http::equal_ignoring_case(http::next_part(content_type, ';'), "application/problem+json");
 }
 
-// Appends `text` in one line: controls, those of C1 too, are written as numbers.
+// Appends `text` in one line: what is not printable is written as a number, \x0a or \u202e.
 inline void append_in_one_line(std::string& out, std::string_view text)
 {
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<std::uint8_t>(text[i]);
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && (static_cast<std::uint8_t>(text[i + 1]) & 0xe0) == 0x80;
-        if (byte >= 0x20 && byte != 0x7f && !c1) {
-            out += text[i];
-            continue;
+    while (!text.empty()) {
+        const auto next = alos::detail::first_character(text);
+        if (next.is_printable()) {
+            out += text.substr(0, next.size);
+        } else {
+            const bool is_long = next.code > 0xff;
+            out += is_long ? "\\u" : "\\x";
+            alos::detail::append_hex(out, next.code, is_long ? 4 : 2);
         }
-        const auto code = c1 ? static_cast<std::uint8_t>(text[++i]) : byte;
-        out += "\\x";
-        out += digits[code >> 4];
-        out += digits[code & 0x0f];
+        text.remove_prefix(next.size);
     }
 }
 
