@@ -86,3 +86,17 @@ TEST_CASE("configured: an entry takes the place of that with the same first name
     REQUIRE(left.size() == 1);
     CHECK(left.front().names == std::vector<std::string>{"c.example"});
 }
+
+TEST_CASE("configured: two certificates by the same first name are one, or a mistake")
+{
+    const auto both = [](const certificate_names& a, const certificate_names& b) {
+        const auto apart = check_apart(configured_certificates(a, settings())->front()->names,
+                                       configured_certificates(b, settings())->front()->names);
+        return apart ? std::string() : apart.error().what;
+    };
+    CHECK(both({"a.example", "b.example"}, {"b.example"}) == "");
+    CHECK(both({"a.example", "b.example"}, {"A.example", "b.example.", "a.example"}) == "");
+    CHECK(both({"a.example", "b.example"}, {"a.example"})
+          == "there are two certificates by the first name a.example, one for a.example, b.example and one for "
+             "a.example; name them in one entry, or let another name come first");
+}

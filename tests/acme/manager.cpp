@@ -269,6 +269,33 @@ TEST_CASE("manager: a wildcard that is added later is refused without `dns`, and
     CHECK(other.broke_off == "");
 }
 
+TEST_CASE("manager: a certificate by the first name of another one is refused, unless it is the same")
+{
+    town here;
+    acme_member& one = here.start(here.settings({{"example.com", "www.example.com"}, {"example.com"}}));
+    here.wait([&] { return one.started.has_value(); });
+    REQUIRE(one.started->has_error());
+    CHECK(one.started->error().code == alos::errc::bad_configuration);
+    CHECK(one.started->error().what.starts_with("there are two certificates by the first name example.com"));
+
+    acme_member& other = here.start(here.settings({{"example.com", "www.example.com"}}));
+    const auto added = [&](alos::acme::certificate_names names) {
+        std::optional<alos::outcome<>> done;
+        const auto add = [](acme_member& to, std::vector<alos::acme::certificate_names> wanted,
+                            std::optional<alos::outcome<>>& into) -> alos::acme::awaitable<> {
+            into = co_await to.manager.add(std::move(wanted));
+        };
+        other.spawn(add(other, {std::move(names)}, done));
+        here.wait([&] { return done.has_value(); });
+        return *done ? std::string() : done->error().what;
+    };
+    here.wait([&] { return other.started.has_value(); });
+    CHECK(added({"www.example.com", "example.com"}) == "");
+    CHECK(added({"example.com", "www.example.com"}) == "");
+    CHECK(added("example.com").find("let another name come first") != std::string::npos);
+    CHECK(other.manager.certificates().front().names.size() == 2);
+}
+
 TEST_CASE("manager: a CA that takes half an hour to look is waited for, by attempts that go on with one order")
 {
     town here;

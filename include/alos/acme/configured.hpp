@@ -35,6 +35,17 @@ namespace alos::inline v0::acme {
     return before;
 }
 
+// Two certificates of the configuration. Fails when they would be kept under the same name and are not the same.
+[[nodiscard]] inline outcome<> check_apart(const std::vector<identifier>& one, const std::vector<identifier>& other)
+{
+    if (one.front() != other.front() || same_identifiers(one, other))
+        return {};
+    return failure{errc::bad_configuration,
+                   "there are two certificates by the first name " + one.front().value + ", one for "
+                       + join(values_of(one)) + " and one for " + join(values_of(other))
+                       + "; name them in one entry, or let another name come first"};
+}
+
 // What, when it changes, is worth another attempt.
 [[nodiscard]] inline std::string configuration_of(const managed_certificate& of, const config& settings)
 {

@@ -72,7 +72,18 @@ public:
                     done = made.error();
                 continue;
             }
-            std::erase_if(configured_, [&](const auto& other) { return is_of(other, made->front()->domain); });
+            const managed_certificate& first = *made->front();
+            const auto before
+                = std::ranges::find_if(configured_, [&](const auto& other) { return is_of(other, first.domain); });
+            if (before != configured_.end()) {
+                const auto known = configured_certificates(*before, *settings_);
+                if (auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart) {
+                    if (done)
+                        done = apart;
+                    continue;
+                }
+                configured_.erase(before);
+            }
             configured_.push_back(std::move(each));
             for (auto& one : *made) {
                 if (const auto known = find(one->id)) {
