@@ -11,6 +11,7 @@
 #include "checkup.hpp"
 #include "options.hpp"
 
+#include <alos/acme/configured.hpp>
 #include <alos/src.hpp>
 
 #include <iostream>
@@ -40,8 +41,13 @@ awaitable<report> choose(session& in)
     const options& asked = in.chosen;
     if (asked.command == "issue") {
         std::vector<std::vector<acme::identifier>> wanted;
-        for (const std::string& each : asked.words)
+        for (const std::string& each : asked.words) {
             wanted.push_back(names_in(each));
+            for (const auto& before : wanted) {
+                if (const auto apart = acme::check_apart(before, wanted.back()); !apart)
+                    throw misuse{apart.error().what};
+            }
+        }
         if (wanted.empty())
             throw misuse{"which names? alos-acme issue example.com,www.example.com"};
         return issue(in, std::move(wanted));

@@ -49,6 +49,7 @@ def misuse():
             (['issue', '--http01-port', '0', 'a.test'], '--http01-port'),
             (['issue', 'not a name'], 'cannot be in a certificate'),
             (['issue'], 'which names?'),
+            (['issue', 'a.test,b.test', 'a.test'], 'one for a.test, b.test and one for a.test; name them in one'),
             (['revoke'], 'which names?'),
             (['revoke', '--reason', 'boredom', 'a.test'], 'keyCompromise'),
             (['account', 'destroy'], 'none of show'),
