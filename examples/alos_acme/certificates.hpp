@@ -138,7 +138,7 @@ public:
         }
         text_ += one.id + ": " + result;
         if (result == "revoked")
-            text_ += "; it stays in the folder until alos-acme renew --force " + one.id + " replaces it";
+            text_ += "; it stays in the folder until alos-acme renew replaces it, or a server that looks at it next";
         else if (one.credential)
             text_ += ", valid until " + acme::format_rfc3339(one.credential->about.not_after) + ": " + folder
                      + "fullchain.pem";
@@ -321,7 +321,13 @@ inline awaitable<report> revoke(session& in)
         }
         co_await load(in, shop, *each);
         const auto done = co_await (*by)->revoke(*each, in.chosen.reason);
-        const std::string error = done ? std::string() : done.error().what;
+        std::string error = done ? std::string() : done.error().what;
+        if (done) {
+            force(*each, "revoked");
+            co_await shop.keeper.save(*each);
+            if (each->is_unsaved)
+                error = "revoked, but nothing can be written to the folder: alos-acme renew --force replaces it";
+        }
         said.add(*each, renewal_due(*each, in.world.now()), done ? "revoked" : "failed", error);
     }
     co_return said.take();
@@ -339,7 +345,9 @@ inline awaitable<report> list(session& in)
         co_await load(in, shop, *each);
         const auto line = status_of(*each, renewal_due(*each, in.world.now()));
         table.push_back({join(line.names), line.key_type, line.issuer, from_now(line.not_after),
-                         from_now(line.next_attempt), std::to_string(line.generation), line.last_error});
+                         from_now(line.next_attempt)
+                             + (each->credential && is_forced(*each) ? ", " + each->state.forced_why : ""),
+                         std::to_string(line.generation), line.last_error});
         lines.push_back(to_json(line));
     }
     report all = said.take(); // what cannot be read

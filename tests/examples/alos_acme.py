@@ -111,6 +111,9 @@ def all_commands():
         out, _ = call('revoke', '--reason', 'superseded', 'b.test', folder=folder, ca=ca)
         has(out, 'a.test.ecdsa-p256: revoked; it stays')
         call('revoke', 'd.test', folder=folder, ca=ca, status=1)
+        has(call('list', folder=folder)[0], 'now, revoked')
+        has(call('renew', 'b.test', folder=folder, ca=ca)[0], 'a.test.ecdsa-p256: renewed')
+        assert 'revoked' not in call('list', folder=folder)[0]
 
         url = json.loads(call('account', '--json', folder=folder, ca=ca)[0])['accounts'][0]['url']
         has(call('account', 'show', folder=folder, ca=ca)[0], url, 'valid', 'kept for admin@example.com')
