@@ -68,6 +68,9 @@ public:
     [[nodiscard]] awaitable<std::string> finish(const std::string& directory, const std::string& profile,
                                                 acme::managed_certificate& one)
     {
+        const auto provable = in_.check_provable(one.names);
+        if (!provable)
+            co_return provable.error().what;
         const bool has_way = co_await open_ports();
         if (!has_way)
             co_return "none of the chosen challenges can be answered, see above";

@@ -8,6 +8,7 @@
 
 #include <alos/acme/file_storage.hpp>
 #include <alos/acme/foreign_storage.hpp>
+#include <alos/acme/provable.hpp>
 #include <alos/acme/renewer.hpp>
 #include <alos/acme/trial.hpp>
 #include <alos/server.hpp>
@@ -105,6 +106,19 @@ public:
         report said{1};
         said.json["error"] = why;
         return said;
+    }
+
+    // Fails when no chosen challenge can prove one of these names, whatever the CA offers.
+    [[nodiscard]] alos::outcome<> check_provable(const std::vector<acme::identifier>& names) const
+    {
+        acme::config by;
+        by.challenges = chosen.challenges;
+        by.dns = solver;
+        for (const acme::identifier& each : names) {
+            if (const auto provable = acme::check_provable(by, each); !provable)
+                return alos::failure{provable.error().code, provable.error().what + " (--challenge, --dns-exec)"};
+        }
+        return {};
     }
 
     // Listens where CAs connect to, and says which of the chosen challenges can be answered: by this process, by a

@@ -106,6 +106,15 @@ def all_commands():
         out, _ = call('issue', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test', folder=folder, ca=ca)
         has(out, 'c.test.ecdsa-p384: obtained', 'c.test.rsa-2048: obtained')
 
+        # Nobody can prove these; the CA is not asked.
+        asked = ca.log()
+        out, said = call('issue', '--json', '*.d.test', folder=folder, ca=ca, status=1)
+        same(json.loads(out)['certificates'][0]['result'], 'failed')
+        has(said, '*.d.test: a wildcard is proven by dns-01 only; set `dns`', '--dns-exec')
+        _, said = call('issue', '--challenge=dns-01', 'd.test', folder=folder, ca=ca, status=1)
+        has(said, 'd.test: nothing in `challenges` can prove it')
+        same(ca.log(), asked)
+
         _, said = call('renew', 'd.test', folder=folder, ca=ca, status=1)
         has(said, 'd.test: there is no certificate for it')
         out, _ = call('revoke', '--reason', 'superseded', 'b.test', folder=folder, ca=ca)
