@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -336,18 +337,44 @@ inline awaitable<report> revoke(session& in)
     co_return said.take();
 }
 
+// Those that were tried, and of which there is no certificate yet.
+inline awaitable<std::vector<managed>> find_tried(session& in)
+{
+    std::vector<managed> found;
+    const auto have = co_await in.storage.certificates();
+    const auto tried = co_await in.storage.list("state");
+    const std::vector<std::string> ids = have && tried ? *tried : std::vector<std::string>();
+    for (const std::string& id : ids) {
+        const auto key = acme::key_kind_of(id);
+        if (!key || std::ranges::count(*have, id) != 0)
+            continue;
+        auto one = std::make_unique<acme::managed_certificate>();
+        one->id = id;
+        one->key = *key;
+        const std::string name = id.substr(0, id.rfind('.'));
+        one->domain = name.starts_with("_wildcard.") ? "*" + name.substr(name.find('.')) : name;
+        if (auto read = acme::identifier_of(one->domain))
+            one->names.push_back(std::move(*read)); // its state does not tell the others
+        found.push_back(std::move(one));
+    }
+    co_return found;
+}
+
 inline awaitable<report> list(session& in)
 {
     outcome_list said(in);
     workshop shop(in);
-    const auto certificates = co_await find_certificates(in, {}, said);
+    auto certificates = co_await find_certificates(in, {}, said);
+    auto tried = co_await find_tried(in);
+    std::ranges::move(tried, std::back_inserter(certificates));
     std::vector<std::vector<std::string>> table = {
         {"NAMES", "KEY", "ISSUER", "EXPIRES", "NEXT ATTEMPT", "GENERATION", "LAST ERROR"}};
     boost::json::array lines;
     for (const managed& each : certificates) {
         co_await load(in, shop, *each);
         const auto line = status_of(*each, renewal_due(*each, in.world.now()));
-        table.push_back({join(line.names), line.key_type, line.issuer, from_now(line.not_after),
+        table.push_back({join(line.names), line.key_type, line.issuer,
+                         each->credential ? from_now(line.not_after) : "none yet",
                          from_now(line.next_attempt)
                              + (each->credential && is_forced(*each) ? ", " + each->state.forced_why : ""),
                          std::to_string(line.generation), line.last_error});

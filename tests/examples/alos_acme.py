@@ -178,6 +178,11 @@ def failures():
         same(line['result'], 'failed')
         has(line['error'], 'authorization', 'http-01 for a.test failed', 'check')
         assert time.monotonic() - start < 30
+        out, _ = call('list', folder=folder)
+        assert re.search(r'^a\.test +ecdsa-p256 +none yet +in \d+ \w+ +0 +authorization: ', out, re.MULTILINE), out
+        line, = json.loads(call('list', '--json', folder=folder)[0])['certificates']
+        same((line['names'], line['notAfter'], line['failures']), (['a.test'], None, 1))
+        assert line['lastError'] and line['nextAttempt']
         _, said = call('issue', '--staging', '--resolver', ca.resolver, *nowhere, 'a.test', folder=folder, status=1)
         has(said, 'acme-staging')
         # Waits belong to those who are not asked by people: both of these try at once, or say why not.
