@@ -362,6 +362,13 @@ inline awaitable<std::vector<managed>> find_tried(session& in)
 
 inline awaitable<report> list(session& in)
 {
+    const std::string& folder = in.chosen.cache_dir;
+    if (const auto there = in.world.files().list(folder); !there)
+        co_return session::fault(there.error() == boost::system::errc::no_such_file_or_directory
+                                     ? folder + ": there is no such folder; issue makes it, --cache-dir names another"
+                                 : there.error() == boost::system::errc::not_a_directory
+                                     ? folder + ": it is no folder; name that of certificates by --cache-dir"
+                                     : folder + ": it cannot be read: " + there.error().message());
     outcome_list said(in);
     workshop shop(in);
     auto certificates = co_await find_certificates(in, {}, said);

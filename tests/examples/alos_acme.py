@@ -62,9 +62,18 @@ def misuse():
         has(out, 'alos-acme')
     has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec')
     same(list(folder.iterdir()), [])  # nothing of that touches anything
+    _, said = call('list', folder=folder, status=1)
+    has(said, '.alos-certs: there is no such folder')
+    has(json.loads(call('list', '--json', folder=folder, status=1)[0])['error'], 'there is no such folder')
+    same(list(folder.iterdir()), [])
+    (folder / 'file').touch()
+    has(call('list', '--cache-dir=file', folder=folder, status=1)[1], 'file: it is no folder')
+    if os.geteuid() != 0:
+        (folder / 'closed').mkdir(0)
+        has(call('list', '--cache-dir=closed', folder=folder, status=1)[1], 'closed: it cannot be read')
+    (folder / '.alos-certs').mkdir()
     has(call('list', folder=folder)[0], 'there are no certificates')
     same(json.loads(call('list', '--json', folder=folder)[0]), {'certificates': []})
-    same(list(folder.iterdir()), [])
 
 
 def all_commands():
