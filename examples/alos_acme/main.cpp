@@ -86,7 +86,7 @@ int finish(const options& asked, const report& said)
     if (const auto* const why = said.json.if_contains("error"))
         std::cerr << "alos-acme: " << in_one_line(std::string(why->as_string())) << "\n";
     if (asked.json)
-        std::cout << boost::json::serialize(said.json) << "\n";
+        std::cout << to_document(said.json) << "\n";
     else
         std::cout << said.text;
     std::cout.flush();
@@ -109,7 +109,10 @@ int main(int argc, char** argv)
             return finish(asked, session::fault(opened.error().what));
         return finish(asked, in.run(std::move(work)));
     } catch (const misuse& why) {
-        std::cerr << "alos-acme: " << in_one_line(why.what) << "\n";
-        return 2;
+        options asked;
+        asked.json = std::ranges::count(std::vector<std::string>(argv + 1, argv + argc), "--json") != 0;
+        report said{2};
+        said.json["error"] = why.what;
+        return finish(asked, said);
     }
 }

@@ -4,14 +4,17 @@
 
 #include <alos/acme/identifier.hpp>
 #include <alos/acme/problem.hpp>
+#include <alos/printable.hpp>
 
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace command {
@@ -25,6 +28,24 @@ struct report {
 // Peers' words too stand in one line, and change no terminal.
 using alos::acme::join;
 using alos::acme::detail::in_one_line;
+
+// JSON is UTF-8 (RFC 8259 8.1), and file names and words of the command line need not be: what is none becomes \xff.
+inline std::string to_document(const boost::json::object& all)
+{
+    const std::string text = boost::json::serialize(all);
+    std::string out;
+    for (std::string_view rest = text; !rest.empty();) {
+        const auto next = alos::detail::first_character(rest);
+        if (next.is_valid) {
+            out += rest.substr(0, next.size);
+        } else {
+            out += "\\\\x";
+            alos::detail::append_hex(out, next.code, 2);
+        }
+        rest.remove_prefix(next.size);
+    }
+    return out;
+}
 
 // One line for each step, with the time since the beginning and since the step before.
 class progress {

@@ -55,8 +55,13 @@ def misuse():
             (['account', 'destroy'], 'none of show'),
             (['account', 'update'], '--email'),
             (['list', 'a.test'], 'means nothing to list')):
-        _, said = call(*words, folder=folder, status=2)
+        out, said = call(*words, folder=folder, status=2)
+        same(out, '')
         has(said, hint)
+        out, _ = call(words[0], '--json', *words[1:], folder=folder, status=2)
+        has(json.loads(out)['error'], hint)
+    out, _ = call('issue', '--json', '--\udcff', folder=folder, status=2)  # a byte that is no UTF-8
+    has(json.loads(out)['error'], r'--\xff is no option')
     for words in (['--help'], ['issue', '--help'], ['account', '-h']):
         out, _ = call(*words, folder=folder)
         has(out, 'alos-acme')
