@@ -103,6 +103,11 @@ int main(int argc, char** argv)
             std::cout << help_text(find_command(asked.command));
             return 0;
         }
+        if (asked.version) {
+            std::cout << "alos-acme " << ALOS_VERSION_MAJOR << "." << ALOS_VERSION_MINOR << "." << ALOS_VERSION_PATCH
+                      << "\n";
+            return 0;
+        }
         session in(asked);
         auto work = choose(in);
         if (const auto opened = in.open(); !opened)

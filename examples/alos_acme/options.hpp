@@ -24,6 +24,8 @@ struct options {
     std::vector<std::string> words; // what follows it and is no option
     bool json = false;
     bool help = false;
+    bool version = false;
+    bool staging = false;
     bool force = false;
     bool orders = false;
     std::string cache_dir = alos::acme::config().cache_dir;
@@ -142,8 +144,10 @@ inline constexpr auto all_options = std::to_array<option>({
     {"--json", "inklad", "", "one JSON document on stdout",
      [](std::string_view, options& into) { return into.json = true; }},
     {"--help", "inklad", "", "this", [](std::string_view, options& into) { return into.help = true; }},
+    {"--version", "inklad", "", "of this program",
+     [](std::string_view, options& into) { return into.version = true; }},
     {"--staging", "iad", "", "Let's Encrypt's staging, whose certificates nobody believes",
-     [](std::string_view, options& into) { return keep(&options::directory, alos::acme::lets_encrypt_staging, into); }},
+     [](std::string_view, options& into) { return into.staging = true; }},
     {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)",
      [](std::string_view value, options& into) { return keep(&options::directory, value, into); }},
     {"--roots", "inkad", "FILE", "PEM: authorities for the CA's own HTTPS, beside the system's",
@@ -259,6 +263,18 @@ inline std::string_view nearest_option(std::string_view word)
     return distance(nearest->name, word) <= 3 ? nearest->name : std::string_view();
 }
 
+// Options that are good one by one. RFC 8555 7.3.4. Throws misuse.
+inline void check_together(const options& read)
+{
+    const bool has_key = !read.eab_hmac_key.empty() || !read.eab_hmac_key_file.empty();
+    if (read.staging && !read.directory.empty())
+        throw misuse{"--staging and --directory are two CAs; give one of them"};
+    if (!read.eab_kid.empty() && !has_key)
+        throw misuse{"--eab-kid needs its key: --eab-hmac-key-file FILE"};
+    if (read.eab_kid.empty() && has_key)
+        throw misuse{"the key of an external account needs its name: --eab-kid ID"};
+}
+
 // `words` are those after the program's name. Throws misuse.
 inline options parse_options(const std::vector<std::string>& words)
 {
@@ -308,8 +324,11 @@ inline options parse_options(const std::vector<std::string>& words)
             throw misuse{std::string(each->name) + " means nothing to " + read.command + "; alos-acme " + read.command
                          + " --help lists its options"};
     }
-    if (!chosen && !read.help)
+    if (!chosen && !read.help && !read.version)
         throw misuse{"which command? alos-acme --help lists them"};
+    check_together(read);
+    if (read.staging)
+        read.directory = alos::acme::lets_encrypt_staging;
     return read;
 }
 

@@ -52,6 +52,10 @@ def misuse():
             (['issue', 'a.test,b.test', 'a.test'], 'one for a.test, b.test and one for a.test; name them in one'),
             (['revoke'], 'which names?'),
             (['revoke', '--reason', 'boredom', 'a.test'], 'keyCompromise'),
+            (['issue', '--staging', '--directory=https://ca.test', 'a.test'], 'two CAs'),
+            (['issue', '--eab-kid=1', 'a.test'], '--eab-hmac-key-file'),
+            (['issue', '--eab-hmac-key=AAAA', 'a.test'], '--eab-kid'),
+            (['issue', '--eab-hmac-key-file=f', 'a.test'], '--eab-kid'),
             (['account', 'destroy'], 'none of show'),
             (['account', 'update'], '--email'),
             (['list', 'a.test'], 'means nothing to list')):
@@ -65,6 +69,9 @@ def misuse():
     for words in (['--help'], ['issue', '--help'], ['account', '-h']):
         out, _ = call(*words, folder=folder)
         has(out, 'alos-acme')
+    for words in (['--version'], ['list', '--version']):
+        out, _ = call(*words, folder=folder)
+        assert re.fullmatch(r'alos-acme \d+\.\d+\.\d+\n', out), out
     has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec')
     same(list(folder.iterdir()), [])  # nothing of that touches anything
     _, said = call('list', folder=folder, status=1)
