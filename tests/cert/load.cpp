@@ -2,6 +2,8 @@
 
 #include "support/pem_files.hpp"
 
+#include <alos/cert/self_signed.hpp>
+
 #include <doctest/doctest.h>
 
 using namespace alos;
@@ -324,4 +326,17 @@ TEST_CASE("a private key that is cut off anywhere is refused and nothing else ha
     const std::string whole = pem("p256.crt") + pem("p256.key");
     for (std::size_t size = 0; size < whole.size(); size += 7)
         (void)make_credential(std::string_view(whole).substr(0, size), "").has_value();
+}
+
+TEST_CASE("a certificate whose subject is empty is called by its other names (RFC 5280 4.1.2.6)")
+{
+    const auto pair = make_self_signed({"a.test", "b.test"}, std::chrono::system_clock::now());
+    REQUIRE(pair.has_value());
+    const auto made = make_credential(*pair, {});
+    REQUIRE(made.has_value());
+    certificate leaf = parse_certificate((*made)->chain.front()).value();
+    CHECK(cert::detail::describe(leaf).subject == "CN=a.test");
+    const byte_vector nobody{0x30, 0x00};
+    leaf.subject = nobody;
+    CHECK(cert::detail::describe(leaf).subject == "a.test");
 }

@@ -192,7 +192,12 @@ inline description describe(const certificate& leaf)
             about.names.push_back(std::move(*spelled));
     for (const byte_view address : leaf.addresses)
         about.addresses.push_back(ip_address(address).text());
-    about.subject = name_text(leaf.subject);
+    // RFC 5280 4.1.2.6: who has no name is known by the others.
+    constexpr std::size_t empty_name = 2;
+    about.subject = leaf.subject.size() > empty_name ? name_text(leaf.subject)
+                    : !about.names.empty()           ? about.names.front()
+                    : !about.addresses.empty()       ? about.addresses.front()
+                                                     : name_text(leaf.subject);
     about.issuer = name_text(leaf.issuer);
     about.not_before = leaf.not_before;
     about.not_after = leaf.not_after;
