@@ -61,7 +61,11 @@ TEST_CASE("an address that is not here is an error with a cure")
 TEST_CASE("the message for a missing permission names the ways out")
 {
     const boost::asio::ip::tcp::endpoint low(boost::asio::ip::make_address("0.0.0.0"), 443);
-    CHECK(detail::listen_failure(any_endpoint(low), EACCES).find("setcap cap_net_bind_service") != std::string::npos);
+    const std::string said = detail::listen_failure(any_endpoint(low), EACCES);
+    CHECK(said.find("setcap cap_net_bind_service") != std::string::npos);
+    CHECK(said.ends_with("; or take 8443"));
+    const boost::asio::ip::tcp::endpoint plain(boost::asio::ip::make_address("0.0.0.0"), 80);
+    CHECK(detail::listen_failure(any_endpoint(plain), EACCES).ends_with(" or a socket from systemd"));
 }
 
 TEST_CASE("a Unix socket is shared by the threads; its file goes with it, and a stale one is replaced")

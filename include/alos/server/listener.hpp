@@ -66,8 +66,8 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     case EACCES:
     case EPERM:
         if (tcp)
-            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM`, a socket from systemd, or "
-                    "take 8443";
+            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM` or a socket from systemd"
+                    + std::string(tcp->port() == 443 ? "; or take 8443" : "");
         else
             text += "; this user may not write to the folder of the socket";
         break;
