@@ -506,11 +506,26 @@ TEST_CASE("when nothing can be used the folder is named and left as it is, and a
     REQUIRE_FALSE(files.remove("/data/certs/a/000001/privkey.pem"));
     const auto loaded = one.get();
     REQUIRE_FALSE(loaded.has_value());
-    CHECK(loaded.error().what.starts_with("/data/certs/a: no certificate in it can be used (/data/certs/a/000001: its "
-                                          "files cannot be read: No such file or directory"));
+    CHECK(loaded.error().what.starts_with("/data/certs/a: no certificate in it can be used (/data/certs/a/000001/"
+                                          "privkey.pem: cannot be read: No such file or directory"));
     CHECK(files.list("/data/certs/a").value() == names{"000001", "current"});
     CHECK(one.put(1, 0) == 2);
     CHECK(one.shown() == "2:1");
+}
+
+TEST_CASE("a file that is too large is named")
+{
+    test::simulated_files files;
+    member one(files);
+    REQUIRE(one.put(0, 0) == 1);
+    const std::string meta = "/data/certs/a/000001/meta.json";
+    REQUIRE_FALSE(files.remove(meta));
+    const std::string large(max_stored_size + 1, ' ');
+    REQUIRE_FALSE(files.write_new(meta, as_bytes(large), 0600));
+    const auto loaded = one.get();
+    REQUIRE_FALSE(loaded.has_value());
+    const std::string named = "(" + meta + ": it is too large to be one of ours; restore it";
+    CHECK(loaded.error().what.find(named) != std::string::npos);
 }
 
 TEST_CASE("what does not fit together is not stored")

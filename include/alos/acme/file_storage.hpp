@@ -284,7 +284,7 @@ private:
         if (!text && detail::is_missing(text.error()))
             return std::optional<document>();
         if (!text)
-            return detail::storage_failure(path, "cannot be read", text.error());
+            return detail::read_failure(path, text.error());
         document found;
         found.version = detail::version_of(*text);
         found.text = std::move(*text);
@@ -361,7 +361,7 @@ private:
             return detail::parse_fence(as_text(*text));
         if (detail::is_missing(text.error()))
             return std::optional<std::uint64_t>(0);
-        return detail::storage_failure(path, "cannot be read", text.error());
+        return detail::read_failure(path, text.error());
     }
 
     // Called by who has the lock.

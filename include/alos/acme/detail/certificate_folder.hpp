@@ -177,13 +177,18 @@ private:
     [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
     {
         const std::string inside = folder + '/' + generation_name(number);
-        const auto text = [&](const char* name) { return files_.read(inside + name, max_stored_size); };
+        std::optional<failure> failed;
+        const auto text = [&](const char* name) {
+            auto read = files_.read(inside + name, max_stored_size);
+            if (!read && !failed)
+                failed = read_failure(inside + name, read.error());
+            return read;
+        };
         const auto chain = text("/fullchain.pem");
         auto key = text("/privkey.pem");
         const auto meta = text("/meta.json");
-        for (const auto* each : {&chain, &std::as_const(key), &meta})
-            if (!*each)
-                return storage_failure(inside, "its files cannot be read", each->error());
+        if (failed)
+            return *failed;
         bundle found;
         found.chain_pem = as_text(*chain);
         found.key_pem = std::move(*key);

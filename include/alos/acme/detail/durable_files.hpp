@@ -48,6 +48,13 @@ inline failure storage_failure(const std::string& path, std::string_view what, e
     return cert::detail::file_failure(path, what, why.value());
 }
 
+inline failure read_failure(const std::string& path, error_code why)
+{
+    if (why == boost::system::errc::file_too_large)
+        return {why, path + ": it is too large to be one of ours; restore it, or move it away"};
+    return storage_failure(path, "cannot be read", why);
+}
+
 inline bool is_missing(error_code why) noexcept
 {
     return why == boost::system::errc::no_such_file_or_directory || why == boost::system::errc::not_a_directory;
