@@ -92,9 +92,13 @@ private:
         for (;;) {
             one.last_refusal.reset();
             co_await by.work(one);
-            if (one.last_refusal)
-                co_return one.last_refusal->what;
             const auto now = in_.world.now();
+            if (one.last_refusal) {
+                const auto again = std::max<acme::time_point>(renewal_due(one, now), one.not_before);
+                const bool is_throttled = one.last_refusal->kind == acme::failure_class::throttled && again > now;
+                co_return one.last_refusal->what
+                    + (is_throttled ? "; again at " + acme::format_rfc3339(again) : std::string());
+            }
             if (one.generation > before || (renewal_due(one, now) > now && one.not_before <= now))
                 co_return "";
             const auto next = std::max<acme::time_point>(one.not_before, now + std::chrono::seconds(1));
@@ -304,7 +308,8 @@ inline awaitable<report> renew(session& in)
         std::string result = !error.empty() ? "failed" : one.generation > before ? "renewed" : "current";
         if (error.empty() && one.state.failures > 0) {
             result = "waiting";
-            error = one.state.last_error + "; --force asks again at once";
+            error = one.state.last_error + "; again at " + acme::format_rfc3339(one.state.next_attempt)
+                    + ", --force asks at once";
         }
         said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
     }

@@ -204,6 +204,10 @@ def failures():
         line, = json.loads(call('list', '--json', folder=folder)[0])['certificates']
         same((line['names'], line['notAfter'], line['failures']), (['a.test'], None, 1))
         assert line['lastError'] and line['nextAttempt']
+        elsewhere = new_folder()
+        for _ in range(4):  # one more than may fail
+            _, said = call('issue', '--challenge=http-01', *options, 'x.test', folder=elsewhere, ca=ca, status=1)
+        assert re.search(r'x\.test.*as many validations failed.*; again at 20\S+Z$', said, re.MULTILINE), said
         _, said = call('issue', '--staging', '--resolver', ca.resolver, *nowhere, 'a.test', folder=folder, status=1)
         has(said, 'acme-staging')
         # Waits belong to those who are not asked by people: both of these try at once, or say why not.
@@ -217,7 +221,7 @@ def failures():
         has(said, 'a.test.ecdsa-p256: directory')
         out, said = call('renew', '--json', folder=folder, ca=ca, status=1)
         same(json.loads(out)['certificates'][0]['result'], 'waiting')
-        has(said, '--force asks again at once')
+        assert re.search(r'; again at 20\S+Z, --force asks at once', said), said
 
         (folder / '.alos-certs').chmod(0o755)
         _, said = call('issue', '--directory', 'https://127.0.0.1:1/dir', *nowhere, 'b.test', folder=folder, status=1)
