@@ -306,6 +306,14 @@ TEST_CASE("doctor: a clock that is wrong, before or behind")
     CHECK(here.worst("clock").how == health::warning);
 }
 
+TEST_CASE("doctor: a name of several certificates is looked at once")
+{
+    clinic here;
+    here.asked.names.push_back(here.asked.names.front());
+    here.examine();
+    CHECK(std::ranges::count(here.found, "CAA", &finding::check) == 1);
+}
+
 TEST_CASE("doctor: a directory that is not there, or is none")
 {
     clinic here;
@@ -321,6 +329,7 @@ TEST_CASE("doctor: a directory that is not there, or is none")
     here.examine();
     CHECK(here.worst("directory").how == health::problem);
     CHECK(here.worst("directory").cure.find("roots_file") != std::string::npos);
+    CHECK_FALSE(here.worst("directory").seen.starts_with("directory"));
     here.asked.ca.directory = "http://ca.test/directory";
     here.examine();
     CHECK(here.worst("directory").how == health::problem);

@@ -19,6 +19,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,8 +57,13 @@ public:
         for (finding& each : check_folder(world_.files(), asked_.folder))
             tell_(std::move(each));
         co_await look_at_ca();
-        for (const identifier& each : asked_.names)
+        std::vector<identifier> seen; // several certificates may be for the same name
+        for (const identifier& each : asked_.names) {
+            if (std::ranges::count(seen, each) != 0)
+                continue;
+            seen.push_back(each);
             co_await look_at_name(each);
+        }
     }
 
 private:
@@ -83,7 +89,11 @@ private:
         }
         const auto answer = co_await ca_.get(url, "directory");
         if (!answer) {
-            say(url, "directory", health::problem, answer.error().what,
+            constexpr std::string_view phase = "directory: ";
+            std::string seen = answer.error().what;
+            if (seen.starts_with(phase))
+                seen.erase(0, phase.size());
+            say(url, "directory", health::problem, seen,
                 "check the URL, the network and the clock; a CA of your own needs its authorities in roots_file");
             co_return;
         }
