@@ -16,6 +16,8 @@ struct counter {
     counter()
     {
         ca.at["/new-account"] = [this](const test::plain_ca::asked& what) {
+            if (status >= 400)
+                return test::plain_ca::problem(status, "serverInternal");
             last = what.payload.is_object() ? what.payload.get_object() : test::json::object();
             return test::plain_ca::reply(status, {{"status", state}}, {{"Location", "/account/1"}});
         };
@@ -27,7 +29,7 @@ struct counter {
     {
         last.clear();
         alos::acme::client one(process.environment, settings);
-        return process.run(alos::acme::register_account(one, key, "admin@example.com"));
+        return process.run(alos::acme::register_account(one, process.storage, key, "admin@example.com"));
     }
 
     // Whether the request was bound to an external account by that secret.
@@ -110,4 +112,29 @@ TEST_CASE("registration: the HMAC key in a file is read when it is needed (RFC 8
     REQUIRE(!here.process.files.write_new("/eab.key", alos::as_bytes("\n"), 0600));
     CHECK(here.enroll().error().what.find("/eab.key") != std::string::npos);
     CHECK(here.last.empty());
+}
+
+TEST_CASE("registration: only accounts that are made count for the limit of the settings")
+{
+    counter here;
+    here.settings.accounts = {1, std::chrono::minutes(36)};
+    here.settings.eab_kid = "kid-1";
+    here.settings.eab_hmac_key = alos::to_secret_text("secret, secret");
+    CHECK(here.enroll().error().what.find("is not base64url") != std::string::npos);
+    here.settings.eab_kid.clear();
+    here.settings.eab_hmac_key.clear();
+    here.world.serve("ca.test", [](const auto&) { return alos::failure{alos::errc::closed, "refused"}; });
+    CHECK(here.enroll().error().what.find("directory: ") == 0);
+    here.world.serve("ca.test", [&](const alos::http::outbound_request& request) { return here.ca.answer(request); });
+    for (const unsigned without_effect : {500u, 200u}) {
+        here.status = without_effect;
+        CHECK(here.enroll().has_value() == (without_effect == 200));
+    }
+    here.status = 201;
+    CHECK(here.enroll().has_value());
+    const auto refused = here.enroll();
+    CHECK(refused.error().kind == alos::acme::failure_class::throttled);
+    CHECK(refused.error().is_ours);
+    CHECK(refused.error().retry_after == std::chrono::minutes(36));
+    CHECK(refused.error().what.find("our own limit, `accounts` of this CA in the configuration") != std::string::npos);
 }

@@ -55,7 +55,7 @@ public:
     std::map<std::string, script> at; // by path: "/new-account", "/new-order", "/key-change", any that is named
     std::vector<std::string> requests; // paths, those of the directory and of nonces left out
 
-private:
+    // For a test that now and then has something else answer.
     outcome<http::outbound_response> answer(const http::outbound_request& request)
     {
         const std::string path(spelled_url(request.url).path);
@@ -78,6 +78,7 @@ private:
         return out;
     }
 
+private:
     simulated_world& world_;
     json_page page_;
     unsigned nonces_ = 0;

@@ -192,22 +192,10 @@ private:
         return found ? found->status != account_status::valid : found.error().why.type == "unauthorized";
     }
 
-    // As often as the CA allows.
-    [[nodiscard]] awaitable<reply<registration>> register_key(account_key key)
-    {
-        kept_bucket allowed = limits(ca_.world(), storage_, ca_.ca()).accounts();
-        const auto later = co_await allowed.take();
-        if (later)
-            co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
-                              std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};
-        auto made = co_await register_account(ca_, std::move(key), email_);
-        co_return made;
-    }
-
     // The account of a key that none is known of.
     [[nodiscard]] awaitable<reply<signer>> enroll(account_key key)
     {
-        auto made = co_await register_key(key);
+        auto made = co_await register_account(ca_, storage_, key, email_);
         refusal why = made ? refusal() : made.error();
         if (const auto kind = account_key_for(why.why.algorithms); kind && why.why.type == "badSignatureAlgorithm") {
             auto other = co_await start_over(*kind, "the CA takes no account key for " + std::string(key.alg()));
@@ -240,7 +228,7 @@ private:
         const auto lock = co_await key_.lock_unchanged();
         if (!lock)
             co_return lock.error();
-        const auto made = co_await register_key(*key);
+        const auto made = co_await register_account(ca_, storage_, *key, email_);
         if (!made)
             co_return made.error();
         // The URL goes first: it belongs to the old key.

@@ -3,8 +3,11 @@
 #define ALOS_ACME_REGISTRATION_HPP
 
 #include <alos/acme/client.hpp>
+#include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
+#include <alos/acme/storage.hpp>
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -62,6 +65,17 @@ inline reply<secret_bytes> eab_key_of(client& ca)
     return std::move(*key);
 }
 
+inline refusal too_many_accounts(const certificate_authority& settings, std::chrono::nanoseconds wait)
+{
+    refusal no{failure_class::throttled,
+               "account: no more accounts are asked for at " + settings.directory
+                   + " by now: that is our own limit, `accounts` of this CA in the configuration; wait, it goes on by "
+                     "itself, or raise it there",
+               std::chrono::ceil<std::chrono::seconds>(wait)};
+    no.is_ours = true;
+    return no;
+}
+
 }
 
 // RFC 8555 7.3.1: the account that `key` has; a problem of type accountDoesNotExist if it has none. `ca` outlives it.
@@ -75,9 +89,10 @@ inline reply<secret_bytes> eab_key_of(client& ca)
     co_return found;
 }
 
-// RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty. `ca` outlives
-// it.
-[[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, account_key key, std::string email)
+// RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty; no more of them
+// than the settings allow, which `kept` counts. Both outlive it.
+[[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, storage& kept, account_key key,
+                                                                     std::string email)
 {
     const auto known = co_await ca.find_directory();
     if (!known)
@@ -100,7 +115,13 @@ inline reply<secret_bytes> eab_key_of(client& ca)
                               + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
     }
     std::string payload = new_account_payload(asked);
+    kept_bucket allowed = limits(ca.world(), kept, settings).accounts();
+    if (const auto later = co_await allowed.take())
+        co_return detail::too_many_accounts(settings, *later - ca.world().now());
     auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(payload));
+    // Note: an account whose answer was lost is found by its key the next time.
+    if (!made || !made->is_new)
+        co_await allowed.give_back();
     co_return made;
 }
 
