@@ -132,7 +132,10 @@ private:
         // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
         if (const auto free = co_await next_failure_allowed(proofs)) {
-            unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
+            unproven wait = stop("as many validations failed as a CA allows in an hour: that is our own limit, "
+                                 "`failed_validations` of this CA in the configuration; mend what made them fail, the "
+                                 "next attempt waits",
+                                 failure_class::throttled);
             wait.why.is_ours = true; // and so no reason to let a certificate expire
             wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(*free - world().now());
             co_return wait;
