@@ -55,6 +55,32 @@ TEST_CASE("limits: one that was not needed is given back")
     CHECK(here.take(bucket()));
 }
 
+TEST_CASE("limits: what a clock took that was 20 days ahead is missing afterwards, and no more")
+{
+    shop here;
+    const limits all = here.of({.orders = {3, 10h}});
+    constexpr std::chrono::hours error{24 * 20};
+    here.world.jump(error);
+    CHECK_FALSE(here.take(all.orders()));
+    here.world.jump(-error);
+    CHECK_FALSE(here.take(all.orders()));
+    CHECK_FALSE(here.take(all.orders()));
+    CHECK(here.take(all.orders()));
+
+    // One that was emptied then fills, however often it is asked for.
+    here.world.jump(error);
+    for (int i = 0; i < 3; ++i)
+        CHECK_FALSE(here.take(all.orders()));
+    here.world.jump(-error);
+    for (int i = 0; i < 9; ++i) {
+        CHECK(here.take(all.orders()));
+        here.world.run_for(1h);
+    }
+    here.world.run_for(1h);
+    CHECK_FALSE(here.take(all.orders()));
+    CHECK(here.take(all.orders()));
+}
+
 TEST_CASE("limits: for certificates that live for ten minutes they fill within a part of that")
 {
     shop here;

@@ -32,8 +32,8 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
-// One bucket: the document "limits/<id>", which has the time at which it is full again, and how fast it fills. A storage
-// that cannot keep it is no reason not to renew.
+// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when that
+// was written. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
     // Both outlive it.
@@ -77,16 +77,18 @@ private:
         for (int tries = 0; tries < 5; ++tries) {
             const auto found = co_await storage_.load(document_);
             const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
-            token_bucket bucket = read(found);
             const time_point now = world_.now();
+            bool was_ahead = false;
+            token_bucket bucket = read(found, now, was_ahead);
             const time_point before = std::max(now, bucket.full_at());
             const auto later = what(bucket, now);
-            // Note: one that was emptied by a clock that was ahead is kept as empty, or else it would never fill.
-            if (std::max(now, bucket.full_at()) == before)
+            // Note: what was written by a clock that was ahead is written again, or else it would never fill.
+            if (!was_ahead && std::max(now, bucket.full_at()) == before)
                 co_return later;
             boost::json::object out;
             detail::put_time(out, "fullAt", bucket.full_at());
             out["refill"] = limit_.refill.count();
+            detail::put_time(out, "at", now);
             const std::string text = boost::json::serialize(out);
             secret_text bytes(text.begin(), text.end());
             const auto stored = co_await storage_.store(document_, std::move(bytes), version);
@@ -96,24 +98,30 @@ private:
         co_return std::nullopt;
     }
 
-    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found)
+    // `was_ahead`: the clock that wrote it was; as many are missing as were then.
+    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found, time_point now, bool& was_ahead) const
     {
         time_point full_at{};
         if (found && found->has_value()) {
             if (const auto in = detail::read_object_text(as_text((*found)->text))) {
                 full_at = detail::time_of(*in, "fullAt");
+                const time_point at = detail::time_of(*in, "at");
+                was_ahead = at > now + clock_step;
                 const std::uint64_t refill = detail::number_of(*in, "refill");
                 // As many are missing as before, whatever the time was that each of them takes.
                 const double most = static_cast<double>(refill) * limit_.burst; // that it can miss, in seconds
-                const auto left = full_at - world_.now();
-                if (refill != 0 && left > left.zero() && std::chrono::duration<double>(left).count() <= most)
-                    full_at = world_.now() + detail::scaled(std::chrono::ceil<std::chrono::milliseconds>(left),
-                                                            static_cast<double>(limit_.refill.count())
-                                                                / static_cast<double>(refill));
+                const std::chrono::milliseconds left = detail::between(was_ahead ? at : now, full_at);
+                if (left <= left.zero())
+                    full_at = {};
+                else if (refill != 0 && std::chrono::duration<double>(left).count() <= most)
+                    full_at = now + detail::scaled(left, static_cast<double>(limit_.refill.count())
+                                                             / static_cast<double>(refill));
             }
         }
         return {limit_.burst, limit_.refill, full_at};
     }
+
+    static constexpr std::chrono::minutes clock_step{5}; // by which clocks differ that are right
 
     environment& world_;
     storage& storage_;
