@@ -31,6 +31,26 @@ TEST_CASE("issue: a request for a certificate that had no effect is not counted 
     }
 }
 
+TEST_CASE("issue: an order of another profile than is wanted by now is not gone on with (profiles 4)")
+{
+    test::town here({.profiles = {{"long", 30 * 24h}, {"short", 160h}}});
+    auto settings = here.settings();
+    settings.cas.front().profile = "long";
+    bool is_broken = true;
+    here.ca.on_request = [&](step at) {
+        here.ca.behave({.server_error = at == step::finalize && is_broken ? 1.0 : 0.0});
+    };
+    test::acme_member& one = here.start(settings);
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+    is_broken = false;
+    settings.cas.front().profile = "short";
+    one.configure(settings);
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto& about = one.served("example.com")->about;
+    CHECK(about.not_after - about.not_before < 8 * 24h);
+    CHECK(here.ca.requests(step::new_order) == 2);
+}
+
 TEST_CASE("issue: an attempt that places no order takes none of those that may be placed")
 {
     test::ca_settings rules;

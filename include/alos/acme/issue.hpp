@@ -139,7 +139,8 @@ private:
             co_return std::optional<placed>();
         auto kept = co_await load_order(storage_, wanted_.id);
         const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
-                          && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names);
+                          && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names)
+                          && kept->about.profile == wanted_.profile;
         if (fits) {
             auto state = co_await read_order(kept->about.url);
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
@@ -207,7 +208,8 @@ private:
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
-        kept_order kept{{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()}, *key};
+        kept_order kept{
+            {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now(), wanted_.profile}, *key};
         const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
         if (!stored) {
             refusal ours = refused("order", stored.error().what);

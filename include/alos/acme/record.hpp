@@ -52,6 +52,7 @@ struct order_record {
     std::string certificate_id; // that it was to replace (RFC 9773 5)
     std::vector<identifier> names;
     time_point created{};
+    std::string profile; // that was asked for
 };
 
 // meta.json of a generation.
@@ -219,6 +220,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     out["replaces"] = order.certificate_id;
     out["names"] = detail::names_to_json(order.names);
     detail::put_time(out, "created", order.created);
+    out["profile"] = order.profile;
     return boost::json::serialize(out);
 }
 
@@ -228,7 +230,8 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (!in)
         return std::nullopt;
     order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
-                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created"),
+                       detail::text_of(*in, "profile")};
     if (order.url.empty() || order.directory.empty())
         return std::nullopt;
     return order;
