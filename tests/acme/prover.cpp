@@ -1,5 +1,6 @@
 #include <alos/acme/prover.hpp>
 
+#include "support/plain_ca.hpp"
 #include "support/scripted_ca.hpp"
 #include "support/simulated_files.hpp"
 #include "support/simulated_world.hpp"
@@ -77,15 +78,21 @@ struct office {
         std::string payload = alos::acme::new_order_payload(all);
         const auto placed = co_await ca.post(&alos::acme::directory::new_order, std::move(payload), *by, "order");
         auto order = alos::acme::parse_order(placed->body);
+        auto said = co_await prove_order(std::move(*order), std::move(*by), first);
+        co_return said;
+    }
+
+    awaitable<std::string> prove_order(alos::acme::order order, alos::acme::signer by, challenge_type first)
+    {
         auto settings = std::make_shared<alos::acme::config>();
         settings->challenges = {first, challenge_type::dns_01};
         settings->dns = dns;
         const alos::acme::limits allowed(self, storage, ca.ca());
-        alos::acme::prover one(ca, *by, board, settings, allowed, 24h * 90, self.now() + 10min,
+        alos::acme::prover one(ca, by, board, settings, allowed, 24h * 90, self.now() + 10min,
                                [this](const std::string& step) { told += step + "\n"; });
         if (on_proof)
             on_proof();
-        const auto done = co_await one.prove(std::move(*order));
+        const auto done = co_await one.prove(std::move(order));
         co_return done ? std::string() : done.error().why.what;
     }
 
@@ -182,4 +189,27 @@ TEST_CASE("prover: a clean-up that hangs is waited for 2 minutes, and the names 
     CHECK(here.world.now() - begun == 2min);
     CHECK_MESSAGE(here.told.find("clean-up of *.example.com: it is not done after 2 minutes") != std::string::npos,
                   here.told);
+}
+
+TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC 8555 6.1)")
+{
+    office here;
+    test::plain_ca odd(here.world);
+    odd.at["/authorization"] = [](const auto&) {
+        return test::plain_ca::reply(200, {{"status", "pending"},
+                                           {"identifier", {{"type", "dns"}, {"value", "example.com"}}},
+                                           {"challenges", test::json::array{{{"type", "http-01"},
+                                                                             {"status", "pending"},
+                                                                             {"url", "http://ca.test/challenge"},
+                                                                             {"token", "LoqXcYV8q5ONbJQxbmR7SC"}}}}});
+    };
+    alos::acme::order order;
+    order.identifiers = {*alos::acme::identifier_of("example.com")};
+    order.authorizations = {odd.url("/authorization")};
+    alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(), odd.url("/account")};
+    here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+    REQUIRE(here.wait(1min));
+    CHECK_MESSAGE(here.said->find("challenge: https://ca.test/directory names http://ca.test/challenge, which is no https")
+                      != std::string::npos,
+                  *here.said);
 }

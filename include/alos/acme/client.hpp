@@ -29,6 +29,7 @@ struct refusal {
     bool is_ours = false; // the trouble is here: a disk, a lock
     bool is_not_its_turn = false; // nothing failed: others were asked for so much that this has to wait a moment
     std::string account{}; // URL of the account that signed what was refused; empty: none did
+    bool is_unsent = false; // the CA has never seen the request
 };
 
 // Makes reply<T>::value() throw what a caller who does not check expects.
@@ -236,14 +237,18 @@ private:
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
         // RFC 8555 6.1: the same for what the directory names.
-        if (!ca_.allow_http && !request.url.starts_with("https://"))
-            co_return refusal{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there"};
+        if (!ca_.allow_http && !request.url.starts_with("https://")) {
+            refusal why{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                      + ", which is no https URL; nothing is sent there"};
+            why.is_unsent = true;
+            co_return why;
+        }
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
             const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
             refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
+            why.is_unsent = true;
             co_return why;
         }
         request.authorities = trust_;

@@ -246,7 +246,7 @@ private:
         std::string payload(challenge_payload);
         const auto accepted = co_await ca_.post(of.challenge_url, std::move(payload), by_, "challenge");
         of.is_accepted = accepted.has_value();
-        if (!accepted && accepted.error().why.status != 0)
+        if (!accepted && (accepted.error().why.status != 0 || accepted.error().is_unsent))
             co_return accepted.error();
         co_return reply<>();
     }
