@@ -164,6 +164,16 @@ public:
         others_ = std::move(seen);
     }
 
+    // The answer that the text of a document "challenge/http-01/<token>" has, for who looks into the storage without it;
+    // nothing when nobody can read it, or its time is over.
+    [[nodiscard]] static std::optional<std::string> answer_in(std::string_view text, time_point now)
+    {
+        const auto read = parse_posting(text);
+        if (!read || !is_of(read->until, now))
+            return std::nullopt;
+        return read->key_authorization;
+    }
+
 private:
     static constexpr std::chrono::hours life{24}; // of an answer whose process died
     static constexpr std::chrono::hours longest_insistence{1}; // longer than any attempt: a clock was wrong
@@ -243,11 +253,9 @@ private:
     }
 
     // Whether an answer may be one at all until then, or was forgotten by a process that died.
-    [[nodiscard]] bool is_of_now(time_point until) const
-    {
-        const time_point now = world_.now();
-        return until >= now && until <= now + life * 2;
-    }
+    [[nodiscard]] bool is_of_now(time_point until) const { return is_of(until, world_.now()); }
+
+    static bool is_of(time_point until, time_point now) { return until >= now && until <= now + life * 2; }
 
     struct others_posting {
         posting what;

@@ -3,10 +3,13 @@
 #ifndef ALOS_SERVER_ACME_SERVICE_HPP
 #define ALOS_SERVER_ACME_SERVICE_HPP
 
+#include <alos/acme/board.hpp>
+#include <alos/acme/challenge.hpp>
 #include <alos/acme/file_storage.hpp>
 #include <alos/acme/foreign_storage.hpp>
 #include <alos/acme/manager.hpp>
 #include <alos/acme/status_json.hpp>
+#include <alos/os/posix_files.hpp>
 #include <alos/server/acme_environment.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -16,12 +19,15 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -238,6 +244,7 @@ private:
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
         cache_dir_ = settings.cache_dir;
         storage_ = std::move(storage);
+        answer_for_others(directory);
         manager_ = std::make_unique<acme::manager>(
             world_, *storage_, host_,
             [this](const acme::event& what) {
@@ -248,6 +255,22 @@ private:
         if (!foreign_dir_.empty())
             serve_foreign();
         return {};
+    }
+
+    // Another process may have been asked for what a CA asks us for, before our thread has heard of it: it may be busy.
+    // Note: a small file is read by the thread that serves, for a token that can be one, and is not ours.
+    void answer_for_others(std::string directory)
+    {
+        host_.http01.also_look_in([folder = std::move(directory) + "/"](std::string_view token) {
+            constexpr std::size_t most = 4096;
+            std::optional<std::string> answer;
+            if (token.empty() || !acme::is_token(token))
+                return answer;
+            const std::string document = "challenge/http-01/" + std::string(token);
+            if (const auto text = os::posix_files().read(folder + acme::detail::file_of(document), most))
+                answer = acme::board::answer_in(as_text(*text), std::chrono::system_clock::now());
+            return answer;
+        });
     }
 
     // Serves what another program keeps in its folder, and what it has renewed since; tells of what is new.
@@ -362,6 +385,7 @@ private:
     {
         last_ = std::make_shared<const status_list>(list());
         is_stopping_ = true;
+        host_.http01.also_look_in(nullptr);
         stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
