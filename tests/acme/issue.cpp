@@ -51,6 +51,17 @@ TEST_CASE("issue: an order of another profile than is wanted by now is not gone 
     CHECK(here.ca.requests(step::new_order) == 2);
 }
 
+TEST_CASE("issue: when all ways of proof fail, the refusal says why each of them did (RFC 8555 8)")
+{
+    test::town here;
+    here.ca.behave({.failed_validation = 1});
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+    const std::string& said = one.warnings.front();
+    CHECK_MESSAGE(said.find("tls-alpn-01 for example.com failed: ") != std::string::npos, said);
+    CHECK_MESSAGE(said.find("; before that, http-01 for example.com failed: ") != std::string::npos, said);
+}
+
 TEST_CASE("issue: an attempt that places no order takes none of those that may be placed")
 {
     test::ca_settings rules;

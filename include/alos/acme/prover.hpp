@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -318,9 +319,11 @@ private:
             if (each.error && each.url == of.challenge_url)
                 why = *each.error;
         }
-        unproven no = stop(std::string(name_of(of.answer.type)) + " for " + about.value + " failed: " + describe(why)
-                               + "; " + std::string(cure_of(why)),
-                           class_of(why), true);
+        const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
+                                 + " failed: " + describe(why) + "; " + std::string(cure_of(why));
+        std::string& before = failures_[about]; // the first may be the one that is worth mending
+        unproven no = stop(before.empty() ? what : what + "; before that, " + before, class_of(why), true);
+        before = before.empty() ? what : before + "; then " + what;
         no.why.why = why;
         failed_.insert({about, of.answer.type});
         kept_bucket failures = allowed_.failed_validations(about, life_);
@@ -383,6 +386,7 @@ private:
     const time_point deadline_;
     const step_teller tell_;
     std::set<std::pair<identifier, challenge_type>> failed_;
+    std::map<identifier, std::string> failures_; // of those, for people
     std::optional<std::chrono::seconds> last_pause_;
 };
 
