@@ -681,6 +681,67 @@ private:
 }
 
 #endif
+// ---- alos/printable.hpp ----
+// What of a text can be shown to people as it is: valid UTF-8 (RFC 3629), and nothing that moves other text about.
+#ifndef ALOS_PRINTABLE_HPP
+#define ALOS_PRINTABLE_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::detail {
+
+struct character {
+    std::size_t size = 1;   // in bytes
+    std::uint32_t code = 0; // of Unicode; the byte itself where it begins no character
+    bool is_valid = false;
+
+    // Note: what changes the direction of text makes a line read as another one.
+    [[nodiscard]] constexpr bool is_printable() const noexcept
+    {
+        const auto is_in = [&](std::uint32_t first, std::uint32_t last) { return code >= first && code <= last; };
+        const bool is_control = is_in(0, 0x1f) || is_in(0x7f, 0x9f) || is_in(0x2028, 0x2029);
+        const bool is_direction = code == 0x061c || is_in(0x200e, 0x200f) || is_in(0x202a, 0x202e)
+                                  || is_in(0x2066, 0x2069);
+        return is_valid && !is_control && !is_direction;
+    }
+};
+
+// The first one of a text that is not empty.
+[[nodiscard]] constexpr character first_character(std::string_view text) noexcept
+{
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    const std::uint8_t lead = byte(0);
+    const character none{1, lead, false};
+    if (lead < 0x80)
+        return {1, lead, true};
+    const std::size_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (lead < 0xc2 || lead > 0xf4 || size > text.size())
+        return none;
+    std::uint32_t code = lead & (0x7fu >> size);
+    for (std::size_t i = 1; i < size; ++i) {
+        if ((byte(i) & 0xc0) != 0x80)
+            return none;
+        code = code << 6 | (byte(i) & 0x3f);
+    }
+    // RFC 3629 3: the shortest form, no surrogates, nothing beyond U+10FFFF.
+    const bool is_short = code >= (size == 4 ? 0x10000u : size == 3 ? 0x800u : 0x80u);
+    const bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
+    return is_short && !is_surrogate && code <= 0x10ffff ? character{size, code, true} : none;
+}
+
+// The last `digits` of a number in base 16.
+inline void append_hex(std::string& out, std::uint32_t number, unsigned digits)
+{
+    for (unsigned left = digits; left > 0; --left)
+        out += "0123456789abcdef"[number >> (4 * (left - 1)) & 15];
+}
+
+}
+
+#endif
 // ---- alos/log.hpp ----
 // What alos says of itself: one record with named fields for each event, one hook for all of them. By default a line
 // of text on stderr, or a line of JSON. What a peer sent is escaped, so that nobody else writes lines here; secrets
@@ -772,23 +833,21 @@ inline void append_number(std::string& out, std::int64_t number)
     out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
-// RFC 8259 7. Bytes from 0x7f on are written as if they were Latin-1: the line stays ASCII, whatever a peer sent.
+// RFC 8259 7. What is no UTF-8 becomes text, \xff for example.
 inline void append_quoted(std::string& out, std::string_view text)
 {
-    constexpr char hex[] = "0123456789abcdef";
     out += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (byte < 0x20 || byte >= 0x7f) {
-            out += "\\u00";
-            out += hex[byte >> 4];
-            out += hex[byte & 15];
+    while (!text.empty()) {
+        const character next = first_character(text);
+        if (!next.is_printable()) {
+            out += next.is_valid ? "\\u" : "\\\\x";
+            append_hex(out, next.code, next.is_valid ? 4 : 2);
         } else {
-            out += c;
+            if (next.code == '"' || next.code == '\\')
+                out += '\\';
+            out += text.substr(0, next.size);
         }
+        text.remove_prefix(next.size);
     }
     out += '"';
 }
@@ -2190,7 +2249,7 @@ namespace detail {
 // RFC 5280 4.1.2.5. Later years than 2248, a leap year, have no room in the clock.
 inline std::optional<system_time> read_time(const der::element& field)
 {
-    using namespace std::chrono;
+    using std::chrono::hours, std::chrono::minutes, std::chrono::seconds;
     const bool short_year = field.type == der::utc_time;
     const std::size_t year_digits = short_year ? 2 : 4;
     const std::string_view text = as_text(field.contents);
@@ -2211,11 +2270,12 @@ inline std::optional<system_time> read_time(const der::element& field)
     const auto two = [&](std::size_t index) { return number(year_digits + 2 * index, 2); };
     const auto month_number = static_cast<unsigned>(two(0));
     const auto day_number = static_cast<unsigned>(two(1));
-    const year_month_day date{year{std::min(year_number, 2248)}, month{month_number}, day{day_number}};
+    const std::chrono::year year(std::min(year_number, 2248));
+    const std::chrono::year_month_day date(year, std::chrono::month(month_number), std::chrono::day(day_number));
     const auto time = hours{two(2)} + minutes{two(3)} + seconds{two(4)};
     if (!digits || !date.ok() || time > hours{24} || year_number < 1900)
         return std::nullopt;
-    return system_time(sys_days{date}) + time;
+    return system_time(std::chrono::sys_days(date)) + time;
 }
 
 // RFC 5280 4.2.1.6
@@ -2557,10 +2617,9 @@ inline void write_name(byte_writer& out, std::string_view common_name)
 // RFC 5280 4.1.2.5: UTCTime up to 2049, GeneralizedTime from 2050 on.
 inline void write_time(byte_writer& out, system_time time)
 {
-    using namespace std::chrono;
-    const auto day = floor<days>(time);
-    const year_month_day date(day);
-    const hh_mm_ss clock(floor<seconds>(time - day));
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::seconds>(time - day));
     const int year = static_cast<int>(date.year());
     std::array<char, 40> text{};
     std::snprintf(text.data(), text.size(), "%04d%02u%02u%02d%02d%02dZ", year, static_cast<unsigned>(date.month()),
@@ -4675,7 +4734,12 @@ inline description describe(const certificate& leaf)
             about.names.push_back(std::move(*spelled));
     for (const byte_view address : leaf.addresses)
         about.addresses.push_back(ip_address(address).text());
-    about.subject = name_text(leaf.subject);
+    // RFC 5280 4.1.2.6: who has no name is known by the others.
+    constexpr std::size_t empty_name = 2;
+    about.subject = leaf.subject.size() > empty_name ? name_text(leaf.subject)
+                    : !about.names.empty()           ? about.names.front()
+                    : !about.addresses.empty()       ? about.addresses.front()
+                                                     : name_text(leaf.subject);
     about.issuer = name_text(leaf.issuer);
     about.not_before = leaf.not_before;
     about.not_after = leaf.not_after;
@@ -11339,7 +11403,7 @@ inline std::string to_text(method_set methods)
     for (unsigned i = 1; i < 64; ++i) {
         if ((methods >> i & 1) == 0 || i > static_cast<unsigned>(verb::unlink))
             continue;
-        text.append(text.empty() ? "" : ", ").append(to_string(static_cast<verb>(i)));
+        text.append(text.empty() ? "" : ", ").append(boost::beast::http::to_string(static_cast<verb>(i)));
     }
     return text;
 }
@@ -13115,7 +13179,7 @@ public:
     // Returns when that is done, after 5 seconds at most.
     virtual void stop() noexcept = 0;
 
-    // After stop(): as they were when it was called.
+    // From an event's handler, too. After stop(), and while it waits: as they were when it was called.
     [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
     [[nodiscard]] virtual std::string certificates_json() const = 0;
 
@@ -13487,8 +13551,8 @@ inline std::string listen_failure(const any_endpoint& endpoint, int error)
     case EACCES:
     case EPERM:
         if (tcp)
-            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM`, a socket from systemd, or "
-                    "take 8443";
+            text += "; ports below 1024 need `sudo setcap cap_net_bind_service=+ep PROGRAM` or a socket from systemd"
+                    + std::string(tcp->port() == 443 ? "; or take 8443" : "");
         else
             text += "; this user may not write to the folder of the socket";
         break;
@@ -16735,6 +16799,68 @@ private:
 #ifndef ALOS_OS_PROGRAM_HPP
 #define ALOS_OS_PROGRAM_HPP
 
+// ---- alos/http/clean_up.hpp ----
+// What has to be cleaned up whatever happens, cancellation included.
+#ifndef ALOS_HTTP_CLEAN_UP_HPP
+#define ALOS_HTTP_CLEAN_UP_HPP
+
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace alos::inline v0 {
+
+// Awaits `work` and then, however it ended, the coroutine that `clean_up` makes of a pointer to its result, which is
+// null when it threw or was cancelled. That one always comes to its end: a cancellation is thrown after it, so that the
+// caller does not go on.
+template <class T, class CleanUp>
+[[nodiscard]] boost::asio::awaitable<T> with_clean_up(boost::asio::awaitable<T> work, CleanUp clean_up)
+{
+    std::optional<T> done;
+    std::exception_ptr thrown;
+    try {
+        done = co_await std::move(work);
+    } catch (...) { // cancelled, or out of memory
+        thrown = std::current_exception();
+    }
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    // Note: each state is gone with the next reset.
+    const auto before = co_await boost::asio::this_coro::cancellation_state;
+    bool is_cancelled = before.cancelled() != boost::asio::cancellation_type::none;
+    const auto noticed = boost::asio::enable_terminal_cancellation();
+    const auto kept_away = boost::asio::disable_cancellation();
+    co_await boost::asio::this_coro::reset_cancellation_state(noticed, kept_away);
+    try {
+        const auto executor = co_await boost::asio::this_coro::executor;
+        // Spawned, so that what it does to its own cancellation state is not done to ours.
+        auto end = clean_up(done ? &*done : nullptr);
+        co_await boost::asio::co_spawn(executor, std::move(end), boost::asio::use_awaitable);
+    } catch (...) {
+        if (!thrown)
+            thrown = std::current_exception();
+    }
+    const auto after = co_await boost::asio::this_coro::cancellation_state;
+    is_cancelled = is_cancelled || after.cancelled() != boost::asio::cancellation_type::none;
+    co_await boost::asio::this_coro::reset_cancellation_state(noticed);
+    co_await boost::asio::this_coro::throw_if_cancelled(true);
+    if (thrown)
+        std::rethrow_exception(thrown);
+    if (is_cancelled)
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
+    co_return std::move(*done);
+}
+
+}
+
+#endif
 // ---- alos/http/deadline.hpp ----
 // Waits that end: a coroutine that is given so much time and no more.
 #ifndef ALOS_HTTP_DEADLINE_HPP
@@ -16793,50 +16919,6 @@ template <class T>
 }
 
 #endif
-// ---- alos/http/undisturbed.hpp ----
-// A clean-up that no cancellation interrupts.
-#ifndef ALOS_HTTP_UNDISTURBED_HPP
-#define ALOS_HTTP_UNDISTURBED_HPP
-
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/this_coro.hpp>
-
-#include <exception>
-#include <utility>
-
-namespace alos::inline v0 {
-
-// Lets `work`, a clean-up, come to its end although its caller is cancelled meanwhile, or was before. A cancellation that
-// came meanwhile is thrown afterwards, so that the caller does not go on.
-// Note: whoever may be cancelled already awaits this_coro::throw_if_cancelled(false) first, or else this is not begun.
-[[nodiscard]] inline boost::asio::awaitable<void> undisturbed(boost::asio::awaitable<void> work)
-{
-    const auto noticed = boost::asio::enable_terminal_cancellation();
-    const auto kept_away = boost::asio::disable_cancellation();
-    co_await boost::asio::this_coro::reset_cancellation_state(noticed, kept_away);
-    co_await boost::asio::this_coro::throw_if_cancelled(false);
-    std::exception_ptr thrown;
-    try {
-        co_await std::move(work);
-    } catch (...) {
-        thrown = std::current_exception();
-    }
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    const bool is_cancelled = state.cancelled() != boost::asio::cancellation_type::none; // `state` is gone with a reset
-    co_await boost::asio::this_coro::reset_cancellation_state(noticed);
-    co_await boost::asio::this_coro::throw_if_cancelled(true);
-    if (thrown)
-        std::rethrow_exception(thrown);
-    if (is_cancelled)
-        throw boost::system::system_error(boost::asio::error::operation_aborted);
-}
-
-}
-
-#endif
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
@@ -16857,7 +16939,6 @@ namespace alos::inline v0 {
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <exception>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -17033,16 +17114,17 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
 }
 
 // Until it has ended. It is killed when the timer of its watch runs out; of its output the last `most` bytes are kept.
-[[nodiscard]] inline boost::asio::awaitable<void> follow(program_watch& of, started_program& which, program_end& end,
-                                                     std::size_t most)
+[[nodiscard]] inline boost::asio::awaitable<program_end> follow(program_watch& of, started_program& which,
+                                                            std::size_t most)
 {
+    program_end end;
     for (;;) {
         const program_news next = co_await next_news(of);
         // Note: Asio may say so too early: it takes an event of a descriptor that was just closed for one of the next.
         const bool is_over = next == program_news::ended && which.read_end(end);
         read_output(of, end.output, most);
         if (is_over)
-            co_return;
+            co_return end;
         if (next == program_news::time_is_up) {
             end.took_too_long = true;
             which.kill();
@@ -17052,9 +17134,11 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
 }
 
 // Killed, it has ended in no time; not to wait for it on this thread, it is waited for here.
-[[nodiscard]] inline boost::asio::awaitable<void> kill_program(program_watch& of, started_program& which,
-                                                               program_end& end)
+[[nodiscard]] inline boost::asio::awaitable<void> kill_program(program_watch& of, started_program& which)
 {
+    if (which.id() == 0)
+        co_return; // it has ended by itself
+    program_end end; // nobody asks for it
     which.kill();
     of.timer.expires_after(std::chrono::seconds(1));
     of.output.close();
@@ -17092,18 +17176,9 @@ inline void read_output(program_watch& of, std::string& into, std::size_t most)
     detail::program_watch watch{boost::asio::posix::stream_descriptor(executor, handle.release()),
                                 boost::asio::posix::stream_descriptor(executor, from.release()),
                                 boost::asio::steady_timer(executor, call.limit)};
-    program_end end;
-    std::exception_ptr thrown;
-    try {
-        co_await detail::follow(watch, program, end, call.most_output);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    if (thrown) {
-        co_await boost::asio::this_coro::throw_if_cancelled(false);
-        co_await undisturbed(detail::kill_program(watch, program, end));
-        std::rethrow_exception(thrown);
-    }
+    auto work = detail::follow(watch, program, call.most_output);
+    const auto clean_up = [&](const program_end*) { return detail::kill_program(watch, program); };
+    auto end = co_await with_clean_up(std::move(work), clean_up);
     co_return end;
 }
 
@@ -18534,6 +18609,7 @@ using client = basic_client<tcp_dialer>;
 
 #include <boost/asio/awaitable.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18595,6 +18671,17 @@ public:
 
     [[nodiscard]] virtual os::file_system& files() = 0;
 };
+
+// From [0, 1).
+[[nodiscard]] inline double random_part(environment& from)
+{
+    std::array<std::uint8_t, 8> bytes{};
+    from.random(bytes);
+    std::uint64_t number = 0;
+    for (const std::uint8_t each : bytes)
+        number = number << 8 | each;
+    return static_cast<double>(number >> 11) * 0x1p-53;
+}
 
 }
 
@@ -19359,21 +19446,19 @@ inline bool is_problem_type(std::string_view content_type) noexcept
     return http::equal_ignoring_case(http::next_part(content_type, ';'), "application/problem+json");
 }
 
-// Appends `text` in one line: controls, those of C1 too, are written as numbers.
+// Appends `text` in one line: what is not printable is written as a number, \x0a or \u202e.
 inline void append_in_one_line(std::string& out, std::string_view text)
 {
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<std::uint8_t>(text[i]);
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && (static_cast<std::uint8_t>(text[i + 1]) & 0xe0) == 0x80;
-        if (byte >= 0x20 && byte != 0x7f && !c1) {
-            out += text[i];
-            continue;
+    while (!text.empty()) {
+        const auto next = alos::detail::first_character(text);
+        if (next.is_printable()) {
+            out += text.substr(0, next.size);
+        } else {
+            const bool is_long = next.code > 0xff;
+            out += is_long ? "\\u" : "\\x";
+            alos::detail::append_hex(out, next.code, is_long ? 4 : 2);
         }
-        const auto code = c1 ? static_cast<std::uint8_t>(text[++i]) : byte;
-        out += "\\x";
-        out += digits[code >> 4];
-        out += digits[code & 0x0f];
+        text.remove_prefix(next.size);
     }
 }
 
@@ -19496,22 +19581,15 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
 }
 
 #endif
-// ---- alos/acme/objects.hpp ----
-// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
-// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
-// failure names the one at fault. What we send is in payloads.hpp.
-#ifndef ALOS_ACME_OBJECTS_HPP
-#define ALOS_ACME_OBJECTS_HPP
+// ---- alos/acme/identifier.hpp ----
+// The names that certificates are for, in their one spelling. RFC 8555 9.7.7, RFC 8738.
+#ifndef ALOS_ACME_IDENTIFIER_HPP
+#define ALOS_ACME_IDENTIFIER_HPP
 
-
-#include <boost/json/value.hpp>
 
 #include <algorithm>
-#include <array>
 #include <compare>
 #include <cstdint>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19529,6 +19607,83 @@ struct identifier {
 
     friend auto operator<=>(const identifier&, const identifier&) = default;
 };
+
+// The name in its one spelling.
+[[nodiscard]] inline outcome<identifier> identifier_of(std::string_view name)
+{
+    const auto spelled = cert::parse_domain(name);
+    if (!spelled)
+        return failure{errc::bad_name, "'" + std::string(name.substr(0, cert::max_name_size))
+                                           + "' cannot be in a certificate; write a host name like www.example.com "
+                                             "(other alphabets as xn-- labels), *.example.com, or an IP address"};
+    const bool is_address = !cert::ip_address(*spelled).empty();
+    return identifier{is_address ? identifier_type::ip : identifier_type::dns, *spelled};
+}
+
+// Whether both have the same names, in any order and any number; RFC 8555 7.4 lets a CA shuffle them.
+[[nodiscard]] inline bool same_identifiers(std::vector<identifier> a, std::vector<identifier> b)
+{
+    for (std::vector<identifier>* const each : {&a, &b}) {
+        std::ranges::sort(*each);
+        each->erase(std::unique(each->begin(), each->end()), each->end());
+    }
+    return a == b;
+}
+
+// What a certificate is for.
+[[nodiscard]] inline std::vector<identifier> identifiers_in(const cert::credential& one)
+{
+    std::vector<identifier> names;
+    for (const auto* list : {&one.about.names, &one.about.addresses}) {
+        for (const std::string& each : *list) {
+            if (auto name = identifier_of(each))
+                names.push_back(std::move(*name));
+        }
+    }
+    return names;
+}
+
+[[nodiscard]] inline std::vector<std::string> values_of(const std::vector<identifier>& names)
+{
+    std::vector<std::string> values;
+    for (const identifier& each : names)
+        values.push_back(each.value);
+    return values;
+}
+
+// For people: "a.example, b.example".
+[[nodiscard]] inline std::string join(const std::vector<std::string>& words)
+{
+    std::string text;
+    for (const std::string& each : words)
+        text.append(text.empty() ? "" : ", ").append(each);
+    return text;
+}
+
+}
+
+#endif
+// ---- alos/acme/objects.hpp ----
+// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
+// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
+// failure names the one at fault. What we send is in payloads.hpp.
+#ifndef ALOS_ACME_OBJECTS_HPP
+#define ALOS_ACME_OBJECTS_HPP
+
+
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
 
 // RFC 8555 7.1.1. An empty URL: the CA does not offer it.
 struct directory {
@@ -19596,28 +19751,6 @@ struct renewal_info {
     time_point end;
     std::string explanation_url;
 };
-
-// The name in its one spelling.
-[[nodiscard]] inline outcome<identifier> identifier_of(std::string_view name)
-{
-    const auto spelled = cert::parse_domain(name);
-    if (!spelled)
-        return failure{errc::bad_name, "'" + std::string(name.substr(0, cert::max_name_size))
-                                           + "' cannot be in a certificate; write a host name like www.example.com "
-                                             "(other alphabets as xn-- labels), *.example.com, or an IP address"};
-    const bool is_address = !cert::ip_address(*spelled).empty();
-    return identifier{is_address ? identifier_type::ip : identifier_type::dns, *spelled};
-}
-
-// Whether both have the same names, in any order and any number; RFC 8555 7.4 lets a CA shuffle them.
-[[nodiscard]] inline bool same_identifiers(std::vector<identifier> a, std::vector<identifier> b)
-{
-    for (std::vector<identifier>* const each : {&a, &b}) {
-        std::ranges::sort(*each);
-        each->erase(std::unique(each->begin(), each->end()), each->end());
-    }
-    return a == b;
-}
 
 // RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
 [[nodiscard]] inline identifier ordered_identifier(const authorization& from)
@@ -20474,6 +20607,7 @@ inline bool names_only(const certificate& one, const std::string& identifier)
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 namespace alos::inline v0::acme {
 
@@ -20590,7 +20724,7 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
                                                           std::optional<std::chrono::seconds> retry_after,
                                                           double random) noexcept
 {
-    using namespace std::chrono;
+    using std::chrono::days, std::chrono::hours, std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     constexpr milliseconds shortest = minutes(1);
     constexpr milliseconds usual = hours(6);
     milliseconds wait = usual;
@@ -20614,7 +20748,7 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
                                              const std::optional<validity>& of,
                                              std::optional<std::chrono::seconds> retry_after, double random) noexcept
 {
-    using namespace std::chrono;
+    using std::chrono::days, std::chrono::hours, std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     constexpr std::array<milliseconds, 4> steps = {minutes(1), minutes(10), minutes(100), hours(24)};
     constexpr milliseconds least = seconds(10);
     const std::size_t first = last == failure_class::permanent ? 3 : last == failure_class::throttled ? 1 : 0;
@@ -20672,29 +20806,44 @@ struct next_try {
     time_point when;
 };
 
-// What follows a failure, of `count` CAs. What one of them said about waiting is not for another, which has not said no
-// yet, and is asked with a sixth of life left whatever the first one wanted.
-[[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::size_t count,
+// What follows a failure. `open_at` has for each CA until when it wants not to be asked, as far as it said so. What one
+// of them said about waiting is not for another, which is asked with a sixth of life left whatever the first one wanted.
+[[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::span<const time_point> open_at,
                                             const std::optional<validity>& of, time_point now, double random) noexcept
 {
+    using namespace std::chrono;
+    const std::size_t count = open_at.size();
+    const unsigned counted = last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    next_try planned{last.asked, next_attempt(last.kind, counted, now, of, last.retry_after, random)};
+    const milliseconds left = of ? detail::between(now, of->not_after) : milliseconds(0);
+    if (last.is_ours && left > left.zero())
+        planned.when = std::min<time_point>(planned.when, now + std::max<milliseconds>(left / 10, seconds(10)));
+    else if (last.is_ours && of && !last.retry_after)
+        planned.when = std::min<time_point>(planned.when, now + minutes(1));
     const std::size_t next = next_ca(last.asked, count, last.kind, last.failures, of, now);
-    const bool is_fresh = next != last.asked && last.failures < count;
-    const failure_class kind = is_fresh ? failure_class::transient : last.kind;
-    const unsigned counted = is_fresh ? 1 : last.is_ours ? std::min(last.failures, 2u) : last.failures;
-    if (is_fresh && last.kind == failure_class::permanent)
-        return {next, now + std::chrono::seconds(1)};
-    next_try planned{next, next_attempt(kind, counted, now, of,
-                                        next == last.asked ? last.retry_after : std::nullopt, random)};
+    if (next != last.asked) {
+        // One that has not said no yet.
+        const bool is_fresh = last.failures < count;
+        time_point own = next_attempt(is_fresh ? failure_class::transient : last.kind, is_fresh ? 1 : counted, now, of,
+                                      std::nullopt, random);
+        if (is_fresh && last.kind == failure_class::permanent)
+            own = now + seconds(1);
+        const time_point asked_again = planned.when;
+        planned = {next, std::max(own, open_at[next])};
+        for (std::size_t i = 1; i < count; ++i) {
+            const std::size_t other = (next + i) % count;
+            const time_point when = other == last.asked ? asked_again : std::max(own, open_at[other]);
+            if (when < planned.when)
+                planned = {other, when};
+        }
+        return planned;
+    }
     if (!of)
         return planned;
-    if (last.is_ours) {
-        const auto left = std::max<std::chrono::milliseconds>(detail::between(now, of->not_after),
-                                                              std::chrono::seconds(100));
-        planned.when = std::min<time_point>(planned.when, now + left / 10);
-    }
     const time_point late = of->not_after - lifetime(*of) / 6;
-    if (count > 1 && planned.when > late && late > now)
-        planned = {(last.asked + 1) % count, late};
+    const std::size_t other = (last.asked + 1) % std::max<std::size_t>(count, 1);
+    if (count > 1 && late > now && std::max(late, open_at[other]) < planned.when)
+        planned = {other, std::max(late, open_at[other])};
     return planned;
 }
 
@@ -20755,17 +20904,6 @@ public:
         return free_at > here ? std::optional<time_point>(free_at) : std::nullopt;
     }
 
-    // How many may be taken at once.
-    [[nodiscard]] unsigned level(time_point now) const noexcept
-    {
-        if (burst_ == 0 || refill_ == refill_.zero())
-            return ~0u;
-        const instant here = std::chrono::floor<std::chrono::milliseconds>(now);
-        const auto missing = std::clamp(full_at_, here, here + refill_ * burst_) - here;
-        const auto taken = (missing + refill_ - std::chrono::milliseconds(1)) / refill_;
-        return static_cast<unsigned>(burst_ - taken);
-    }
-
     [[nodiscard]] time_point full_at() const noexcept { return full_at_; }
 
 private:
@@ -20798,6 +20936,7 @@ private:
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20820,6 +20959,7 @@ struct certificate_state {
     failure_class last_class = failure_class::transient;
     std::string last_error;
     std::string directory; // of the CA to ask
+    std::map<std::string, time_point> open_at; // until when a CA wants not to be asked, by directory
     std::optional<suggestion> advice;
     time_point next_check{}; // of the renewal window (RFC 9773)
     unsigned check_failures = 0;
@@ -20837,6 +20977,7 @@ struct order_record {
     std::string certificate_id; // that it was to replace (RFC 9773 5)
     std::vector<identifier> names;
     time_point created{};
+    std::string profile; // that was asked for
 };
 
 // meta.json of a generation.
@@ -20938,6 +21079,11 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         detail::put_time(out, "failedAt", state.failed_at);
         out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
         out["lastError"] = state.last_error;
+        boost::json::object open_at;
+        for (const auto& [directory, when] : state.open_at)
+            detail::put_time(open_at, directory, when);
+        if (!open_at.empty())
+            out["openAt"] = std::move(open_at);
     }
     out["directory"] = state.directory;
     out["generation"] = state.generation;
@@ -20972,6 +21118,10 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         state.last_class = static_cast<failure_class>(word - detail::class_words.begin());
     state.last_error = detail::text_of(*in, "lastError");
     state.directory = detail::text_of(*in, "directory");
+    if (const auto* open_at = in->if_contains("openAt"); open_at && open_at->is_object()) {
+        for (const auto& each : open_at->get_object())
+            state.open_at[each.key()] = detail::time_of(open_at->get_object(), each.key());
+    }
     state.generation = detail::number_of(*in, "generation");
     if (const auto* spread = in->if_contains("spread"); spread && spread->is_double())
         state.spread = std::clamp(spread->get_double(), 0.0, 1.0);
@@ -20995,6 +21145,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     out["replaces"] = order.certificate_id;
     out["names"] = detail::names_to_json(order.names);
     detail::put_time(out, "created", order.created);
+    out["profile"] = order.profile;
     return boost::json::serialize(out);
 }
 
@@ -21004,7 +21155,8 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     if (!in)
         return std::nullopt;
     order_record order{detail::text_of(*in, "directory"), detail::text_of(*in, "account"), detail::text_of(*in, "url"),
-                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created")};
+                       detail::text_of(*in, "replaces"), detail::names_from_json(*in), detail::time_of(*in, "created"),
+                       detail::text_of(*in, "profile")};
     if (order.url.empty() || order.directory.empty())
         return std::nullopt;
     return order;
@@ -21147,8 +21299,8 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
-// One bucket: the document "limits/<id>", which has the time at which it is full again, and how fast it fills. A storage
-// that cannot keep it is no reason not to renew.
+// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when that
+// was written. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
     // Both outlive it.
@@ -21192,16 +21344,18 @@ private:
         for (int tries = 0; tries < 5; ++tries) {
             const auto found = co_await storage_.load(document_);
             const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
-            token_bucket bucket = read(found);
             const time_point now = world_.now();
+            bool was_ahead = false;
+            token_bucket bucket = read(found, now, was_ahead);
             const time_point before = std::max(now, bucket.full_at());
             const auto later = what(bucket, now);
-            // Note: one that was emptied by a clock that was ahead is kept as empty, or else it would never fill.
-            if (std::max(now, bucket.full_at()) == before)
+            // Note: what was written by a clock that was ahead is written again, or else it would never fill.
+            if (!was_ahead && std::max(now, bucket.full_at()) == before)
                 co_return later;
             boost::json::object out;
             detail::put_time(out, "fullAt", bucket.full_at());
             out["refill"] = limit_.refill.count();
+            detail::put_time(out, "at", now);
             const std::string text = boost::json::serialize(out);
             secret_text bytes(text.begin(), text.end());
             const auto stored = co_await storage_.store(document_, std::move(bytes), version);
@@ -21211,24 +21365,30 @@ private:
         co_return std::nullopt;
     }
 
-    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found)
+    // `was_ahead`: the clock that wrote it was; as many are missing as were then.
+    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found, time_point now, bool& was_ahead) const
     {
         time_point full_at{};
         if (found && found->has_value()) {
             if (const auto in = detail::read_object_text(as_text((*found)->text))) {
                 full_at = detail::time_of(*in, "fullAt");
+                const time_point at = detail::time_of(*in, "at");
+                was_ahead = at > now + clock_step;
                 const std::uint64_t refill = detail::number_of(*in, "refill");
                 // As many are missing as before, whatever the time was that each of them takes.
                 const double most = static_cast<double>(refill) * limit_.burst; // that it can miss, in seconds
-                const auto left = full_at - world_.now();
-                if (refill != 0 && left > left.zero() && std::chrono::duration<double>(left).count() <= most)
-                    full_at = world_.now() + detail::scaled(std::chrono::ceil<std::chrono::milliseconds>(left),
-                                                            static_cast<double>(limit_.refill.count())
-                                                                / static_cast<double>(refill));
+                const std::chrono::milliseconds left = detail::between(was_ahead ? at : now, full_at);
+                if (left <= left.zero())
+                    full_at = {};
+                else if (refill != 0 && std::chrono::duration<double>(left).count() <= most)
+                    full_at = now + detail::scaled(left, static_cast<double>(limit_.refill.count())
+                                                             / static_cast<double>(refill));
             }
         }
         return {limit_.burst, limit_.refill, full_at};
     }
+
+    static constexpr std::chrono::minutes clock_step{5}; // by which clocks differ that are right
 
     environment& world_;
     storage& storage_;
@@ -21252,9 +21412,7 @@ public:
     // For exactly these names, whatever the type of key. `life` is that of the present certificate, or what is usual.
     [[nodiscard]] kept_bucket certificates(const std::vector<identifier>& names, std::chrono::milliseconds life) const
     {
-        std::vector<std::string> sorted;
-        for (const identifier& each : names)
-            sorted.push_back(each.value);
+        std::vector<std::string> sorted = values_of(names);
         std::ranges::sort(sorted);
         std::string of = "certificates";
         for (const std::string& each : sorted)
@@ -21437,7 +21595,9 @@ struct refusal {
     std::optional<std::chrono::seconds> retry_after{};
     problem why{};        // without a type when it was no problem document that came back
     bool is_ours = false; // the trouble is here: a disk, a lock
+    bool is_not_its_turn = false; // nothing failed: others were asked for so much that this has to wait a moment
     std::string account{}; // URL of the account that signed what was refused; empty: none did
+    bool is_unsent = false; // the CA has never seen the request
 };
 
 // Makes reply<T>::value() throw what a caller who does not check expects.
@@ -21645,14 +21805,18 @@ private:
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
         // RFC 8555 6.1: the same for what the directory names.
-        if (!ca_.allow_http && !request.url.starts_with("https://"))
-            co_return refusal{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there"};
+        if (!ca_.allow_http && !request.url.starts_with("https://")) {
+            refusal why{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                      + ", which is no https URL; nothing is sent there"};
+            why.is_unsent = true;
+            co_return why;
+        }
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
             const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
             refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
+            why.is_unsent = true;
             co_return why;
         }
         request.authorities = trust_;
@@ -21773,6 +21937,7 @@ struct order_list {
 #define ALOS_ACME_REGISTRATION_HPP
 
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -21830,6 +21995,17 @@ inline reply<secret_bytes> eab_key_of(client& ca)
     return std::move(*key);
 }
 
+inline refusal too_many_accounts(const certificate_authority& settings, std::chrono::nanoseconds wait)
+{
+    refusal no{failure_class::throttled,
+               "account: no more accounts are asked for at " + settings.directory
+                   + " by now: that is our own limit, `accounts` of this CA in the configuration; wait, it goes on by "
+                     "itself, or raise it there",
+               std::chrono::ceil<std::chrono::seconds>(wait)};
+    no.is_ours = true;
+    return no;
+}
+
 }
 
 // RFC 8555 7.3.1: the account that `key` has; a problem of type accountDoesNotExist if it has none. `ca` outlives it.
@@ -21843,9 +22019,10 @@ inline reply<secret_bytes> eab_key_of(client& ca)
     co_return found;
 }
 
-// RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty. `ca` outlives
-// it.
-[[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, account_key key, std::string email)
+// RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty; no more of them
+// than the settings allow, which `kept` counts. Both outlive it.
+[[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, storage& kept, account_key key,
+                                                                     std::string email)
 {
     const auto known = co_await ca.find_directory();
     if (!known)
@@ -21868,38 +22045,273 @@ inline reply<secret_bytes> eab_key_of(client& ca)
                               + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
     }
     std::string payload = new_account_payload(asked);
+    kept_bucket allowed = limits(ca.world(), kept, settings).accounts();
+    if (const auto later = co_await allowed.take())
+        co_return detail::too_many_accounts(settings, *later - ca.world().now());
     auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(payload));
+    // Note: an account whose answer was lost is found by its key the next time.
+    if (!made || !made->is_new)
+        co_await allowed.give_back();
     co_return made;
 }
 
 }
 
 #endif
-// ---- alos/acme/account.hpp ----
-// The account at a CA, one for each e-mail address: found in the storage or made, with its key; changed and closed.
-// RFC 8555 7.3.
-#ifndef ALOS_ACME_ACCOUNT_HPP
-#define ALOS_ACME_ACCOUNT_HPP
+// ---- alos/acme/kept_account_key.hpp ----
+// The key of an account in the storage: made, and replaced by another one so that nothing is lost wherever that is cut
+// off. RFC 8555 7.3.5.
+#ifndef ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
+#define ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
 
 namespace alos::inline v0::acme {
 
-// Three documents: "account/<id>.key", its key; "account/<id>", its URL, which the CA can be asked for again; and
-// "account/<id>.next.key", the key that is about to replace the first. Who has the CA change it has the lock of the
-// account.
+// Told in one sentence what became of an account.
+using account_teller = std::function<void(event_kind, std::string)>;
+
+// Trouble with what is kept of an account.
+[[nodiscard]] inline refusal account_trouble(const failure& why)
+{
+    refusal made{failure_class::transient, "account: " + why.what};
+    made.is_ours = true;
+    return made;
+}
+
+// Two documents: "account/<id>.key", and "account/<id>.next.key", which is about to replace it. Who has the CA change
+// it has the lock "account.<id>".
+class kept_account_key {
+public:
+    // Both outlive it.
+    kept_account_key(client& ca, storage& kept, std::string id, account_teller tell)
+        : ca_(ca), storage_(kept), id_(std::move(id)), tell_(std::move(tell))
+    {
+    }
+
+    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
+    [[nodiscard]] awaitable<reply<account_key>> load()
+    {
+        for (int tries = 0;; ++tries) {
+            const auto kept = co_await storage_.load(document());
+            if (!kept)
+                co_return account_trouble(kept.error());
+            if (kept->has_value()) {
+                auto key = account_key::from_pem(as_text((*kept)->text));
+                version_ = (*kept)->version;
+                if (key)
+                    co_return std::move(*key);
+                const auto aside = co_await storage_.move_aside(document());
+                if (!aside)
+                    co_return account_trouble(aside.error());
+                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
+                                                  + "); it is now in " + *aside + ", and a new account is made");
+            }
+            // What is known of an account belongs to a key that is gone.
+            static_cast<void>(co_await storage_.erase("account/" + id_));
+            auto made = account_key::generate(ca_.ca().account_key);
+            if (!made)
+                co_return account_trouble(made.error());
+            secret_text pem = made->to_pem();
+            const auto stored = co_await storage_.store(document(), std::move(pem), 0);
+            if (stored) {
+                version_ = *stored;
+                co_return std::move(*made);
+            }
+            if (stored.error().code != errc::conflict || tries == 3)
+                co_return account_trouble(stored.error());
+        }
+    }
+
+    // Whether the storage has the key that was read or written here last; also when that cannot be told.
+    [[nodiscard]] awaitable<bool> is_unchanged()
+    {
+        const auto kept = co_await storage_.load(document());
+        co_return !kept || (kept->has_value() && (*kept)->version == version_);
+    }
+
+    // Whether somebody is changing it, or began to.
+    [[nodiscard]] awaitable<bool> is_changing()
+    {
+        const auto next = co_await storage_.load(next_document());
+        co_return next && next->has_value();
+    }
+
+    // The right to change it, for one process at a time. Fails when it is no longer what was read here.
+    [[nodiscard]] awaitable<reply<storage_lock>> lock_unchanged()
+    {
+        auto held = co_await lock();
+        const bool is_same = co_await is_unchanged();
+        if (held && !is_same)
+            co_return changed_elsewhere();
+        co_return held;
+    }
+
+    // RFC 8555 7.3.5: another key for the same account. It is kept before the CA hears of it: if the answer is lost,
+    // finish_change() finds out which of the two counts.
+    [[nodiscard]] awaitable<reply<>> change(signer by, key_kind kind)
+    {
+        auto next = account_key::generate(kind);
+        if (!next)
+            co_return account_trouble(next.error());
+        const auto known = co_await ca_.find_directory();
+        if (!known)
+            co_return known.error();
+        auto inner = sign_key_change(*next, by.key, by.url, known->key_change);
+        if (!inner)
+            co_return account_trouble(failure{inner.error(), "the new account key cannot sign"});
+        const auto lock = co_await lock_unchanged();
+        if (!lock)
+            co_return lock.error();
+        secret_text pem = next->to_pem();
+        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
+        if (!stored)
+            co_return account_trouble(stored.error());
+        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), by, "account key");
+        if (!done) {
+            if (is_no(done.error()))
+                static_cast<void>(co_await storage_.erase(next_document()));
+            co_return done.error();
+        }
+        auto promoted = co_await promote(*next);
+        co_return promoted;
+    }
+
+    // After a change whose answer was lost: the new key takes its place if the CA knows it. Another process that is
+    // changing it is left alone.
+    [[nodiscard]] awaitable<reply<>> finish_change()
+    {
+        const bool is_begun = co_await is_changing();
+        if (!is_begun)
+            co_return reply<>();
+        const auto held = co_await lock();
+        if (!held)
+            co_return reply<>();
+        const auto kept = co_await storage_.load(next_document()); // which may be done by now
+        if (!kept || !kept->has_value())
+            co_return reply<>();
+        const auto next = account_key::from_pem(as_text((*kept)->text));
+        if (next) {
+            const auto found = co_await find_account(ca_, *next);
+            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
+                const auto present = co_await storage_.load(document());
+                if (!present)
+                    co_return account_trouble(present.error());
+                version_ = present->has_value() ? (*present)->version : 0;
+                auto promoted = co_await promote(*next);
+                co_return promoted;
+            }
+            if (!is_no(found.error()))
+                co_return found.error();
+        }
+        static_cast<void>(co_await storage_.erase(next_document()));
+        co_return reply<>();
+    }
+
+    // The key of another account takes its place. Returns where the old one is. Under the lock.
+    [[nodiscard]] awaitable<outcome<std::string>> replace(account_key next)
+    {
+        auto aside = co_await storage_.move_aside(document());
+        if (!aside)
+            co_return aside;
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(document(), std::move(pem), 0);
+        if (!stored)
+            co_return stored.error();
+        version_ = *stored;
+        static_cast<void>(co_await storage_.erase(next_document())); // of the old account
+        co_return aside;
+    }
+
+    // Keeps it for the account `id`, too. False when there is another key already.
+    [[nodiscard]] awaitable<outcome<bool>> copy_to(std::string id, account_key key)
+    {
+        const std::string there = "account/" + id + ".key";
+        const auto taken = co_await storage_.load(there);
+        if (!taken)
+            co_return taken.error();
+        if (taken->has_value() && (*taken)->version != version_)
+            co_return false;
+        secret_text pem = key.to_pem();
+        const auto stored = co_await storage_.store(there, std::move(pem), taken->has_value() ? version_ : 0);
+        if (!stored)
+            co_return stored.error();
+        co_return true;
+    }
+
+    [[nodiscard]] std::string document() const { return "account/" + id_ + ".key"; }
+
+private:
+    static refusal changed_elsewhere()
+    {
+        return account_trouble({errc::conflict, "another process is changing its key; try again in a minute"});
+    }
+
+    // What a CA says of a new key that it did not take.
+    static bool is_no(const refusal& why)
+    {
+        const unsigned status = why.why.status;
+        return status >= 400 && status < 500 && status != 408 && status != 429;
+    }
+
+    [[nodiscard]] std::string next_document() const { return "account/" + id_ + ".next.key"; }
+
+    [[nodiscard]] awaitable<reply<storage_lock>> lock()
+    {
+        auto held = co_await storage_.try_lock("account." + id_);
+        if (!held)
+            co_return account_trouble(held.error());
+        if (!held->has_value())
+            co_return changed_elsewhere();
+        co_return std::move(**held);
+    }
+
+    // Under the lock.
+    [[nodiscard]] awaitable<reply<>> promote(account_key next)
+    {
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(document(), std::move(pem), version_);
+        if (!stored)
+            co_return account_trouble(stored.error());
+        version_ = *stored;
+        static_cast<void>(co_await storage_.erase(next_document()));
+        co_return reply<>();
+    }
+
+    client& ca_;
+    storage& storage_;
+    const std::string id_;
+    const account_teller tell_;
+    std::uint64_t version_ = 0; // of its document, when it was read or written here
+};
+
+}
+
+#endif
+// ---- alos/acme/account.hpp ----
+// The account at a CA, one for each e-mail address: found in the storage or made, changed and closed.
+// RFC 8555 7.3.
+#ifndef ALOS_ACME_ACCOUNT_HPP
+#define ALOS_ACME_ACCOUNT_HPP
+
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Beside its key there is the document "account/<id>": its URL, which the CA can be asked for again.
 class account_keeper {
 public:
-    // Told in one sentence what became of the account; the first argument says whether it is new.
-    using teller = std::function<void(event_kind, std::string)>;
-
     // Both outlive it.
-    account_keeper(client& ca, storage& kept, std::string email, teller tell)
+    account_keeper(client& ca, storage& kept, std::string email, account_teller tell)
         : ca_(ca), storage_(kept), email_(std::move(email)), tell_(std::move(tell)),
-          id_(storage_id(ca.ca().directory, email_))
+          id_(storage_id(ca.ca().directory, email_)), key_(ca, kept, id_, tell_)
     {
     }
 
@@ -21908,17 +22320,16 @@ public:
     {
         const admission_gate::place turn = co_await gate_.enter();
         if (open_) {
-            const bool is_same = co_await is_key_unchanged();
+            const bool is_same = co_await key_.is_unchanged();
             const std::string kept = co_await load_url(); // another process may have registered the key again
-            const auto next = co_await storage_.load(next_document()); // or have changed it, and not heard of that
-            const bool is_changing = next && next->has_value();
+            const bool is_changing = co_await key_.is_changing(); // or have changed it, and not heard of that
             if (is_same && !is_changing && (kept.empty() || kept == open_->url))
                 co_return *open_;
             open_.reset();
         }
-        if (auto done = co_await finish_key_change(); !done)
+        if (auto done = co_await key_.finish_change(); !done)
             co_return done.error();
-        auto key = co_await load_key();
+        auto key = co_await key_.load();
         if (!key)
             co_return key.error();
         std::string known = co_await load_url();
@@ -21943,7 +22354,10 @@ public:
         const admission_gate::place turn = co_await gate_.enter();
         if (open_ && open_->url != why.account)
             co_return reply<>(); // somebody was faster
-        auto key = co_await load_key();
+        // The CA may know the account by the new key only.
+        if (auto done = co_await key_.finish_change(); !done)
+            co_return done.error();
+        auto key = co_await key_.load();
         if (!key)
             co_return key.error();
         const bool is_same = open_ && open_->key.jwk() == key->jwk();
@@ -21960,7 +22374,7 @@ public:
             if (found->url == why.account)
                 co_return why; // it is open, and what was asked for is not its business
             if (const auto kept = co_await keep_url(document(), email_, found->url); !kept)
-                co_return local(kept.error());
+                co_return account_trouble(kept.error());
             co_return reply<>();
         }
         if (!is_closed(found) && found.error().why.type != "accountDoesNotExist")
@@ -21995,23 +22409,18 @@ public:
         auto by = co_await open();
         if (!by)
             co_return by.error();
-        const std::string there = "account/" + storage_id(ca_.ca().directory, email);
-        const auto taken = co_await storage_.load(there + ".key");
-        if (!taken)
-            co_return local(taken.error());
-        if (taken->has_value() && (*taken)->version != key_version_)
+        const std::string there = storage_id(ca_.ca().directory, email);
+        const auto copied = co_await key_.copy_to(there, by->key);
+        if (!copied)
+            co_return account_trouble(copied.error());
+        if (!*copied)
             co_return refusal{failure_class::permanent,
                               "account: there is one of " + email + " already; use that, or close it first"};
-        secret_text pem = by->key.to_pem();
-        const std::uint64_t version = taken->has_value() ? (*taken)->version : 0;
-        const auto stored = co_await storage_.store(there + ".key", std::move(pem), version);
-        if (!stored)
-            co_return local(stored.error());
-        if (const auto kept = co_await keep_url(there, email, by->url); !kept)
-            co_return local(kept.error());
+        if (const auto kept = co_await keep_url("account/" + there, email, by->url); !kept)
+            co_return account_trouble(kept.error());
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.erase(key_document()));
+        static_cast<void>(co_await storage_.erase(key_.document()));
         co_return reply<>();
     }
 
@@ -22027,113 +22436,24 @@ public:
             co_return done.error();
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.move_aside(key_document()));
+        static_cast<void>(co_await storage_.move_aside(key_.document()));
         co_return reply<>();
     }
 
-    // RFC 8555 7.3.5: a new key for the same account. It is kept before the CA hears of it: if the answer is lost,
-    // open() finds out which of the two counts.
+    // RFC 8555 7.3.5: a new key for the same account.
     [[nodiscard]] awaitable<reply<>> change_key(key_kind kind)
     {
         auto by = co_await open();
         if (!by)
             co_return by.error();
-        auto next = account_key::generate(kind);
-        if (!next)
-            co_return local(next.error());
-        const auto known = co_await ca_.find_directory();
-        if (!known)
-            co_return known.error();
-        auto inner = sign_key_change(*next, by->key, by->url, known->key_change);
-        if (!inner)
-            co_return local(failure{inner.error(), "the new account key cannot sign"});
-        const auto lock = co_await lock_key();
-        if (!lock)
-            co_return lock.error();
-        const bool is_same = co_await is_key_unchanged();
-        if (!is_same)
-            co_return changed_elsewhere();
-        secret_text pem = next->to_pem();
-        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
-        if (!stored)
-            co_return local(stored.error());
-        const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), *by, "account key");
-        if (!done && is_no(done.error()))
-            static_cast<void>(co_await storage_.erase(next_document()));
-        if (!done)
-            co_return done.error();
-        auto promoted = co_await promote(*next);
-        co_return promoted;
+        auto done = co_await key_.change(std::move(*by), kind);
+        if (done)
+            open_.reset();
+        co_return done;
     }
 
 private:
-    static refusal local(const failure& why)
-    {
-        refusal made{failure_class::transient, "account: " + why.what};
-        made.is_ours = true;
-        return made;
-    }
-
-    static refusal changed_elsewhere()
-    {
-        return local({errc::conflict, "another process is changing its key; try again in a minute"});
-    }
-
     [[nodiscard]] std::string document() const { return "account/" + id_; }
-    [[nodiscard]] std::string key_document() const { return document() + ".key"; }
-    [[nodiscard]] std::string next_document() const { return document() + ".next.key"; }
-
-    // The right to change the key, for one process at a time.
-    [[nodiscard]] awaitable<reply<storage_lock>> lock_key()
-    {
-        auto lock = co_await storage_.try_lock("account." + id_);
-        if (!lock)
-            co_return local(lock.error());
-        if (!lock->has_value())
-            co_return changed_elsewhere();
-        co_return std::move(**lock);
-    }
-
-    // Whether the storage has the key that was read or written here last; also when that cannot be told.
-    [[nodiscard]] awaitable<bool> is_key_unchanged()
-    {
-        const auto kept = co_await storage_.load(key_document());
-        co_return !kept || (kept->has_value() && (*kept)->version == key_version_);
-    }
-
-    // A key that cannot be read is moved aside, and a new one made: with it comes a new account.
-    [[nodiscard]] awaitable<reply<account_key>> load_key()
-    {
-        for (int tries = 0;; ++tries) {
-            const auto kept = co_await storage_.load(key_document());
-            if (!kept)
-                co_return local(kept.error());
-            if (kept->has_value()) {
-                auto key = account_key::from_pem(as_text((*kept)->text));
-                key_version_ = (*kept)->version;
-                if (key)
-                    co_return std::move(*key);
-                const auto aside = co_await storage_.move_aside(key_document());
-                if (!aside)
-                    co_return local(aside.error());
-                tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
-                                                  + "); it is now in " + *aside + ", and a new account is made");
-            }
-            // What is known of an account belongs to a key that is gone.
-            static_cast<void>(co_await storage_.erase(document()));
-            auto made = account_key::generate(ca_.ca().account_key);
-            if (!made)
-                co_return local(made.error());
-            secret_text pem = made->to_pem();
-            const auto stored = co_await storage_.store(key_document(), std::move(pem), 0);
-            if (stored) {
-                key_version_ = *stored;
-                co_return std::move(*made);
-            }
-            if (stored.error().code != errc::conflict || tries == 3)
-                co_return local(stored.error());
-        }
-    }
 
     [[nodiscard]] awaitable<std::string> load_url()
     {
@@ -22160,29 +22480,10 @@ private:
         return found ? found->status != account_status::valid : found.error().why.type == "unauthorized";
     }
 
-    // What a CA says of a new key that it did not take.
-    static bool is_no(const refusal& why)
-    {
-        const unsigned status = why.why.status;
-        return status >= 400 && status < 500 && status != 408 && status != 429;
-    }
-
-    // As often as the CA allows.
-    [[nodiscard]] awaitable<reply<registration>> register_key(account_key key)
-    {
-        kept_bucket allowed = limits(ca_.world(), storage_, ca_.ca()).accounts();
-        const auto later = co_await allowed.take();
-        if (later)
-            co_return refusal{failure_class::throttled, "account: as many were asked for as this CA allows",
-                              std::chrono::ceil<std::chrono::seconds>(*later - ca_.world().now())};
-        auto made = co_await register_account(ca_, std::move(key), email_);
-        co_return made;
-    }
-
     // The account of a key that none is known of.
     [[nodiscard]] awaitable<reply<signer>> enroll(account_key key)
     {
-        auto made = co_await register_key(key);
+        auto made = co_await register_account(ca_, storage_, key, email_);
         refusal why = made ? refusal() : made.error();
         if (const auto kind = account_key_for(why.why.algorithms); kind && why.why.type == "badSignatureAlgorithm") {
             auto other = co_await start_over(*kind, "the CA takes no account key for " + std::string(key.alg()));
@@ -22199,7 +22500,7 @@ private:
         if (!made)
             co_return why;
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
-            co_return local(kept.error());
+            co_return account_trouble(kept.error());
         tell_(made->is_new ? event_kind::account_created : event_kind::account_reused,
               (made->is_new ? "registered as " : "registration reused: ") + made->url);
         co_return signer{std::move(key), made->url};
@@ -22211,86 +22512,33 @@ private:
     {
         auto key = account_key::generate(kind);
         if (!key)
-            co_return local(key.error());
-        const auto lock = co_await lock_key();
+            co_return account_trouble(key.error());
+        const auto lock = co_await key_.lock_unchanged();
         if (!lock)
             co_return lock.error();
-        const bool is_same = co_await is_key_unchanged();
-        if (!is_same)
-            co_return changed_elsewhere();
-        const auto made = co_await register_key(*key);
+        const auto made = co_await register_account(ca_, storage_, *key, email_);
         if (!made)
             co_return made.error();
         // The URL goes first: it belongs to the old key.
         static_cast<void>(co_await storage_.erase(document()));
-        const auto aside = co_await storage_.move_aside(key_document());
+        const auto aside = co_await key_.replace(*key);
         if (!aside)
-            co_return local(aside.error());
-        secret_text pem = key->to_pem();
-        const auto stored = co_await storage_.store(key_document(), std::move(pem), 0);
-        if (!stored)
-            co_return local(stored.error());
-        key_version_ = *stored;
-        static_cast<void>(co_await storage_.erase(next_document())); // of the old account
+            co_return account_trouble(aside.error());
         if (const auto kept = co_await keep_url(document(), email_, made->url); !kept)
-            co_return local(kept.error());
+            co_return account_trouble(kept.error());
         tell_(event_kind::account_created, why + "; registered as " + made->url
                                                + " with a new key, the old one is in " + *aside);
         co_return signer{std::move(*key), made->url};
     }
 
-    // After a change of keys whose answer was lost: the new one takes its place if the CA knows that. Another process
-    // that is changing it is left alone.
-    [[nodiscard]] awaitable<reply<>> finish_key_change()
-    {
-        const auto pending = co_await storage_.load(next_document());
-        if (!pending || !pending->has_value())
-            co_return reply<>();
-        const auto lock = co_await lock_key();
-        if (!lock)
-            co_return reply<>();
-        const auto kept = co_await storage_.load(next_document()); // which may be done by now
-        if (!kept || !kept->has_value())
-            co_return reply<>();
-        const auto next = account_key::from_pem(as_text((*kept)->text));
-        if (next) {
-            const auto found = co_await find_account(ca_, *next);
-            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
-                const auto present = co_await storage_.load(key_document());
-                if (!present)
-                    co_return local(present.error());
-                key_version_ = present->has_value() ? (*present)->version : 0;
-                auto promoted = co_await promote(*next);
-                co_return promoted;
-            }
-            if (!is_no(found.error()))
-                co_return found.error();
-        }
-        static_cast<void>(co_await storage_.erase(next_document()));
-        co_return reply<>();
-    }
-
-    // Under the lock.
-    [[nodiscard]] awaitable<reply<>> promote(account_key next)
-    {
-        secret_text pem = next.to_pem();
-        const auto stored = co_await storage_.store(key_document(), std::move(pem), key_version_);
-        if (!stored)
-            co_return local(stored.error());
-        key_version_ = *stored;
-        open_.reset();
-        static_cast<void>(co_await storage_.erase(next_document()));
-        co_return reply<>();
-    }
-
     client& ca_;
     storage& storage_;
     const std::string email_;
-    const teller tell_;
+    const account_teller tell_;
     const std::string id_;
+    kept_account_key key_;
     admission_gate gate_{1};
     std::optional<signer> open_;
-    std::uint64_t key_version_ = 0; // of its document, when it was read or written here
 };
 
 }
@@ -22343,6 +22591,13 @@ inline bool is_key(std::string_view key) noexcept
 inline failure storage_failure(const std::string& path, std::string_view what, error_code why)
 {
     return cert::detail::file_failure(path, what, why.value());
+}
+
+inline failure read_failure(const std::string& path, error_code why)
+{
+    if (why == boost::system::errc::file_too_large)
+        return {why, path + ": it is too large to be one of ours; restore it, or move it away"};
+    return storage_failure(path, "cannot be read", why);
 }
 
 inline bool is_missing(error_code why) noexcept
@@ -22634,13 +22889,18 @@ private:
     [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
     {
         const std::string inside = folder + '/' + generation_name(number);
-        const auto text = [&](const char* name) { return files_.read(inside + name, max_stored_size); };
+        std::optional<failure> failed;
+        const auto text = [&](const char* name) {
+            auto read = files_.read(inside + name, max_stored_size);
+            if (!read && !failed)
+                failed = read_failure(inside + name, read.error());
+            return read;
+        };
         const auto chain = text("/fullchain.pem");
         auto key = text("/privkey.pem");
         const auto meta = text("/meta.json");
-        for (const auto* each : {&chain, &std::as_const(key), &meta})
-            if (!*each)
-                return storage_failure(inside, "its files cannot be read", each->error());
+        if (failed)
+            return *failed;
         bundle found;
         found.chain_pem = as_text(*chain);
         found.key_pem = std::move(*key);
@@ -23225,7 +23485,7 @@ private:
         if (!text && detail::is_missing(text.error()))
             return std::optional<document>();
         if (!text)
-            return detail::storage_failure(path, "cannot be read", text.error());
+            return detail::read_failure(path, text.error());
         document found;
         found.version = detail::version_of(*text);
         found.text = std::move(*text);
@@ -23302,7 +23562,7 @@ private:
             return detail::parse_fence(as_text(*text));
         if (detail::is_missing(text.error()))
             return std::optional<std::uint64_t>(0);
-        return detail::storage_failure(path, "cannot be read", text.error());
+        return detail::read_failure(path, text.error());
     }
 
     // Called by who has the lock.
@@ -23548,7 +23808,7 @@ namespace alos::inline v0::acme {
 class authority {
 public:
     // `world` and `kept` outlive it.
-    authority(environment& world, storage& kept, certificate_authority settings, account_keeper::teller tell)
+    authority(environment& world, storage& kept, certificate_authority settings, account_teller tell)
         : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
     {
         client_.on_action_required = [this](std::string what) { tell_(event_kind::action_required, std::move(what)); };
@@ -23577,7 +23837,7 @@ public:
 private:
     storage& storage_;
     client client_;
-    const account_keeper::teller tell_;
+    const account_teller tell_;
     std::map<std::string, std::unique_ptr<account_keeper>> accounts_; // by e-mail address
 };
 
@@ -23698,10 +23958,10 @@ public:
         co_return erased;
     }
 
-    // Answers here what other processes posted, and no longer what they took down.
+    // Answers here what other processes posted, and no longer what they took down, or left behind when they died.
     [[nodiscard]] awaitable<> follow_others()
     {
-        std::map<std::string, posting> seen;
+        std::map<std::string, others_posting> seen;
         for (const challenge_type type : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
             const std::string folder = "challenge/" + std::string(name_of(type));
             const auto listed = co_await storage_.list(folder);
@@ -23711,19 +23971,23 @@ public:
                 const std::string key = folder + "/" + name;
                 const auto known = others_.find(key);
                 // Note: a token has one answer, a name has one after another.
-                if (type == challenge_type::http_01 && (own_.contains(key) || known != others_.end())) {
-                    if (known != others_.end())
+                if (type == challenge_type::http_01) {
+                    if (own_.contains(key))
+                        continue;
+                    if (known != others_.end() && is_of_now(known->second.until)) {
                         seen.insert(*known);
-                    continue;
+                        continue;
+                    }
                 }
                 auto read = co_await read_posting(type, name, key);
-                if (!read || is_own(key, *read))
+                if (!read || is_own(key, read->what))
                     continue;
+                const posting& what = read->what;
                 const bool is_shown = known != others_.end()
-                                      && known->second.key_authorization == read->key_authorization;
+                                      && known->second.what.key_authorization == what.key_authorization;
                 if (type == challenge_type::http_01)
-                    http01_.put(read->token, read->key_authorization);
-                else if (!is_shown && !show(read->about.value, read->key_authorization))
+                    http01_.put(what.token, what.key_authorization);
+                else if (!is_shown && !show(what.about.value, what.key_authorization))
                     continue;
                 seen.emplace(key, std::move(*read));
             }
@@ -23731,12 +23995,22 @@ public:
         for (const auto& [key, gone] : others_) {
             if (seen.contains(key) || own_.contains(key))
                 continue;
-            if (gone.type == challenge_type::http_01)
-                http01_.remove(gone.token);
+            if (gone.what.type == challenge_type::http_01)
+                http01_.remove(gone.what.token);
             else
-                hide(gone.about.value);
+                hide(gone.what.about.value);
         }
         others_ = std::move(seen);
+    }
+
+    // The answer that the text of a document "challenge/http-01/<token>" has, for who looks into the storage without it;
+    // nothing when nobody can read it, or its time is over.
+    [[nodiscard]] static std::optional<std::string> answer_in(std::string_view text, time_point now)
+    {
+        const auto read = parse_posting(text);
+        if (!read || !is_of(read->until, now))
+            return std::nullopt;
+        return read->key_authorization;
     }
 
 private:
@@ -23817,6 +24091,16 @@ private:
         return false;
     }
 
+    // Whether an answer may be one at all until then, or was forgotten by a process that died.
+    [[nodiscard]] bool is_of_now(time_point until) const { return is_of(until, world_.now()); }
+
+    static bool is_of(time_point until, time_point now) { return until >= now && until <= now + life * 2; }
+
+    struct others_posting {
+        posting what;
+        time_point until; // it is one at all
+    };
+
     struct kept_posting {
         std::string key_authorization;
         time_point until;
@@ -23838,22 +24122,23 @@ private:
     }
 
     // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
-    [[nodiscard]] awaitable<std::optional<posting>> read_posting(challenge_type type, std::string name, std::string key)
+    [[nodiscard]] awaitable<std::optional<others_posting>> read_posting(challenge_type type, std::string name,
+                                                                        std::string key)
     {
         const auto kept = co_await storage_.load(key);
         if (!kept || !kept->has_value())
             co_return std::nullopt;
         const auto read = parse_posting(as_text((*kept)->text));
-        if (!read || read->until < world_.now() || read->until > world_.now() + life * 2) {
+        if (!read || !is_of_now(read->until)) {
             static_cast<void>(co_await storage_.erase(key, (*kept)->version));
             co_return std::nullopt;
         }
         if (type == challenge_type::http_01)
-            co_return posting{type, {}, name, read->key_authorization};
+            co_return others_posting{{type, {}, name, read->key_authorization}, read->until};
         const auto about = identifier_of(name);
         if (!about)
             co_return std::nullopt;
-        co_return posting{type, *about, {}, read->key_authorization};
+        co_return others_posting{{type, *about, {}, read->key_authorization}, read->until};
     }
 
     [[nodiscard]] outcome<> show(const std::string& name, const std::string& key_authorization)
@@ -23879,7 +24164,7 @@ private:
     };
 
     std::map<std::string, own_posting> own_; // by document
-    std::map<std::string, posting> others_;  // by document
+    std::map<std::string, others_posting> others_; // by document
     std::map<std::string, std::string> taken_; // key authorizations by the names that tls-alpn-01 proves here
     std::vector<posting> standing_; // at their places for the next attempt
     signal left_;
@@ -24008,15 +24293,12 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
     const std::string seen = co_await detail::look_until(world, answer, port, end);
     if (seen.empty())
         co_return seen;
-    const auto join = [](const std::vector<std::string>& all) {
-        std::string text;
-        for (const std::string& each : all)
-            text.append(text.empty() ? "" : ", ").append(each);
-        return text.empty() ? std::string("none that are known") : text;
+    const auto text_of = [](const std::vector<std::string>& all) {
+        return all.empty() ? std::string("none that are known") : join(all);
     };
-    const std::string there = join(co_await detail::addresses_of(world, answer.about));
+    const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
     co_return "the answer cannot be seen from here, and perhaps not by the CA: " + seen + "; addresses of "
-        + answer.about.value + ": " + there + "; addresses of this machine: " + join(world.local_addresses());
+        + answer.about.value + ": " + there + "; addresses of this machine: " + text_of(world.local_addresses());
 }
 
 }
@@ -24250,7 +24532,6 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
 
 
 #include <array>
-#include <exception>
 #include <string>
 
 namespace alos::inline v0::acme {
@@ -24264,6 +24545,15 @@ struct trial {
 };
 
 namespace detail {
+
+[[nodiscard]] inline awaitable<std::string> begin_trial(environment& world, board& answers, posting answer,
+                                                        std::uint16_t port, time_point end)
+{
+    // What http-01 wants is answered by this process even if it cannot be stored.
+    static_cast<void>(co_await answers.post(answer, nullptr, end));
+    auto seen = co_await look_until(world, answer, port, end);
+    co_return seen;
+}
 
 [[nodiscard]] inline awaitable<> end_trial(board& answers, posting answer)
 {
@@ -24285,20 +24575,9 @@ namespace detail {
         if (taken && taken->has_value())
             co_return "an order is under way for it, look again later";
     }
-    std::string seen;
-    std::exception_ptr thrown;
-    try {
-        // What cannot be stored is answered by this process all the same.
-        const time_point end = world.now() + what.patience;
-        static_cast<void>(co_await answers.post(answer, nullptr, end));
-        seen = co_await detail::look_until(world, answer, what.port, end);
-    } catch (...) { // cancelled, or out of memory
-        thrown = std::current_exception();
-    }
-    co_await boost::asio::this_coro::throw_if_cancelled(false);
-    co_await undisturbed(detail::end_trial(answers, answer));
-    if (thrown)
-        std::rethrow_exception(thrown);
+    auto work = detail::begin_trial(world, answers, answer, what.port, world.now() + what.patience);
+    const auto end = [&](const std::string*) { return detail::end_trial(answers, answer); };
+    auto seen = co_await with_clean_up(std::move(work), end);
     co_return seen;
 }
 
@@ -24317,11 +24596,16 @@ namespace detail {
 namespace alos::inline v0::acme {
 
 // RFC 8555 8.3, 8.4, RFC 8737 3, RFC 8738 7: whether a challenge of that type can prove that name.
-[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
+[[nodiscard]] inline bool can_prove(challenge_type type, const identifier& about, bool has_dns_solver) noexcept
 {
     if (type == challenge_type::dns_01)
-        return by.dns && about.type == identifier_type::dns;
+        return has_dns_solver && about.type == identifier_type::dns;
     return !about.value.starts_with("*.");
+}
+
+[[nodiscard]] inline bool can_prove(const config& by, challenge_type type, const identifier& about) noexcept
+{
+    return can_prove(type, about, by.dns != nullptr);
 }
 
 // Fails when no challenge of the configuration can prove that name, whatever the CA offers.
@@ -24403,8 +24687,8 @@ namespace alos::inline v0::acme {
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
-#include <exception>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -24457,23 +24741,15 @@ public:
     [[nodiscard]] awaitable<boost::system::result<void, unproven>> prove(order asked)
     {
         std::vector<proof> proofs;
-        std::exception_ptr thrown;
-        boost::system::result<void, unproven> done;
-        try {
-            done = co_await attempt(std::move(asked), proofs);
-        } catch (...) { // cancelled, or out of memory
-            thrown = std::current_exception();
-        }
-        const bool goes_on = !done && !thrown && !done.error().order_is_lost; // in the next attempt
-        const bool is_given_up = !done && !thrown && !goes_on;
-        co_await boost::asio::this_coro::throw_if_cancelled(false);
-        co_await undisturbed(clean_up(proofs, goes_on, is_given_up));
-        if (thrown)
-            std::rethrow_exception(thrown);
+        auto work = attempt(std::move(asked), proofs);
+        const auto end = [&](const verdict* done) { return clean_up(proofs, done); };
+        auto done = co_await with_clean_up(std::move(work), end);
         co_return done;
     }
 
 private:
+    using verdict = boost::system::result<void, unproven>;
+
     static constexpr std::chrono::seconds self_check_time{10};
     static constexpr std::chrono::minutes clean_up_time{2}; // of an answer in the DNS
 
@@ -24496,7 +24772,7 @@ private:
     }
 
     // `proofs` is what there is to clean up when this ends.
-    [[nodiscard]] awaitable<boost::system::result<void, unproven>> attempt(order asked, std::vector<proof>& proofs)
+    [[nodiscard]] awaitable<verdict> attempt(order asked, std::vector<proof>& proofs)
     {
         for (const std::string& url : asked.authorizations) {
             auto read = co_await read_authorization(url);
@@ -24529,7 +24805,10 @@ private:
         // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
         if (const auto free = co_await next_failure_allowed(proofs)) {
-            unproven wait = stop("as many validations failed as a CA allows in an hour", failure_class::throttled);
+            unproven wait = stop("as many validations failed as a CA allows in an hour: that is our own limit, "
+                                 "`failed_validations` of this CA in the configuration; mend what made them fail, the "
+                                 "next attempt waits",
+                                 failure_class::throttled);
             wait.why.is_ours = true; // and so no reason to let a certificate expire
             wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(*free - world().now());
             co_return wait;
@@ -24553,7 +24832,7 @@ private:
                 co_return unproven{accepted.error()};
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
-        boost::system::result<void, unproven> all;
+        verdict all;
         for (proof& each : proofs) {
             auto verdict = co_await wait_for_verdict(each);
             if (!verdict && all)
@@ -24582,13 +24861,10 @@ private:
         for (proof& each : proofs) {
             if (!all)
                 break;
-            tell_("publishing the answer to " + std::string(name_of(each.answer.type)) + " for "
-                  + each.answer.about.value);
-            each.is_posted = true; // from now on there may be something to take away
             if (each.answer.type == challenge_type::dns_01)
-                in_dns.push_back(publish_one(each.answer, all));
+                in_dns.push_back(publish_one(each, all));
             else
-                co_await publish_one(each.answer, all);
+                co_await publish_one(each, all);
         }
         if (all)
             co_await together(std::move(in_dns));
@@ -24596,15 +24872,21 @@ private:
     }
 
     // `all` is the first failure.
-    [[nodiscard]] awaitable<> publish_one(posting answer, outcome<>& all)
+    [[nodiscard]] awaitable<> publish_one(proof& of, outcome<>& all)
     {
+        const posting& answer = of.answer;
+        tell_("publishing the answer to " + std::string(name_of(answer.type)) + " for " + answer.about.value);
+        of.is_posted = true; // from now on there may be something to take away
         const auto posted = co_await board_.post(answer, settings_->dns, deadline_);
         if (!posted && all)
             all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};
     }
 
-    [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, bool goes_on, bool is_given_up)
+    [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, const verdict* done)
     {
+        const bool has_failed = done && !*done;
+        const bool is_given_up = has_failed && done->error().order_is_lost;
+        const bool goes_on = has_failed && !is_given_up; // in the next attempt
         std::vector<awaitable<>> all;
         for (const proof& each : proofs) {
             if (!each.is_posted)
@@ -24637,7 +24919,7 @@ private:
         std::string payload(challenge_payload);
         const auto accepted = co_await ca_.post(of.challenge_url, std::move(payload), by_, "challenge");
         of.is_accepted = accepted.has_value();
-        if (!accepted && accepted.error().why.status != 0)
+        if (!accepted && (accepted.error().why.status != 0 || accepted.error().is_unsent))
             co_return accepted.error();
         co_return reply<>();
     }
@@ -24709,9 +24991,11 @@ private:
             if (each.error && each.url == of.challenge_url)
                 why = *each.error;
         }
-        unproven no = stop(std::string(name_of(of.answer.type)) + " for " + about.value + " failed: " + describe(why)
-                               + "; " + std::string(cure_of(why)),
-                           class_of(why), true);
+        const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
+                                 + " failed: " + describe(why) + "; " + std::string(cure_of(why));
+        std::string& before = failures_[about]; // the first may be the one that is worth mending
+        unproven no = stop(before.empty() ? what : what + "; before that, " + before, class_of(why), true);
+        before = before.empty() ? what : before + "; then " + what;
         no.why.why = why;
         failed_.insert({about, of.answer.type});
         kept_bucket failures = allowed_.failed_validations(about, life_);
@@ -24774,8 +25058,147 @@ private:
     const time_point deadline_;
     const step_teller tell_;
     std::set<std::pair<identifier, challenge_type>> failed_;
+    std::map<identifier, std::string> failures_; // of those, for people
     std::optional<std::chrono::seconds> last_pause_;
 };
+
+}
+
+#endif
+// ---- alos/acme/kept_order.hpp ----
+// An order under way as the storage has it, so that whoever works on the certificate next, after a crash too, goes on
+// with it: the documents "order/<id>" and "order/<id>.key", the key that its certificate will have.
+#ifndef ALOS_ACME_KEPT_ORDER_HPP
+#define ALOS_ACME_KEPT_ORDER_HPP
+
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+struct kept_order {
+    order_record about;
+    private_key_ptr key;
+};
+
+namespace detail {
+
+inline private_key_ptr read_order_key(std::string_view pem)
+{
+    const auto blocks = parse_pem(pem);
+    if (!blocks || blocks->empty())
+        return nullptr;
+    const auto key = parse_private_key(blocks->front(), {}, {});
+    return key ? *key : nullptr;
+}
+
+}
+
+// `kept` outlives these; `id` is that of the certificate.
+
+[[nodiscard]] inline awaitable<bool> has_order(storage& kept, std::string id)
+{
+    const auto found = co_await kept.load("order/" + id);
+    co_return found && found->has_value();
+}
+
+// Nothing when there is none that can be used.
+[[nodiscard]] inline awaitable<std::optional<kept_order>> load_order(storage& kept, std::string id)
+{
+    const auto text = co_await kept.load("order/" + id);
+    const auto pem = co_await kept.load("order/" + id + ".key");
+    if (!text || !text->has_value() || !pem || !pem->has_value())
+        co_return std::nullopt;
+    auto about = parse_order_record(as_text((*text)->text));
+    auto key = detail::read_order_key(as_text((*pem)->text));
+    if (!about || !key)
+        co_return std::nullopt;
+    co_return kept_order{std::move(*about), std::move(key)};
+}
+
+[[nodiscard]] inline awaitable<outcome<>> store_order(storage& kept, std::string id, kept_order what)
+{
+    secret_text pem = what.key->to_pem();
+    const auto kept_key = co_await kept.store("order/" + id + ".key", std::move(pem), std::nullopt);
+    if (!kept_key)
+        co_return kept_key.error();
+    secret_text text = to_secret_text(to_json(what.about));
+    const auto stored = co_await kept.store("order/" + id, std::move(text), std::nullopt);
+    if (!stored)
+        co_return stored.error();
+    co_return outcome<>();
+}
+
+// After success, or when it cannot lead to a certificate any more.
+[[nodiscard]] inline awaitable<> forget_order(storage& kept, std::string id)
+{
+    static_cast<void>(co_await kept.erase("order/" + id));
+    static_cast<void>(co_await kept.erase("order/" + id + ".key"));
+}
+
+}
+
+#endif
+// ---- alos/acme/download.hpp ----
+// An issued certificate: fetched, by a chain that ends where it is preferred, and compared with what was asked for.
+// RFC 8555 7.4.2.
+#ifndef ALOS_ACME_DOWNLOAD_HPP
+#define ALOS_ACME_DOWNLOAD_HPP
+
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// Whether the topmost certificate of a chain is issued by the authority of that name.
+[[nodiscard]] inline bool ends_at(std::string_view chain, std::string_view authority)
+{
+    const auto blocks = parse_pem(chain);
+    if (!blocks || blocks->empty())
+        return false;
+    const auto der = decode_pem(blocks->back());
+    if (!der)
+        return false;
+    const auto top = parse_certificate(byte_vector(der->begin(), der->end()));
+    return top && common_name_of(top->issuer) == authority;
+}
+
+// The chain at `url`, or an alternate one that ends at `preferred` where it does not. `ca` outlives it.
+[[nodiscard]] inline awaitable<reply<std::string>> download_chain(client& ca, signer by, std::string url,
+                                                                  std::string preferred)
+{
+    auto answer = co_await ca.post(std::move(url), std::string(), by, "certificate");
+    if (!answer)
+        co_return answer.error();
+    if (preferred.empty() || ends_at(answer->body, preferred))
+        co_return std::move(answer->body);
+    for (const std::string& each : links(*answer, "alternate")) {
+        const std::string other = url_in(*answer, each);
+        if (other.empty())
+            continue;
+        auto alternate = co_await ca.post(other, std::string(), by, "certificate");
+        if (alternate && ends_at(alternate->body, preferred))
+            co_return std::move(alternate->body);
+    }
+    co_return std::move(answer->body);
+}
+
+// What is wrong with a certificate for these names whose key and chain fit; empty if nothing is.
+[[nodiscard]] inline std::string fault_of(const cert::credential& one, const std::vector<identifier>& names,
+                                          time_point now)
+{
+    if (!same_identifiers(identifiers_in(one), names))
+        return "it is for other names than were asked for";
+    if (one.about.not_before > now + std::chrono::minutes(5))
+        return "it is not valid yet; check the clock of this machine";
+    return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
+}
 
 }
 
@@ -24822,19 +25245,6 @@ struct issued {
     std::string account;
 };
 
-// What a certificate is for.
-[[nodiscard]] inline std::vector<identifier> identifiers_in(const cert::credential& one)
-{
-    std::vector<identifier> names;
-    for (const auto* list : {&one.about.names, &one.about.addresses}) {
-        for (const std::string& each : *list) {
-            if (auto name = identifier_of(each))
-                names.push_back(std::move(*name));
-        }
-    }
-    return names;
-}
-
 // One attempt. It keeps the order and its key in the storage, so that another process can go on after a crash.
 class issuance {
 public:
@@ -24843,7 +25253,7 @@ public:
              signer by, issue_request wanted, step_teller tell)
         : ca_(ca), storage_(kept),
           prover_(ca, by, answers, std::move(settings), allowed, wanted.life, wanted.deadline, tell),
-          certificates_(allowed.certificates(wanted.names, wanted.life)),
+          orders_(allowed.orders()), certificates_(allowed.certificates(wanted.names, wanted.life)),
           by_(std::move(by)), wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
@@ -24854,10 +25264,13 @@ public:
         auto found = co_await resume();
         if (!found)
             co_return found.error();
-        for (std::optional<placed> at = std::move(*found);; at.reset()) {
+        bool is_first = true;
+        for (std::optional<placed> at = std::move(*found);; at.reset(), is_first = false) {
             if (!at) {
                 if (const auto later = co_await too_early())
                     co_return too_many(*later);
+                if (const auto later = co_await orders_.take(); later && is_first)
+                    co_return not_its_turn(*later);
                 auto fresh = co_await place_order();
                 if (!fresh)
                     co_return fresh.error();
@@ -24872,13 +25285,6 @@ public:
         }
     }
 
-    // After success or when its order cannot lead to a certificate any more.
-    [[nodiscard]] awaitable<> forget_order()
-    {
-        static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.erase(document() + ".key"));
-    }
-
 private:
     // An order at the CA with the key that its certificate will have.
     struct placed {
@@ -24886,8 +25292,6 @@ private:
         order state;
         private_key_ptr key;
     };
-
-    [[nodiscard]] std::string document() const { return "order/" + wanted_.id; }
 
     refusal refused(std::string_view phase, std::string what) const
     {
@@ -24907,10 +25311,20 @@ private:
 
     refusal too_many(time_point later) const
     {
-        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows");
+        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our own "
+                                          "limit, `certificates` of this CA in the configuration; wait, or raise it "
+                                          "there for a CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
+        return wait;
+    }
+
+    refusal not_its_turn(time_point later) const
+    {
+        refusal wait = too_many(later);
+        wait.what = "waiting until more may be asked of " + ca_.ca().directory;
+        wait.is_not_its_turn = true;
         return wait;
     }
 
@@ -24919,29 +25333,26 @@ private:
     // The order of an attempt before this one, if it can still lead somewhere.
     [[nodiscard]] awaitable<reply<std::optional<placed>>> resume()
     {
-        const auto kept = co_await storage_.load(document());
-        if (!kept || !kept->has_value())
+        const bool is_there = co_await has_order(storage_, wanted_.id);
+        if (!is_there)
             co_return std::optional<placed>();
-        const auto record = parse_order_record(as_text((*kept)->text));
-        const auto pem = co_await storage_.load(document() + ".key");
-        private_key_ptr key;
-        if (pem && pem->has_value())
-            key = read_key(as_text((*pem)->text));
-        const bool fits = record && key && !is_of_present(*key) && record->directory == ca_.ca().directory
-                          && record->account == by_.url && same_identifiers(record->names, wanted_.names);
+        auto kept = co_await load_order(storage_, wanted_.id);
+        const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
+                          && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names)
+                          && kept->about.profile == wanted_.profile;
         if (fits) {
-            auto state = co_await read_order(record->url);
+            auto state = co_await read_order(kept->about.url);
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
-            if (!state && says_nothing(state.error()) && world().now() < record->created + longest_silence)
+            if (!state && says_nothing(state.error()) && world().now() < kept->about.created + longest_silence)
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
                                  && (!state->expires || *state->expires > world().now());
             if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
-                tell_("going on with order " + record->url);
-                co_return placed{record->url, std::move(*state), std::move(key)};
+                tell_("going on with order " + kept->about.url);
+                co_return placed{kept->about.url, std::move(*state), std::move(kept->key)};
             }
         }
-        co_await forget_order();
+        co_await forget_order(storage_, wanted_.id);
         co_return std::optional<placed>();
     }
 
@@ -24960,15 +25371,6 @@ private:
     {
         const unsigned status = why.why.status;
         return status == 0 || status == 408 || status == 429 || status >= 500;
-    }
-
-    static private_key_ptr read_key(std::string_view pem)
-    {
-        const auto blocks = parse_pem(pem);
-        if (!blocks || blocks->empty())
-            return nullptr;
-        const auto key = parse_private_key(blocks->front(), {}, {});
-        return key ? *key : nullptr;
     }
 
     // RFC 8555 7.4.
@@ -25005,24 +25407,15 @@ private:
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
-        const order_record record{ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now()};
-        const std::string text = to_json(record);
-        secret_text pem = (*key)->to_pem();
-        const auto kept_key = co_await storage_.store(document() + ".key", std::move(pem), std::nullopt);
-        if (!kept_key)
-            co_return not_kept(kept_key.error());
-        secret_text kept(text.begin(), text.end());
-        const auto kept_order = co_await storage_.store(document(), std::move(kept), std::nullopt);
-        if (!kept_order)
-            co_return not_kept(kept_order.error());
+        kept_order kept{
+            {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now(), wanted_.profile}, *key};
+        const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
+        if (!stored) {
+            refusal ours = refused("order", stored.error().what);
+            ours.is_ours = true;
+            co_return ours;
+        }
         co_return placed{url, std::move(*state), std::move(*key)};
-    }
-
-    refusal not_kept(const failure& why) const
-    {
-        refusal ours = refused("order", why.what);
-        ours.is_ours = true;
-        return ours;
     }
 
     // From an order in any state to its certificate.
@@ -25033,7 +25426,7 @@ private:
             if (!proven) {
                 may_go_another_way = proven.error().try_another_way;
                 if (proven.error().order_is_lost)
-                    co_await forget_order();
+                    co_await forget_order(storage_, wanted_.id);
                 co_return std::move(proven.error().why);
             }
             auto ready = co_await wait_while(at, order_status::pending);
@@ -25058,7 +25451,7 @@ private:
             }
         }
         if (at.state.status != order_status::valid) {
-            co_await forget_order();
+            co_await forget_order(storage_, wanted_.id);
             const problem why = at.state.error.value_or(problem{});
             refusal no = refused("order", at.state.error ? describe(why) + "; " + std::string(cure_of(why))
                                                          : "it is " + std::string(name_of(at.state.status)));
@@ -25107,7 +25500,7 @@ private:
             if (next > wanted_.deadline) {
                 // All names are proven and it does not go on: a new order may. One that is being issued is waited for.
                 if (state == order_status::pending)
-                    co_await forget_order();
+                    co_await forget_order(storage_, wanted_.id);
                 co_return out_of_time(name_of(state));
             }
             co_await world().sleep_until(next);
@@ -25150,7 +25543,7 @@ private:
             if (!later)
                 co_await certificates_.give_back(); // nothing was issued
             if (answer.error().kind == failure_class::permanent)
-                co_await forget_order();
+                co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
         }
         auto state = co_await read_order(at.url);
@@ -25158,79 +25551,41 @@ private:
             co_return state.error();
         at.state = std::move(*state);
         const bool goes_on = at.state.status != order_status::ready && at.state.status != order_status::pending;
-        if (!goes_on && !later)
-            co_await certificates_.give_back(); // nothing is issued
-        if (!goes_on)
+        if (!goes_on) {
+            if (!later)
+                co_await certificates_.give_back(); // nothing is issued
             co_return answer ? refused("request", "the order does not go on") : answer.error();
+        }
         co_return reply<>();
     }
 
-    // RFC 8555 7.4.2: the chain, or another one that ends where it is preferred.
+    // RFC 8555 7.4.2.
     [[nodiscard]] awaitable<reply<issued>> download(placed& at)
     {
-        const std::string url = at.state.certificate;
-        auto answer = co_await ca_.post(url, std::string(), by_, "certificate");
-        if (!answer) {
-            if (!says_nothing(answer.error()))
-                co_await forget_order();
-            co_return answer.error();
+        const auto chain = co_await download_chain(ca_, by_, at.state.certificate, wanted_.preferred_chain);
+        if (!chain) {
+            if (!says_nothing(chain.error()))
+                co_await forget_order(storage_, wanted_.id);
+            co_return chain.error();
         }
-        std::string chain = answer->body;
-        if (!wanted_.preferred_chain.empty() && !ends_as_preferred(chain)) {
-            bool found = false;
-            for (const std::string& each : links(*answer, "alternate")) {
-                const std::string other = url_in(*answer, each);
-                if (other.empty())
-                    continue;
-                auto alternate = co_await ca_.post(other, std::string(), by_, "certificate");
-                if (alternate && ends_as_preferred(alternate->body)) {
-                    chain = std::move(alternate->body);
-                    found = true;
-                    break;
-                }
-            }
-            if (!found)
-                tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
-        }
+        if (!wanted_.preferred_chain.empty() && !ends_at(*chain, wanted_.preferred_chain))
+            tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
         secret_text key_pem = at.key->to_pem();
-        auto made = cert::make_credential(chain, as_text(key_pem), {.from = cert::source::acme});
-        std::string fault = made ? fault_of(**made) : made.error().what;
+        auto made = cert::make_credential(*chain, as_text(key_pem), {.from = cert::source::acme});
+        const std::string fault = made ? fault_of(**made, wanted_.names, world().now()) : made.error().what;
         if (!fault.empty()) {
-            co_await forget_order();
+            co_await forget_order(storage_, wanted_.id);
             refusal useless = refused("certificate", "what came cannot be used: " + fault);
             useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
             co_return useless;
         }
-        co_return issued{std::move(chain), std::move(key_pem), std::move(*made), by_.url};
-    }
-
-    // Whether the topmost certificate of a chain is issued by the preferred authority.
-    [[nodiscard]] bool ends_as_preferred(std::string_view chain) const
-    {
-        const auto blocks = parse_pem(chain);
-        if (!blocks || blocks->empty())
-            return false;
-        const auto der = decode_pem(blocks->back());
-        if (!der)
-            return false;
-        const auto top = parse_certificate(byte_vector(der->begin(), der->end()));
-        return top && common_name_of(top->issuer) == wanted_.preferred_chain;
-    }
-
-    // What is wrong with a certificate whose key and chain fit; empty if nothing is.
-    [[nodiscard]] std::string fault_of(const cert::credential& one) const
-    {
-        const time_point now = world().now();
-        if (!same_identifiers(identifiers_in(one), wanted_.names))
-            return "it is for other names than were asked for";
-        if (one.about.not_before > now + std::chrono::minutes(5))
-            return "it is not valid yet; check the clock of this machine";
-        return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
+        co_return issued{*chain, std::move(key_pem), std::move(*made), by_.url};
     }
 
     client& ca_;
     storage& storage_;
     prover prover_;
+    kept_bucket orders_;
     kept_bucket certificates_;
     const signer by_;
     issue_request wanted_;
@@ -25249,6 +25604,7 @@ private:
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25277,7 +25633,7 @@ struct managed_certificate {
     std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
-    bool is_unsaved = false; // the storage could not take `state`, and has an older one
+    bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
 
@@ -25288,6 +25644,32 @@ struct managed_certificate {
         return validity{credential->about.not_before, credential->about.not_after};
     }
 };
+
+// Whether it is for that name, too.
+[[nodiscard]] inline bool has_name(const managed_certificate& of, std::string_view name)
+{
+    const auto wanted = identifier_of(name);
+    return wanted && std::ranges::count(of.names, *wanted) != 0;
+}
+
+// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
+using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
+
+// Serves, as long as it has none of its own, as one that another program keeps for exactly its names. Whether it has
+// another certificate now.
+[[nodiscard]] inline bool adopt_other(managed_certificate& of, const std::vector<cert::credential_ptr>& others)
+{
+    if (of.generation != 0)
+        return false;
+    const cert::credential_ptr before = of.credential;
+    for (const cert::credential_ptr& other : others) {
+        const bool fits = same_identifiers(identifiers_in(*other), of.names)
+                          && (of.key == key_kind::rsa_2048) == other->about.key_type.starts_with("RSA");
+        if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
+            of.credential = other;
+    }
+    return of.credential != before;
+}
 
 namespace detail {
 
@@ -25318,13 +25700,12 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     return name + "." + std::string(name_of_key(key));
 }
 
-// `next_attempt` is renewer::renewal_due().
+// `next_attempt` is renewal_due().
 [[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
 {
     certificate_status line;
     line.id = of.id;
-    for (const identifier& each : of.names)
-        line.names.push_back(each.value);
+    line.names = values_of(of.names);
     line.key_type = name_of_key(of.key);
     if (of.credential) {
         line.issuer = of.credential->about.issuer;
@@ -25339,6 +25720,395 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     line.generation = of.generation;
     return line;
 }
+
+}
+
+#endif
+// ---- alos/acme/configured.hpp ----
+// From the configuration to the certificates that are cared for. Pure.
+#ifndef ALOS_ACME_CONFIGURED_HPP
+#define ALOS_ACME_CONFIGURED_HPP
+
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// Whether an entry of the configuration is that of the certificates for `domain`.
+[[nodiscard]] inline bool is_of(const certificate_names& configured, const std::string& domain)
+{
+    const auto first = identifier_of(configured.names.front());
+    return first && first->value == domain;
+}
+
+// The entries of before that none of `wanted` takes the place of.
+[[nodiscard]] inline std::vector<certificate_names> not_said_anew(std::vector<certificate_names> before,
+                                                                  const std::vector<certificate_names>& wanted)
+{
+    std::erase_if(before, [&](const certificate_names& each) {
+        const auto first = identifier_of(each.names.front());
+        return std::ranges::any_of(wanted, [&](const certificate_names& other) {
+            return !other.names.empty() && first && is_of(other, first->value);
+        });
+    });
+    return before;
+}
+
+// Two certificates of the configuration. Fails when they would be kept under the same name and are not the same.
+[[nodiscard]] inline outcome<> check_apart(const std::vector<identifier>& one, const std::vector<identifier>& other)
+{
+    if (one.front() != other.front() || same_identifiers(one, other))
+        return {};
+    return failure{errc::bad_configuration,
+                   "there are two certificates by the first name " + one.front().value + ", one for "
+                       + join(values_of(one)) + " and one for " + join(values_of(other))
+                       + "; name them in one entry, or let another name come first"};
+}
+
+// What, when it changes, is worth another attempt.
+[[nodiscard]] inline std::string configuration_of(const managed_certificate& of, const config& settings)
+{
+    std::string all = of.email;
+    for (const identifier& each : of.names)
+        all += "\n" + each.value;
+    for (const certificate_authority& each : settings.cas)
+        all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
+    for (const challenge_type each : settings.challenges)
+        all.append("\n").append(name_of(each));
+    all += settings.dns ? "\ndns" : "";
+    return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
+}
+
+// Those of one entry, one for each type of key.
+[[nodiscard]] inline outcome<certificate_list> configured_certificates(const certificate_names& from,
+                                                                       const config& settings)
+{
+    if (from.names.empty())
+        return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
+    std::vector<identifier> names;
+    for (const std::string& each : from.names) {
+        auto name = identifier_of(each);
+        if (!name)
+            return name.error();
+        if (auto provable = check_provable(settings, *name); !provable)
+            return provable.error();
+        if (std::ranges::count(names, *name) == 0)
+            names.push_back(std::move(*name));
+    }
+    if (names.size() > detail::max_identifiers)
+        return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
+    certificate_list list;
+    for (const key_kind key : settings.key_types) {
+        auto one = std::make_shared<managed_certificate>();
+        one->domain = names.front().value;
+        one->id = id_of_certificate(one->domain, key);
+        one->names = names;
+        one->key = key;
+        one->email = from.email.empty() ? settings.email : from.email;
+        one->configuration = configuration_of(*one, settings);
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+}
+
+#endif
+// ---- alos/acme/due.hpp ----
+// What is to be done for one certificate, and when. Pure: it depends on where the certificate stands and on the time.
+#ifndef ALOS_ACME_DUE_HPP
+#define ALOS_ACME_DUE_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// A new certificate, whatever the time.
+inline void force(managed_certificate& of, std::string why)
+{
+    of.state.forced = std::max<std::uint64_t>(of.generation, 1);
+    of.state.forced_why = std::move(why);
+    of.state.failures = 0;
+    of.state.next_attempt = {};
+    of.not_before = {};
+}
+
+[[nodiscard]] inline bool is_forced(const managed_certificate& of) noexcept
+{
+    return of.state.forced != 0 && of.state.forced >= of.generation;
+}
+
+// When to do something. The epoch, if that is after its end and more than a week off, which nobody waits: the clock was
+// ahead when it was set.
+[[nodiscard]] inline time_point believed(const managed_certificate& of, time_point when, time_point now)
+{
+    const auto life = of.life();
+    const bool is_within_life = life && when <= life->not_after;
+    const bool is_never = when == time_point::max();
+    return is_within_life || is_never || when <= now + std::chrono::days(8) ? when : time_point();
+}
+
+// Until when that CA wants not to be asked; the epoch: it said nothing of the kind.
+[[nodiscard]] inline time_point open_again(const managed_certificate& of, const std::string& directory, time_point now)
+{
+    const auto found = of.state.open_at.find(directory);
+    return found == of.state.open_at.end() ? time_point() : believed(of, found->second, now);
+}
+
+// When it will be renewed, or tried again; the epoch: now.
+[[nodiscard]] inline time_point renewal_due(const managed_certificate& of, time_point now)
+{
+    const auto life = of.life();
+    // Note: what happened in the future says that a clock was wrong, then or now; those of two processes differ a bit.
+    const time_point soon = now + (life ? lifetime(*life) / 10 : std::chrono::minutes(2));
+    const bool is_to_wait = of.state.failures > 0 && of.state.failed_at <= soon;
+    const time_point after_failure = is_to_wait ? believed(of, of.state.next_attempt, now) : time_point();
+    if (!life || is_forced(of))
+        return after_failure;
+    time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
+    if (of.about.obtained <= soon)
+        when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
+    return std::max(when, after_failure);
+}
+
+// When there is something to do for it: to renew it, or to ask for its window (RFC 9773 4.3).
+[[nodiscard]] inline time_point due(const managed_certificate& of, time_point now)
+{
+    time_point when = renewal_due(of, now);
+    if (of.credential)
+        when = std::min(when, believed(of, of.state.next_check, now));
+    return std::max(when, believed(of, of.not_before, now));
+}
+
+// Whether it is to be renewed.
+[[nodiscard]] inline bool is_due(const managed_certificate& of, time_point now)
+{
+    return renewal_due(of, now) <= now && believed(of, of.not_before, now) <= now;
+}
+
+// Whether its CA is to be asked for its window.
+[[nodiscard]] inline bool asks_for_window(const managed_certificate& of, time_point now)
+{
+    return of.credential && believed(of, of.state.next_check, now) <= now && !is_due(of, now);
+}
+
+// How long an attempt may take: as long as a slow CA needs, but not so long that nothing is left for another one.
+[[nodiscard]] inline std::chrono::milliseconds attempt_time(const std::optional<validity>& life, time_point now)
+{
+    constexpr std::chrono::milliseconds longest = std::chrono::minutes(10);
+    if (!life)
+        return longest;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(life->not_after - now);
+    return std::clamp<std::chrono::milliseconds>(left / 5, std::chrono::seconds(30), longest);
+}
+
+// When to look again at one that another process works on, which will be done in some minutes. `random` is from [0, 1).
+[[nodiscard]] inline time_point next_look(const std::optional<validity>& life, time_point now, double random)
+{
+    std::chrono::milliseconds wait = std::chrono::seconds(10);
+    if (life)
+        wait = std::clamp<std::chrono::milliseconds>(lifetime(*life) / 200, std::chrono::seconds(5),
+                                                     std::chrono::minutes(1));
+    return now + detail::scaled(wait, 0.5 + random);
+}
+
+}
+
+#endif
+// ---- alos/acme/certificate_keeper.hpp ----
+// What is in memory of a certificate, in step with the storage: read, read again after other processes, kept, replaced.
+#ifndef ALOS_ACME_CERTIFICATE_KEEPER_HPP
+#define ALOS_ACME_CERTIFICATE_KEEPER_HPP
+
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// What failed is forgotten, and tried at once.
+inline void begin_anew(managed_certificate& of)
+{
+    of.state.configuration = of.configuration;
+    of.state.failures = 0;
+    of.state.next_attempt = {};
+    of.state.open_at.clear();
+    of.state.directory.clear();
+}
+
+// After its configuration or its generation changed. A configuration that is new to this process is tried at once,
+// unless it was that of the last attempt. What another process with other settings does is no reason: each would undo
+// what the other one did. `spread` is for a new generation.
+inline void adopt_settings(managed_certificate& of, double spread)
+{
+    const bool is_new = std::exchange(of.adopted, of.configuration) != of.configuration;
+    if (is_new && of.state.configuration != of.configuration)
+        begin_anew(of);
+    if (of.state.generation != of.generation) {
+        of.state.generation = of.generation;
+        of.state.advice.reset();
+        of.state.next_check = {};
+        of.state.check_failures = 0;
+        of.state.spread = spread;
+    }
+    if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
+        force(of, "reconfigured");
+}
+
+// Takes over what another process, or an earlier one, knew. `is_same` when its certificate is that which was here.
+inline void adopt_state(managed_certificate& of, certificate_state theirs, bool is_same)
+{
+    const bool is_untried = is_same && of.state.failures == 0;
+    const bool is_forced_here = is_forced(of) && is_untried;
+    const std::string why = of.state.forced_why;
+    const bool is_configured_here = of.state.configuration == of.configuration && is_untried;
+    of.state = std::move(theirs);
+    // What failed by other settings than ours is tried by ours once.
+    if (is_configured_here && of.state.configuration != of.configuration)
+        begin_anew(of);
+    // Another process that knows of it, too, may have tried, and learnt when to try again.
+    if (is_forced_here && (!is_forced(of) || why == "forced"))
+        force(of, why);
+}
+
+// Those that nobody works on are busy until they are loaded, so that nobody begins.
+struct being_loaded {
+    explicit being_loaded(const certificate_list& those)
+    {
+        for (const auto& each : those) {
+            if (!std::exchange(each->is_busy, true))
+                list.push_back(each);
+        }
+    }
+    being_loaded(const being_loaded&) = delete;
+    being_loaded& operator=(const being_loaded&) = delete;
+    ~being_loaded()
+    {
+        for (const auto& each : list)
+            each->is_busy = false;
+    }
+
+    certificate_list list;
+};
+
+class certificate_keeper {
+public:
+    // All outlive it. `served` is called when a certificate has another credential than before.
+    certificate_keeper(environment& world, storage& kept, event_teller tell,
+                       std::function<void(managed_certificate&)> served)
+        : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served))
+    {
+    }
+
+    // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
+    [[nodiscard]] awaitable<> load(managed_certificate& of)
+    {
+        co_await load_certificate(of);
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value()) {
+            auto state = parse_certificate_state(as_text((*kept)->text));
+            if (state) {
+                of.state = std::move(*state);
+            } else {
+                const auto aside = co_await storage_.move_aside("state/" + of.id);
+                tell_({event_kind::unreadable, of.id,
+                       "its state cannot be read and is begun anew; the old one is in "
+                           + (aside ? *aside : std::string("its place"))});
+            }
+        }
+        adopt_settings(of, random_part(world_));
+    }
+
+    // Another process may have renewed it. Whether there is another certificate now.
+    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
+    {
+        const std::uint64_t before = of.generation;
+        co_await load_certificate(of);
+        const bool is_same = of.generation == before;
+        const auto kept = co_await storage_.load("state/" + of.id);
+        if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
+            if (auto state = parse_certificate_state(as_text((*kept)->text)))
+                adopt_state(of, std::move(*state), is_same);
+        }
+        adopt_settings(of, random_part(world_));
+        if (is_same)
+            co_return false;
+        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
+        if (!same_identifiers(identifiers_in(*of.credential), of.names))
+            tell_({event_kind::loaded, of.id,
+                   "warning: that process orders it for other names; give both the same configuration"});
+        served_(of);
+        co_return true;
+    }
+
+    // A state that cannot be kept is only lost at a restart.
+    [[nodiscard]] awaitable<> save(managed_certificate& of)
+    {
+        secret_text text = to_secret_text(to_json(of.state));
+        const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
+        of.is_unsaved = !stored;
+    }
+
+    // The next generation: stored, then served. Under the lock of the certificate.
+    [[nodiscard]] awaitable<outcome<>> replace(managed_certificate& of, bundle next, generation_record about,
+                                               storage_lock guard)
+    {
+        next.meta_json = to_json(about);
+        const cert::credential_ptr credential = next.credential;
+        const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
+        if (!stored)
+            co_return stored.error();
+        of.credential = credential;
+        of.generation = *stored;
+        of.about = std::move(about);
+        of.last_refusal.reset();
+        of.not_before = {};
+        certificate_state fresh;
+        fresh.configuration = of.configuration;
+        of.state = std::move(fresh);
+        adopt_settings(of, random_part(world_));
+        if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile
+            force(of, "reconfigured");
+        served_(of);
+        co_await save(of);
+        co_return outcome<>();
+    }
+
+private:
+    // What is in the storage now; a broken one leaves what is served.
+    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
+    {
+        const auto current = co_await storage_.current_generation(of.id);
+        if (of.credential && current && *current == of.generation)
+            co_return;
+        const auto kept = co_await storage_.load_certificate(of.id);
+        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
+        if (std::exchange(of.fault, fault) != fault && !fault.empty())
+            tell_({event_kind::unreadable, of.id, fault});
+        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
+            co_return;
+        const bundle& found = **kept;
+        of.credential = found.credential;
+        of.generation = found.generation;
+        of.about = parse_generation_record(found.meta_json);
+    }
+
+    environment& world_;
+    storage& storage_;
+    const event_teller tell_;
+    const std::function<void(managed_certificate&)> served_;
+};
 
 }
 
@@ -25358,9 +26128,6 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
 #include <vector>
 
 namespace alos::inline v0::acme {
-
-// All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
-using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
 
 // Used on the manager's thread.
 class presenter {
@@ -25417,10 +26184,7 @@ public:
         if (one.credential)
             static_cast<void>(registry_.remove_credential(one.domain, one.credential));
         drop_stand_in(one.domain);
-        std::vector<std::string> names;
-        for (const identifier& each : one.names)
-            names.push_back(each.value);
-        static_cast<void>(registry_.refuse(names, false));
+        static_cast<void>(registry_.refuse(values_of(one.names), false));
     }
 
 private:
@@ -25440,10 +26204,7 @@ private:
 
     [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
     {
-        std::vector<std::string> names;
-        for (const identifier& each : of.names)
-            names.push_back(each.value);
-        const auto pair = cert::make_self_signed(names, world_.now());
+        const auto pair = cert::make_self_signed(values_of(of.names), world_.now());
         const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
                                : outcome<cert::credential_ptr>(pair.error());
         if (!made) {
@@ -25528,6 +26289,72 @@ struct window_reply {
 }
 
 #endif
+// ---- alos/acme/advice.hpp ----
+// What a CA's advice on renewal does to a certificate: when it is renewed, and when the CA is asked again; and what the
+// CA is told when it is. RFC 9773 4.2, 4.3, 5. Pure, as renewal.hpp is.
+#ifndef ALOS_ACME_ADVICE_HPP
+#define ALOS_ACME_ADVICE_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace alos::inline v0::acme {
+
+// RFC 9773 4.2: goes by the window from now on. `of` has a certificate.
+inline void follow_window(managed_certificate& of, const renewal_window& window, const std::string& explanation_url,
+                          time_point now, double random, const event_teller& tell)
+{
+    const validity life = *of.life();
+    const auto before = of.state.advice;
+    of.state.advice = suggest(before, window, life, random);
+    if (before && of.state.advice && of.state.advice->chosen != before->chosen)
+        tell({event_kind::window_changed, of.id,
+              "the CA wants it renewed between " + format_rfc3339(window.start) + " and " + format_rfc3339(window.end)
+                  + (explanation_url.empty() ? "" : ", see " + explanation_url)});
+    // A CA that revokes all that it issues has gone mad, and is not fed.
+    const bool is_again = of.about.because == "revoked" && now < cool_down_end(of.about.obtained, life);
+    if (is_revocation(window, life, now) && !is_forced(of) && !is_again) {
+        tell({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
+        force(of, "revoked");
+    }
+    of.state.check_failures = 0;
+}
+
+// RFC 9773 4: what came of asking the CA. `random`, from [0, 1), is used once.
+inline void take_advice(managed_certificate& of, const window_reply& got, time_point now, double random,
+                        const event_teller& tell)
+{
+    const validity life = *of.life();
+    if (!got.is_offered) {
+        of.state.advice.reset();
+        of.state.next_check = now + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
+        return;
+    }
+    if (got.window)
+        follow_window(of, *got.window, got.explanation_url, now, random, tell);
+    if (got.how == window_answer::temporary_error)
+        ++of.state.check_failures;
+    const auto next = next_check(got.how, of.state.check_failures, now, life, got.retry_after, random);
+    of.state.next_check = next.value_or(time_point::max());
+}
+
+// RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account. Empty: nothing.
+[[nodiscard]] inline std::string predecessor(const managed_certificate& of, const std::string& directory,
+                                             const std::string& account)
+{
+    const bool is_its = of.credential && of.about.directory == directory && of.about.account == account
+                        && of.state.advice;
+    if (!is_its)
+        return {};
+    const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
+    return id ? *id : std::string();
+}
+
+}
+
+#endif
 // ---- alos/acme/revocation.hpp ----
 // Revokes a certificate: by the account that ordered it, else by its own key. RFC 8555 7.6.
 #ifndef ALOS_ACME_REVOCATION_HPP
@@ -25565,16 +26392,14 @@ namespace alos::inline v0::acme {
 
 #endif
 // ---- alos/acme/renewer.hpp ----
-// Cares for one certificate: what is due and when, the attempt, what its outcome means, and the CA's advice
-// (RFC 9773). The manager has one of these for all certificates.
+// Does what is due for one certificate: asks its CA for advice (RFC 9773), makes an attempt under the lock at the CA
+// whose turn it is, and says what came of it. The manager has one of these for all certificates.
 #ifndef ALOS_ACME_RENEWER_HPP
 #define ALOS_ACME_RENEWER_HPP
 
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
-#include <algorithm>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25585,10 +26410,9 @@ namespace alos::inline v0::acme {
 
 class renewer {
 public:
-    // All outlive it. `served` is called when a certificate has another credential than before.
-    renewer(environment& world, storage& kept, board& answers, event_teller tell,
-            std::function<void(managed_certificate&)> served)
-        : world_(world), storage_(kept), board_(answers), tell_(std::move(tell)), served_(std::move(served))
+    // All outlive it. `certificates` is of `kept`.
+    renewer(environment& world, storage& kept, board& answers, certificate_keeper& certificates, event_teller tell)
+        : world_(world), storage_(kept), board_(answers), keeper_(certificates), tell_(std::move(tell))
     {
     }
 
@@ -25607,51 +26431,6 @@ public:
                 done = prepared;
         }
         return done;
-    }
-
-    // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
-    [[nodiscard]] awaitable<> load(managed_certificate& of)
-    {
-        co_await load_certificate(of);
-        const auto kept = co_await storage_.load("state/" + of.id);
-        if (kept && kept->has_value()) {
-            auto state = parse_certificate_state(as_text((*kept)->text));
-            if (state) {
-                of.state = std::move(*state);
-            } else {
-                const auto aside = co_await storage_.move_aside("state/" + of.id);
-                tell_({event_kind::unreadable, of.id,
-                       "its state cannot be read and is begun anew; the old one is in "
-                           + (aside ? *aside : std::string("its place"))});
-            }
-        }
-        adopt_settings(of);
-    }
-
-    // When there is something to do for it.
-    [[nodiscard]] time_point due(const managed_certificate& of) const
-    {
-        time_point when = renewal_due(of);
-        if (of.credential)
-            when = std::min(when, believed(of, of.state.next_check));
-        return std::max(when, believed(of, of.not_before));
-    }
-
-    // When it will be renewed, or tried again; the epoch: now.
-    [[nodiscard]] time_point renewal_due(const managed_certificate& of) const
-    {
-        const auto life = of.life();
-        // Note: what happened in the future says that a clock was wrong, then or now; those of two processes differ a
-        // bit.
-        const time_point soon = world_.now() + (life ? lifetime(*life) / 10 : std::chrono::minutes(2));
-        const bool is_to_wait = of.state.failures > 0 && of.state.failed_at <= soon;
-        const time_point after_failure = is_to_wait ? believed(of, of.state.next_attempt) : time_point();
-        if (!life || is_forced(of))
-            return after_failure;
-        time_point when = next_renewal(*life, of.state.advice, {}, of.state.spread);
-        if (of.about.obtained <= soon)
-            when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
-        return std::max(when, after_failure);
     }
 
     // RFC 8555 7.6: by the account that ordered it, else by its own key.
@@ -25674,160 +26453,19 @@ public:
     // Does what is due.
     [[nodiscard]] awaitable<> work(managed_certificate& of)
     {
-        if (asks_for_window(of)) {
+        if (asks_for_window(of, world_.now())) {
             // Another process may have asked for all.
-            static_cast<void>(co_await refresh(of));
-            if (asks_for_window(of)) {
+            static_cast<void>(co_await keeper_.refresh(of));
+            if (asks_for_window(of, world_.now())) {
                 co_await look_for_window(of);
-                co_await save(of);
+                co_await keeper_.save(of);
             }
         }
-        if (is_due(of))
+        if (is_due(of, world_.now()))
             co_await attempt(of);
     }
 
-    // A new certificate, whatever the time.
-    void force(managed_certificate& of, std::string why)
-    {
-        of.state.forced = std::max<std::uint64_t>(of.generation, 1);
-        of.state.forced_why = std::move(why);
-        of.state.failures = 0;
-        of.state.next_attempt = {};
-        of.not_before = {};
-    }
-
-    // Another process may have renewed it. Whether there is another certificate now.
-    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
-    {
-        const std::uint64_t before = of.generation;
-        co_await load_certificate(of);
-        const auto kept = co_await storage_.load("state/" + of.id);
-        if (kept && kept->has_value() && !(of.is_unsaved && of.generation == before)) {
-            if (auto state = parse_certificate_state(as_text((*kept)->text))) {
-                const bool is_untried = of.generation == before && of.state.failures == 0;
-                const bool is_forced_here = is_forced(of) && is_untried;
-                const std::string why = of.state.forced_why;
-                const bool is_configured_here = of.state.configuration == of.configuration && is_untried;
-                of.state = std::move(*state);
-                // What failed by other settings than ours is tried by ours once.
-                if (is_configured_here && of.state.configuration != of.configuration)
-                    begin_anew(of);
-                // Another process that knows of it, too, may have tried, and learnt when to try again.
-                if (is_forced_here && (!is_forced(of) || why == "forced"))
-                    force(of, why);
-            }
-        }
-        adopt_settings(of);
-        if (of.generation == before)
-            co_return false;
-        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
-        if (!same_identifiers(identifiers_in(*of.credential), of.names))
-            tell_({event_kind::loaded, of.id,
-                   "warning: that process orders it for other names; give both the same configuration"});
-        served_(of);
-        co_return true;
-    }
-
 private:
-    // As long as a slow CA needs, but not so long that nothing is left for another attempt.
-    [[nodiscard]] std::chrono::milliseconds attempt_time(const std::optional<validity>& life) const
-    {
-        constexpr std::chrono::milliseconds longest = std::chrono::minutes(10);
-        if (!life)
-            return longest;
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(life->not_after - world_.now());
-        return std::clamp<std::chrono::milliseconds>(left / 5, std::chrono::seconds(30), longest);
-    }
-
-    [[nodiscard]] double random() const
-    {
-        std::array<std::uint8_t, 8> bytes{};
-        world_.random(bytes);
-        std::uint64_t number = 0;
-        for (const std::uint8_t each : bytes)
-            number = number << 8 | each;
-        return static_cast<double>(number >> 11) * 0x1p-53;
-    }
-
-    // When to do something. The epoch, if that is after its end and more than a week off, which nobody waits: the clock
-    // was ahead when it was set.
-    [[nodiscard]] time_point believed(const managed_certificate& of, time_point when) const
-    {
-        const auto life = of.life();
-        const bool is_within_life = life && when <= life->not_after;
-        const bool is_never = when == time_point::max();
-        return is_within_life || is_never || when <= world_.now() + std::chrono::days(8) ? when : time_point();
-    }
-
-    [[nodiscard]] bool is_forced(const managed_certificate& of) const noexcept
-    {
-        return of.state.forced != 0 && of.state.forced >= of.generation;
-    }
-
-    [[nodiscard]] bool is_due(const managed_certificate& of) const
-    {
-        const time_point now = world_.now();
-        return renewal_due(of) <= now && believed(of, of.not_before) <= now;
-    }
-
-    [[nodiscard]] bool asks_for_window(const managed_certificate& of) const
-    {
-        return of.credential && believed(of, of.state.next_check) <= world_.now() && !is_due(of);
-    }
-
-    // What is in the storage now; a broken one leaves what is served.
-    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
-    {
-        const auto current = co_await storage_.current_generation(of.id);
-        if (of.credential && current && *current == of.generation)
-            co_return;
-        const auto kept = co_await storage_.load_certificate(of.id);
-        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
-        if (std::exchange(of.fault, fault) != fault && !fault.empty())
-            tell_({event_kind::unreadable, of.id, fault});
-        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
-            co_return;
-        const bundle& found = **kept;
-        of.credential = found.credential;
-        of.generation = found.generation;
-        of.about = parse_generation_record(found.meta_json);
-    }
-
-    static void begin_anew(managed_certificate& of)
-    {
-        of.state.configuration = of.configuration;
-        of.state.failures = 0;
-        of.state.next_attempt = {};
-        of.state.directory.clear();
-    }
-
-    // A configuration that is new to this process is tried at once, unless it was that of the last attempt. What another
-    // process with other settings does is no reason: each would undo what the other one did.
-    void adopt_settings(managed_certificate& of)
-    {
-        const bool is_new = std::exchange(of.adopted, of.configuration) != of.configuration;
-        if (is_new && of.state.configuration != of.configuration)
-            begin_anew(of);
-        if (of.state.generation != of.generation) {
-            of.state.generation = of.generation;
-            of.state.advice.reset();
-            of.state.next_check = {};
-            of.state.check_failures = 0;
-            of.state.spread = random();
-        }
-        if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
-            force(of, "reconfigured");
-    }
-
-    // A state that cannot be kept is only lost at a restart.
-    [[nodiscard]] awaitable<> save(managed_certificate& of)
-    {
-        const std::string text = to_json(of.state);
-        secret_text bytes(text.begin(), text.end());
-        const auto stored = co_await storage_.store("state/" + of.id, std::move(bytes), std::nullopt);
-        of.is_unsaved = !stored;
-    }
-
     [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
     {
         for (std::size_t i = 0; i < authorities_.size() && of.state.failures > 0; ++i) {
@@ -25858,12 +26496,12 @@ private:
         }
         std::optional<storage_lock> lock = std::move(*taken);
         if (!lock) {
-            look_again_later(of);
+            of.not_before = next_look(of.life(), world_.now(), random_part(world_));
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
-        static_cast<void>(co_await refresh(of));
-        if (is_due(of))
+        static_cast<void>(co_await keeper_.refresh(of));
+        if (is_due(of, world_.now()))
             co_await attempt_locked(of, lock);
         if (lock)
             co_await storage_.unlock(*lock);
@@ -25890,19 +26528,8 @@ private:
                 co_return false;
             co_await world_.sleep_until(world_.now() + std::chrono::seconds(1));
         }
-        static_cast<void>(co_await refresh(of));
+        static_cast<void>(co_await keeper_.refresh(of));
         co_return of.generation == before;
-    }
-
-    // Whoever has the lock will be done with it in some minutes.
-    void look_again_later(managed_certificate& of) const
-    {
-        std::chrono::milliseconds wait = std::chrono::seconds(10);
-        if (const auto life = of.life())
-            wait = std::clamp<std::chrono::milliseconds>(lifetime(*life) / 200, std::chrono::seconds(5),
-                                                         std::chrono::minutes(1));
-        of.not_before = world_.now() + std::chrono::milliseconds(static_cast<std::int64_t>(
-                            static_cast<double>(wait.count()) * (0.5 + random())));
     }
 
     // `lock` is empty afterwards when it was given back, and somebody else has it.
@@ -25912,12 +26539,12 @@ private:
         const std::shared_ptr<authority> chosen = authorities_[index];
         authority& from = *chosen;
         of.state.directory = from.directory_url();
-        if (const auto later = co_await too_many_orders(of, from)) {
-            of.not_before = *later;
-            tell_({event_kind::progress, of.id, "waiting until more may be asked of " + from.directory_url()});
+        auto done = co_await issue(of, from, lock);
+        if (!done && done.error().is_not_its_turn) {
+            of.not_before = world_.now() + *done.error().retry_after;
+            tell_({event_kind::progress, of.id, done.error().what});
             co_return;
         }
-        auto done = co_await issue(of, from, lock);
         if (!done && lock) {
             const auto mended = co_await from.account(of.email).recover(done.error());
             if (mended)
@@ -25926,7 +26553,7 @@ private:
                 done = mended.error();
         }
         if (!done && !lock) { // whoever has it may have stored what was asked for here
-            const bool is_renewed = co_await refresh(of);
+            const bool is_renewed = co_await keeper_.refresh(of);
             if (is_renewed)
                 co_return;
         }
@@ -25935,23 +26562,12 @@ private:
             co_return;
         }
         if (!*done) { // somebody else went on with it
-            look_again_later(of);
+            of.not_before = next_look(of.life(), world_.now(), random_part(world_));
             co_return;
         }
         auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
             co_await failed(of, kept.error());
-    }
-
-    // Until when no more orders may be placed there; nothing: this one may be, or is already.
-    [[nodiscard]] awaitable<std::optional<time_point>> too_many_orders(const managed_certificate& of, authority& from)
-    {
-        const auto under_way = co_await storage_.load("order/" + of.id);
-        if (under_way && under_way->has_value())
-            co_return std::nullopt;
-        kept_bucket orders = from.allowed().orders();
-        const auto later = co_await orders.take();
-        co_return later;
     }
 
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue(managed_certificate& of, authority& from,
@@ -25967,10 +26583,10 @@ private:
         wanted.key = of.key;
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
-        wanted.replaces = predecessor(of, from, *by);
+        wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
-        wanted.deadline = world_.now() + attempt_time(of.life());
+        wanted.deadline = world_.now() + attempt_time(of.life(), world_.now());
         if (const auto life = of.life())
             wanted.life = lifetime(*life);
         const time_point end = wanted.deadline;
@@ -26005,58 +26621,34 @@ private:
         co_return broken;
     }
 
-    // RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account.
-    [[nodiscard]] std::string predecessor(const managed_certificate& of, const authority& from, const signer& by) const
-    {
-        const bool is_its = of.credential && of.about.directory == from.directory_url() && of.about.account == by.url
-                            && of.state.advice;
-        if (!is_its)
-            return {};
-        const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
-        return id ? *id : std::string();
-    }
-
     // RFC 8555 7.4.2: from the CA's answer to what is served.
     [[nodiscard]] awaitable<reply<>> install(managed_certificate& of, authority& from, issued got, storage_lock guard)
     {
-        const time_point now = world_.now();
+        const auto& fresh = got.credential->about;
         const bool must_replace = !of.credential || is_forced(of);
-        if (!must_replace && got.credential->about.not_after <= of.credential->about.not_after) {
-            co_await forget_order(of);
+        if (!must_replace && fresh.not_after <= of.credential->about.not_after) {
+            co_await forget_order(storage_, of.id);
             co_return ends_too_early(of, from, *got.credential);
         }
-        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, now, of.names,
+        const bool is_first = of.credential == nullptr;
+        generation_record about{from.directory_url(), got.account, from.ca().ca().profile, world_.now(), of.names,
                                 is_forced(of) ? of.state.forced_why : std::string()};
-        bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem),
-                    .meta_json = to_json(about), .credential = got.credential};
-        const auto stored = co_await storage_.store_certificate(of.id, std::move(next), of.generation, guard);
+        bundle next{.chain_pem = std::move(got.chain_pem), .key_pem = std::move(got.key_pem), .meta_json = {},
+                    .credential = got.credential};
+        const auto stored = co_await keeper_.replace(of, std::move(next), std::move(about), guard);
         if (!stored) {
             if (stored.error().code == errc::conflict) {
-                static_cast<void>(co_await refresh(of));
+                static_cast<void>(co_await keeper_.refresh(of));
                 co_return reply<>();
             }
             refusal why{failure_class::transient, "storage: " + stored.error().what};
             why.is_ours = true;
             co_return why;
         }
-        const bool is_first = of.credential == nullptr;
-        of.credential = std::move(got.credential);
-        of.generation = *stored;
-        of.about = std::move(about);
-        of.last_refusal.reset();
-        of.not_before = {};
-        certificate_state fresh;
-        fresh.configuration = of.configuration;
-        of.state = std::move(fresh);
-        adopt_settings(of);
-        if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile
-            force(of, "reconfigured");
-        served_(of);
-        co_await save(of);
-        co_await forget_order(of);
+        co_await forget_order(storage_, of.id);
         tell_({is_first ? event_kind::obtained : event_kind::renewed, of.id,
                (is_first ? "obtained from " : "renewed by ") + from.directory_url() + ", valid until "
-                   + format_rfc3339(of.credential->about.not_after)});
+                   + format_rfc3339(fresh.not_after)});
         co_return reply<>();
     }
 
@@ -26073,24 +26665,24 @@ private:
         return why;
     }
 
-    [[nodiscard]] awaitable<> forget_order(const managed_certificate& of)
-    {
-        static_cast<void>(co_await storage_.erase("order/" + of.id));
-        static_cast<void>(co_await storage_.erase("order/" + of.id + ".key"));
-    }
-
     [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
     {
         const std::size_t asked = chosen_authority(of);
         ++of.state.failures;
-        of.state.failed_at = world_.now();
+        const time_point now = world_.now();
+        of.state.failed_at = now;
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
+        if (why.retry_after)
+            of.state.open_at[of.state.directory] = now + *why.retry_after;
+        std::vector<time_point> open_at;
+        for (const auto& each : authorities_)
+            open_at.push_back(open_again(of, each->directory_url(), now));
         const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
-        const next_try next = plan_next_try(last, authorities_.size(), of.life(), world_.now(), random());
+        const next_try next = plan_next_try(last, open_at, of.life(), now, random_part(world_));
         of.state.directory = authorities_[next.ca]->directory_url();
         of.state.next_attempt = next.when;
-        co_await save(of);
+        co_await keeper_.save(of);
         tell_({event_kind::renewal_failed, of.id,
                why.what + "; next attempt " + format_rfc3339(of.state.next_attempt)
                    + (next.ca == asked ? "" : " at " + of.state.directory)});
@@ -26100,57 +26692,20 @@ private:
     // RFC 9773 4.
     [[nodiscard]] awaitable<> look_for_window(managed_certificate& of)
     {
-        const validity life = *of.life();
         const auto from = authority_of(of.about.directory);
         window_reply got;
         if (from)
             got = co_await ask_for_window(from->ca(), of.credential);
-        if (!got.is_offered) {
-            of.state.advice.reset();
-            of.state.next_check =
-                world_.now() + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
-            co_return;
-        }
-        if (got.window)
-            follow_window(of, life, got);
-        check_later(of, got.how, got.retry_after);
-    }
-
-    // RFC 9773 4.2.
-    void follow_window(managed_certificate& of, const validity& life, const window_reply& got)
-    {
-        const renewal_window window = *got.window;
-        const auto before = of.state.advice;
-        of.state.advice = suggest(before, window, life, random());
-        if (before && of.state.advice && of.state.advice->chosen != before->chosen)
-            tell_({event_kind::window_changed, of.id,
-                   "the CA wants it renewed between " + format_rfc3339(window.start) + " and "
-                       + format_rfc3339(window.end)
-                       + (got.explanation_url.empty() ? "" : ", see " + got.explanation_url)});
-        // A CA that revokes all that it issues has gone mad, and is not fed.
-        const bool is_again = of.about.because == "revoked" && world_.now() < cool_down_end(of.about.obtained, life);
-        if (is_revocation(window, life, world_.now()) && !is_forced(of) && !is_again) {
-            tell_({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
-            force(of, "revoked");
-        }
-        of.state.check_failures = 0;
-    }
-
-    void check_later(managed_certificate& of, window_answer last, std::optional<std::chrono::seconds> retry_after)
-    {
-        if (last == window_answer::temporary_error)
-            ++of.state.check_failures;
-        const auto next = next_check(last, of.state.check_failures, world_.now(), *of.life(), retry_after, random());
-        of.state.next_check = next.value_or(time_point::max());
+        take_advice(of, got, world_.now(), random_part(world_), tell_);
     }
 
     environment& world_;
     storage& storage_;
     board& board_;
+    certificate_keeper& keeper_;
     std::shared_ptr<const config> settings_;
     std::vector<std::shared_ptr<authority>> authorities_;
     const event_teller tell_;
-    const std::function<void(managed_certificate&)> served_;
 };
 
 }
@@ -26201,6 +26756,156 @@ namespace alos::inline v0::acme {
 }
 
 #endif
+// ---- alos/acme/listeners.hpp ----
+// Who is told of what happens: the log, the program's own function, and those who wait for one certificate.
+#ifndef ALOS_ACME_LISTENERS_HPP
+#define ALOS_ACME_LISTENERS_HPP
+
+
+#include <exception>
+#include <functional>
+#include <list>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Used on the manager's thread.
+class listeners {
+public:
+    using listener = std::function<void(const event&)>;
+
+    // `log` is host::log.
+    listeners(decltype(host::log) log, listener on_event) : log_(std::move(log)), on_event_(std::move(on_event)) {}
+
+private:
+    using entry = std::pair<std::string, listener>; // by id
+
+public:
+    // Somebody who is told of what happens to one certificate, for as long as this lives.
+    class listening {
+    public:
+        listening(listeners& in, const std::string& id, listener told)
+            : list_(in.list_), place_(list_.emplace(list_.end(), id, std::move(told)))
+        {
+        }
+        listening(const listening&) = delete;
+        listening& operator=(const listening&) = delete;
+        ~listening() { list_.erase(place_); }
+
+    private:
+        std::list<entry>& list_;
+        const std::list<entry>::iterator place_;
+    };
+
+    void tell(const event& what)
+    {
+        if (log_)
+            log_(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind), name_of(what.kind),
+                 {{"certificate", what.id}, {"message", what.message}});
+        if (on_event_)
+            tell_one(on_event_, what);
+        for (const auto& [id, told] : list_) {
+            if (told && (what.id.empty() || what.id == id))
+                tell_one(told, what);
+        }
+    }
+
+private:
+    // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
+    void tell_one(const listener& told, const event& what) noexcept
+    {
+        try {
+            told(what);
+        } catch (...) {
+            const std::string why = text_of_exception(std::current_exception());
+            if (log_)
+                log_(log_level::error, "acme.event", {{"certificate", what.id}, {"reason", why},
+                                                      {"hint", "a function that is told of events threw this"}});
+        }
+    }
+
+    const decltype(host::log) log_;
+    const listener on_event_;
+    std::list<entry> list_;
+};
+
+}
+
+#endif
+// ---- alos/acme/work_list.hpp ----
+// Coroutines that are under way at the same time, and can be cancelled together.
+#ifndef ALOS_ACME_WORK_LIST_HPP
+#define ALOS_ACME_WORK_LIST_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/post.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+[[nodiscard]] inline bool is_cancellation(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
+        return is_cancellation(several.first_exception());
+    } catch (const boost::system::system_error& error) {
+        return error.code() == boost::asio::error::operation_aborted;
+    } catch (...) {
+        return false;
+    }
+}
+
+// Used on the thread of its executor.
+class work_list {
+public:
+    explicit work_list(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+    work_list(const work_list&) = delete;
+    work_list& operator=(const work_list&) = delete;
+
+    // Calls `ended` when it is over, with what it threw.
+    template <class Ended>
+    void begin(boost::asio::awaitable<void> work, Ended ended)
+    {
+        const auto place = cancels_.emplace(cancels_.end());
+        // Note: when a frame is about to go, it still refers to the signal.
+        const auto end = [this, place, ended](const std::exception_ptr& thrown) {
+            boost::asio::post(executor_, [this, place, ended, thrown] {
+                cancels_.erase(place);
+                ended(thrown);
+            });
+        };
+        boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
+    }
+
+    void cancel()
+    {
+        for (boost::asio::cancellation_signal& each : cancels_)
+            each.emit(boost::asio::cancellation_type::terminal);
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return cancels_.size(); }
+
+private:
+    const boost::asio::any_io_executor executor_;
+    std::list<boost::asio::cancellation_signal> cancels_;
+};
+
+}
+
+#endif
 // ---- alos/acme/manager.hpp ----
 // All certificates of a server: what is configured, what is served, and who works on what and when. It runs on one
 // thread and sees the world through an environment, so that years of it pass in a test in a second.
@@ -26208,13 +26913,6 @@ namespace alos::inline v0::acme {
 #define ALOS_ACME_MANAGER_HPP
 
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/multiple_exceptions.hpp>
-#include <boost/asio/post.hpp>
-
-#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26226,12 +26924,13 @@ class manager {
 public:
     // `world`, `kept` and what `to` refers to outlive it; `executor` is that of its thread.
     manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
-        : world_(world), storage_(kept), host_(std::move(to)), on_event_(std::move(on_event)),
-          executor_(std::move(executor)), board_(world, kept, host_.http01, host_.certificates),
-          presenter_(world, host_.certificates, [this](const event& what) { tell(what); }),
-          renewer_(
-              world, kept, board_, [this](const event& what) { tell(what); },
-              [this](managed_certificate& of) { presenter_.show({&of}, certificates_); })
+        : world_(world), storage_(kept), listeners_(to.log, std::move(on_event)), works_(std::move(executor)),
+          board_(world, kept, to.http01, to.certificates),
+          presenter_(world, to.certificates, [this](const event& what) { listeners_.tell(what); }),
+          keeper_(
+              world, kept, [this](const event& what) { listeners_.tell(what); },
+              [this](managed_certificate& of) { presenter_.show({&of}, certificates_); }),
+          renewer_(world, kept, board_, keeper_, [this](const event& what) { listeners_.tell(what); })
     {
     }
 
@@ -26255,15 +26954,9 @@ public:
         presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
-            each->configuration = configuration_of(*each);
-        for (certificate_names& each : std::exchange(configured_, {})) {
-            const auto first = identifier_of(each.names.front());
-            const auto is_said_anew = [&](const certificate_names& other) {
-                return !other.names.empty() && first && is_of(other, first->value);
-            };
-            if (std::ranges::none_of(wanted, is_said_anew))
-                wanted.push_back(std::move(each));
-        }
+            each->configuration = configuration_of(*each, *settings_);
+        for (certificate_names& each : not_said_anew(std::exchange(configured_, {}), wanted))
+            wanted.push_back(std::move(each));
         auto done = co_await add(std::move(wanted));
         co_return done ? usable : done;
     }
@@ -26272,16 +26965,29 @@ public:
     // with the others.
     [[nodiscard]] awaitable<outcome<>> add(std::vector<certificate_names> wanted)
     {
+        const failure nothing_yet{errc::bad_configuration,
+                                  "acme: nothing is configured yet; enable_acme() does that"};
         outcome<> done;
         certificate_list added;
         for (certificate_names& each : wanted) {
-            auto made = make(each);
+            auto made = settings_ ? configured_certificates(each, *settings_) : outcome<certificate_list>(nothing_yet);
             if (!made) {
                 if (done)
                     done = made.error();
                 continue;
             }
-            std::erase_if(configured_, [&](const auto& other) { return is_of(other, made->front()->domain); });
+            const managed_certificate& first = *made->front();
+            const auto before
+                = std::ranges::find_if(configured_, [&](const auto& other) { return is_of(other, first.domain); });
+            if (before != configured_.end()) {
+                const auto known = configured_certificates(*before, *settings_);
+                if (auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart) {
+                    if (done)
+                        done = apart;
+                    continue;
+                }
+                configured_.erase(before);
+            }
             configured_.push_back(std::move(each));
             for (auto& one : *made) {
                 if (const auto known = find(one->id)) {
@@ -26297,18 +27003,18 @@ public:
         {
             const being_loaded these(added);
             for (const auto& each : these.list)
-                co_await renewer_.load(*each);
+                co_await keeper_.load(*each);
         }
         for (const auto& each : added)
-            static_cast<void>(adopt_other(*each));
+            static_cast<void>(adopt_other(*each, others_));
         std::vector<managed_certificate*> shown;
         for (const auto& each : added)
             shown.push_back(each.get());
         presenter_.show(shown, certificates_);
         for (const auto& each : added) {
             if (each->credential)
-                tell({event_kind::loaded, each->id,
-                      "valid until " + format_rfc3339(each->credential->about.not_after)});
+                listeners_.tell({event_kind::loaded, each->id,
+                                 "valid until " + format_rfc3339(each->credential->about.not_after)});
         }
         wake();
         co_return done;
@@ -26339,7 +27045,7 @@ public:
         others_ = std::move(others);
         std::vector<managed_certificate*> adopted;
         for (const auto& each : certificates_) {
-            if (adopt_other(*each))
+            if (adopt_other(*each, others_))
                 adopted.push_back(each.get());
         }
         if (adopted.empty())
@@ -26378,7 +27084,7 @@ public:
                 if (!each || each->is_busy)
                     continue;
                 const being_loaded this_one({each});
-                if (co_await renewer_.refresh(*each))
+                if (co_await keeper_.refresh(*each))
                     wake();
             }
         }
@@ -26389,20 +27095,15 @@ public:
     {
         is_stopped_ = true;
         wake();
-        for (work& each : works_)
-            each.cancel.emit(boost::asio::cancellation_type::terminal);
+        works_.cancel();
     }
 
-    [[nodiscard]] bool is_idle() const noexcept { return works_.empty(); }
+    [[nodiscard]] bool is_idle() const noexcept { return works_.size() == 0; }
 
     // See service.
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
     {
-        std::vector<std::string> ids;
-        for (const auto& each : certificates_) {
-            if (names(*each, domain))
-                ids.push_back(each->id);
-        }
+        const auto ids = ids_of(domain, [](const managed_certificate&) { return true; });
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": ACME does not care for it; add_acme_domain() does"};
         for (const std::string& id : ids) {
@@ -26441,11 +27142,7 @@ public:
     // RFC 8555 7.6.
     [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
     {
-        std::vector<std::string> ids;
-        for (const auto& each : certificates_) {
-            if (names(*each, domain) && each->credential)
-                ids.push_back(each->id);
-        }
+        const auto ids = ids_of(domain, [](const managed_certificate& each) { return each.credential != nullptr; });
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
@@ -26467,51 +27164,11 @@ public:
     {
         std::vector<certificate_status> list;
         for (const auto& each : certificates_)
-            list.push_back(status_of(*each, renewer_.renewal_due(*each)));
+            list.push_back(status_of(*each, renewal_due(*each, world_.now())));
         return list;
     }
 
 private:
-    struct work {
-        boost::asio::cancellation_signal cancel;
-    };
-
-    using listener_list = std::list<std::pair<std::string, std::function<void(const event&)>>>; // by id
-
-    // Somebody who is told of what happens to one certificate, for as long as this lives.
-    struct listening {
-        listening(listener_list& in, const std::string& id, std::function<void(const event&)> told)
-            : list(in), place(in.emplace(in.end(), id, std::move(told)))
-        {
-        }
-        listening(const listening&) = delete;
-        listening& operator=(const listening&) = delete;
-        ~listening() { list.erase(place); }
-
-        listener_list& list;
-        const listener_list::iterator place;
-    };
-
-    // Those that nobody works on are busy until they are loaded, so that nobody begins.
-    struct being_loaded {
-        explicit being_loaded(const certificate_list& those)
-        {
-            for (const auto& each : those) {
-                if (!std::exchange(each->is_busy, true))
-                    list.push_back(each);
-            }
-        }
-        being_loaded(const being_loaded&) = delete;
-        being_loaded& operator=(const being_loaded&) = delete;
-        ~being_loaded()
-        {
-            for (const auto& each : list)
-                each->is_busy = false;
-        }
-
-        certificate_list list;
-    };
-
     // How long somebody waits for a certificate.
     static constexpr std::chrono::minutes patience{15};
 
@@ -26522,90 +27179,27 @@ private:
         alarm_.ring();
     }
 
-    // Whether it has another certificate now.
-    [[nodiscard]] bool adopt_other(managed_certificate& of) const
-    {
-        if (of.generation != 0)
-            return false;
-        const cert::credential_ptr before = of.credential;
-        for (const cert::credential_ptr& other : others_) {
-            const bool fits = same_identifiers(identifiers_in(*other), of.names)
-                              && (of.key == key_kind::rsa_2048) == other->about.key_type.starts_with("RSA");
-            if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
-                of.credential = other;
-        }
-        return of.credential != before;
-    }
-
-    static bool is_of(const certificate_names& configured, const std::string& domain)
-    {
-        const auto first = identifier_of(configured.names.front());
-        return first && first->value == domain;
-    }
-
-    // One for each type of key.
-    [[nodiscard]] outcome<certificate_list> make(const certificate_names& from) const
-    {
-        if (!settings_)
-            return failure{errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
-        if (from.names.empty())
-            return failure{errc::bad_configuration, "acme: an entry of `domains` names nothing"};
-        std::vector<identifier> names;
-        for (const std::string& each : from.names) {
-            auto name = identifier_of(each);
-            if (!name)
-                return name.error();
-            if (auto provable = check_provable(*settings_, *name); !provable)
-                return provable.error();
-            if (std::ranges::count(names, *name) == 0)
-                names.push_back(std::move(*name));
-        }
-        if (names.size() > detail::max_identifiers)
-            return failure{errc::bad_configuration, names.front().value + ": a certificate has 100 names at most"};
-        certificate_list list;
-        for (const key_kind key : settings_->key_types) {
-            auto one = std::make_shared<managed_certificate>();
-            one->domain = names.front().value;
-            one->id = id_of_certificate(one->domain, key);
-            one->names = names;
-            one->key = key;
-            one->email = from.email.empty() ? settings_->email : from.email;
-            one->configuration = configuration_of(*one);
-            list.push_back(std::move(one));
-        }
-        return list;
-    }
-
-    // What, when it changes, is worth another attempt.
-    [[nodiscard]] std::string configuration_of(const managed_certificate& of) const
-    {
-        std::string all = of.email;
-        for (const identifier& each : of.names)
-            all += "\n" + each.value;
-        for (const certificate_authority& each : settings_->cas)
-            all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
-        for (const challenge_type each : settings_->challenges)
-            all.append("\n").append(name_of(each));
-        all += settings_->dns ? "\ndns" : "";
-        return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
-    }
-
     [[nodiscard]] std::shared_ptr<managed_certificate> find(std::string_view id) const
     {
         const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
         return found == certificates_.end() ? nullptr : *found;
     }
 
-    static bool names(const managed_certificate& of, std::string_view name)
-    {
-        const auto wanted = identifier_of(name);
-        return wanted && std::ranges::count(of.names, *wanted) != 0;
-    }
-
     [[nodiscard]] std::shared_ptr<managed_certificate> find_by_name(std::string_view name) const
     {
-        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return names(*each, name); });
+        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return has_name(*each, name); });
         return found == certificates_.end() ? nullptr : *found;
+    }
+
+    template <class Predicate>
+    [[nodiscard]] std::vector<std::string> ids_of(std::string_view name, Predicate counts) const
+    {
+        std::vector<std::string> ids;
+        for (const auto& each : certificates_) {
+            if (has_name(*each, name) && counts(*each))
+                ids.push_back(each->id);
+        }
+        return ids;
     }
 
     // Begins what may begin, and says when there is more to do.
@@ -26618,9 +27212,9 @@ private:
         for (auto& each : certificates_) {
             if (each->is_busy)
                 continue;
-            const time_point due = renewer_.due(*each);
-            if (due > now)
-                next = std::min(next, due);
+            const time_point when = due(*each, now);
+            if (when > now)
+                next = std::min(next, when);
             else if (works_.size() < limit)
                 begin(each);
         }
@@ -26630,27 +27224,19 @@ private:
     // When the clock is set back: the short waits were for now, and the CA may be asked again.
     void forget_plans_of_a_wrong_clock(time_point now)
     {
-        if (now + std::chrono::minutes(1) < std::exchange(last_look_, now)) {
-            for (auto& each : certificates_) {
-                each->not_before = {};
-                each->state.next_check = {};
-            }
+        if (now + std::chrono::minutes(1) >= std::exchange(last_look_, now))
+            return;
+        for (auto& each : certificates_) {
+            each->not_before = {};
+            each->state.next_check = {};
+            each->is_unsaved = true;
         }
     }
 
     void begin(const std::shared_ptr<managed_certificate>& of)
     {
         of->is_busy = true;
-        const auto place = works_.emplace(works_.end());
-        const auto slot = place->cancel.slot();
-        boost::asio::co_spawn(executor_, renewer_.work(*of),
-                              boost::asio::bind_cancellation_slot(slot, [this, of, place](std::exception_ptr thrown) {
-                                  // Note: the frame that is about to go still refers to the signal.
-                                  boost::asio::post(executor_, [this, of, place, thrown] {
-                                      works_.erase(place);
-                                      end(*of, thrown);
-                                  });
-                              }));
+        works_.begin(renewer_.work(*of), [this, of](const std::exception_ptr& thrown) { end(*of, thrown); });
     }
 
     void end(managed_certificate& of, const std::exception_ptr& thrown)
@@ -26660,22 +27246,9 @@ private:
         of.not_before = std::max(of.not_before, world_.now() + std::chrono::seconds(1));
         if (thrown && !is_cancellation(thrown)) {
             of.not_before = world_.now() + std::chrono::minutes(1);
-            tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
+            listeners_.tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
         }
         wake();
-    }
-
-    static bool is_cancellation(const std::exception_ptr& thrown)
-    {
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
-            return is_cancellation(several.first_exception());
-        } catch (const boost::system::system_error& error) {
-            return error.code() == boost::asio::error::operation_aborted;
-        } catch (...) {
-            return false;
-        }
     }
 
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
@@ -26686,8 +27259,8 @@ private:
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
         const std::uint64_t before = one->generation;
         one->last_refusal.reset();
-        renewer_.force(*one, std::move(why));
-        const listening until_the_end(listeners_, id, std::move(told));
+        force(*one, std::move(why));
+        const listeners::listening until_the_end(listeners_, id, std::move(told));
         wake();
         auto done = co_await wait_for(id, before);
         co_return done;
@@ -26714,46 +27287,18 @@ private:
         }
     }
 
-    void tell(const event& what)
-    {
-        if (host_.log)
-            host_.log(what.message.starts_with("warning: ") ? log_level::warning : level_of(what.kind),
-                      name_of(what.kind), {{"certificate", what.id}, {"message", what.message}});
-        if (on_event_)
-            tell_one(on_event_, what);
-        for (const auto& [id, told] : listeners_) {
-            if (told && (what.id.empty() || what.id == id))
-                tell_one(told, what);
-        }
-    }
-
-    // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
-    void tell_one(const std::function<void(const event&)>& told, const event& what) noexcept
-    {
-        try {
-            told(what);
-        } catch (...) {
-            const std::string why = text_of_exception(std::current_exception());
-            if (host_.log)
-                host_.log(log_level::error, "acme.event", {{"certificate", what.id}, {"reason", why},
-                                                           {"hint", "a function that is told of events threw this"}});
-        }
-    }
-
     environment& world_;
     storage& storage_;
-    const host host_;
-    const event_teller on_event_;
-    const boost::asio::any_io_executor executor_;
+    listeners listeners_;
+    work_list works_;
     std::shared_ptr<const config> settings_;
     board board_;
     presenter presenter_;
+    certificate_keeper keeper_;
     renewer renewer_;
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
     std::vector<cert::credential_ptr> others_; // of other programs
-    listener_list listeners_;
-    std::list<work> works_;
     std::uint64_t changes_ = 0;
     time_point last_look_{}; // at what is due
     bool is_stopped_ = false;
@@ -26911,6 +27456,7 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
 #include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26948,8 +27494,13 @@ public:
         for (finding& each : check_folder(world_.files(), asked_.folder))
             tell_(std::move(each));
         co_await look_at_ca();
-        for (const identifier& each : asked_.names)
+        std::vector<identifier> seen; // several certificates may be for the same name
+        for (const identifier& each : asked_.names) {
+            if (std::ranges::count(seen, each) != 0)
+                continue;
+            seen.push_back(each);
             co_await look_at_name(each);
+        }
     }
 
 private:
@@ -26965,14 +27516,6 @@ private:
         tell_({std::move(about), std::move(check), how, std::move(seen), std::move(cure)});
     }
 
-    static std::string join(const texts& all)
-    {
-        std::string text;
-        for (const std::string& each : all)
-            text.append(text.empty() ? "" : ", ").append(each);
-        return text;
-    }
-
     // RFC 8555 7.1.1.
     [[nodiscard]] awaitable<> look_at_ca()
     {
@@ -26983,7 +27526,11 @@ private:
         }
         const auto answer = co_await ca_.get(url, "directory");
         if (!answer) {
-            say(url, "directory", health::problem, answer.error().what,
+            constexpr std::string_view phase = "directory: ";
+            std::string seen = answer.error().what;
+            if (seen.starts_with(phase))
+                seen.erase(0, phase.size());
+            say(url, "directory", health::problem, seen,
                 "check the URL, the network and the clock; a CA of your own needs its authorities in roots_file");
             co_return;
         }
@@ -27077,10 +27624,7 @@ private:
         const bool is_wildcard = about.value.starts_with("*.");
         texts methods;
         for (const challenge_type each : asked_.challenges) {
-            const bool fits = each == challenge_type::dns_01
-                                  ? asked_.has_dns_solver && about.type == identifier_type::dns
-                                  : !is_wildcard;
-            if (fits)
+            if (can_prove(each, about, asked_.has_dns_solver))
                 methods.emplace_back(name_of(each));
         }
         if (methods.empty())
@@ -27552,11 +28096,15 @@ private:
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27582,6 +28130,8 @@ public:
     ~acme_service() override
     {
         stop();
+        if (thread_.joinable()) // an event of ours led here
+            thread_.detach();
         context_.shutdown(); // what still waits goes before what it refers to
     }
 
@@ -27601,20 +28151,32 @@ public:
 
     void stop() noexcept override
     {
-        if (is_stopped_.exchange(true))
-            return;
-        boost::asio::post(context_, [this] { begin_to_stop(); });
-        if (own_thread_ != std::this_thread::get_id())
+        if (!is_stopped_.exchange(true))
+            boost::asio::post(context_, [this] { begin_to_stop(); });
+        if (own_thread_ == std::this_thread::get_id())
+            return; // an event of ours led here; the destructor waits
+        const std::lock_guard one_at_a_time(joining_);
+        if (thread_.joinable())
             thread_.join();
-        else
-            thread_.detach(); // an event of ours led here; what it returns to is over
     }
 
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
     {
+        if (own_thread_ == std::this_thread::get_id())
+            return list();
+        ++guests_; // before `last_` is looked at: our thread goes on as long as there are any, once it has set that
+        const leaving in_the_end{guests_};
         if (const auto last = last_.load())
             return *last;
-        return const_cast<acme_service*>(this)->call(do_list());
+        std::packaged_task<status_list()> work([this] { return list(); });
+        auto done = work.get_future();
+        boost::asio::post(context_, [work = std::move(work)]() mutable { work(); });
+        try {
+            return done.get();
+        } catch (const std::future_error&) { // it went with the context
+            const auto last = last_.load();
+            return last ? *last : status_list();
+        }
     }
 
     [[nodiscard]] std::string certificates_json() const override
@@ -27645,6 +28207,8 @@ public:
     }
 
 private:
+    using status_list = std::vector<acme::certificate_status>;
+
     struct context_type : boost::asio::io_context {
         context_type() : boost::asio::io_context(1) {}
         using boost::asio::execution_context::shutdown;
@@ -27660,15 +28224,10 @@ private:
 
     static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
 
-    // What was asked for when it was too late, or took too long to end.
-    template <class T>
-    static T too_late()
-    {
-        if constexpr (std::is_constructible_v<T, failure>)
-            return stopped();
-        else
-            return T();
-    }
+    struct leaving {
+        std::atomic<unsigned>& guests;
+        ~leaving() { --guests; }
+    };
 
     // Counts who asks for something, before it is known whether that is too late: whoever is counted gets an answer.
     [[nodiscard]] bool enter() noexcept
@@ -27684,14 +28243,10 @@ private:
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (own_thread_ == std::this_thread::get_id()) {
-            if constexpr (std::is_constructible_v<T, failure>)
-                return failure{errc::bad_configuration, "acme: not from an event's handler"};
-            else
-                return T();
-        }
+        if (own_thread_ == std::this_thread::get_id())
+            return failure{errc::bad_configuration, "acme: not from an event's handler"};
         if (!enter())
-            return too_late<T>();
+            return stopped();
         std::promise<T> promise;
         auto done = promise.get_future();
         boost::asio::co_spawn(context_, until_stopped(std::move(work)),
@@ -27704,7 +28259,7 @@ private:
         try {
             return done.get();
         } catch (const std::future_error&) { // it went with the context
-            return too_late<T>();
+            return stopped();
         }
     }
 
@@ -27713,7 +28268,7 @@ private:
     [[nodiscard]] awaitable<T> there(awaitable<T> work)
     {
         if (!enter())
-            co_return too_late<T>();
+            co_return stopped();
         auto done = boost::asio::co_spawn(context_, until_stopped(std::move(work)), boost::asio::use_awaitable);
         co_return co_await std::move(done);
     }
@@ -27722,16 +28277,13 @@ private:
     [[nodiscard]] awaitable<T> until_stopped(awaitable<T> work)
     {
         using namespace boost::asio::experimental::awaitable_operators;
-        struct leaving {
-            std::atomic<unsigned>& guests;
-            ~leaving() { --guests; }
-        } const in_the_end{guests_};
+        const leaving in_the_end{guests_};
         if (is_stopping_)
-            co_return too_late<T>();
+            co_return stopped();
         auto done = co_await (std::move(work) || stopping_bell_.wait());
         if (auto* const value = std::get_if<0>(&done))
             co_return std::move(*value);
-        co_return too_late<T>();
+        co_return stopped();
     }
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
@@ -27769,6 +28321,7 @@ private:
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
         cache_dir_ = settings.cache_dir;
         storage_ = std::move(storage);
+        answer_for_others(directory);
         manager_ = std::make_unique<acme::manager>(
             world_, *storage_, host_,
             [this](const acme::event& what) {
@@ -27779,6 +28332,22 @@ private:
         if (!foreign_dir_.empty())
             serve_foreign();
         return {};
+    }
+
+    // Another process may have been asked for what a CA asks us for, before our thread has heard of it: it may be busy.
+    // Note: a small file is read by the thread that serves, for a token that can be one, and is not ours.
+    void answer_for_others(std::string directory)
+    {
+        host_.http01.also_look_in([folder = std::move(directory) + "/"](std::string_view token) {
+            constexpr std::size_t most = 4096;
+            std::optional<std::string> answer;
+            if (token.empty() || !acme::is_token(token))
+                return answer;
+            const std::string document = "challenge/http-01/" + std::string(token);
+            if (const auto text = os::posix_files().read(folder + acme::detail::file_of(document), most))
+                answer = acme::board::answer_in(as_text(*text), std::chrono::system_clock::now());
+            return answer;
+        });
     }
 
     // Serves what another program keeps in its folder, and what it has renewed since; tells of what is new.
@@ -27863,10 +28432,7 @@ private:
                               }));
     }
 
-    [[nodiscard]] awaitable<std::vector<acme::certificate_status>> do_list() const
-    {
-        co_return manager_ ? manager_->certificates() : std::vector<acme::certificate_status>();
-    }
+    [[nodiscard]] status_list list() const { return manager_ ? manager_->certificates() : status_list(); }
 
     [[nodiscard]] awaitable<outcome<>> do_force_renew(std::string domain, std::function<void(const acme::event&)> told)
     {
@@ -27894,15 +28460,15 @@ private:
 
     void begin_to_stop()
     {
+        last_ = std::make_shared<const status_list>(list());
         is_stopping_ = true;
+        host_.http01.also_look_in(nullptr);
         stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
         foreign_stop_.emit(boost::asio::cancellation_type::terminal);
-        if (manager_) {
-            last_ = std::make_shared<const std::vector<acme::certificate_status>>(manager_->certificates());
+        if (manager_)
             manager_->stop();
-        }
         wait_for_end(std::chrono::steady_clock::now() + stop_time);
     }
 
@@ -27920,7 +28486,7 @@ private:
     }
 
     const acme::host host_;
-    context_type context_;
+    mutable context_type context_;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
     acme_environment world_;
     boost::asio::steady_timer stopping_{context_};
@@ -27937,10 +28503,11 @@ private:
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
     bool is_stopping_ = false;             // as our thread knows it
-    std::atomic<unsigned> guests_ = 0;     // who wait for something that runs here
+    mutable std::atomic<unsigned> guests_ = 0; // who wait for something that runs here
     acme::signal stopping_bell_;           // for who is told that it is too late
-    std::atomic<std::shared_ptr<const std::vector<acme::certificate_status>>> last_; // since it was told to stop
+    std::atomic<std::shared_ptr<const status_list>> last_; // since it was told to stop
     std::atomic<std::thread::id> own_thread_; // set by that
+    std::mutex joining_;
     std::thread thread_;
 };
 
