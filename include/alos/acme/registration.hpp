@@ -69,7 +69,7 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
 {
     refusal no{failure_class::throttled,
                "account: no more accounts are asked for at " + settings.directory
-                   + " by now: that is our own limit, `accounts` of this CA in the configuration; wait, it goes on by "
+                   + " for now: that is our own limit, `accounts` of this CA in the configuration; wait, it goes on by "
                      "itself, or raise it there",
                std::chrono::ceil<std::chrono::seconds>(wait)};
     no.is_ours = true;
