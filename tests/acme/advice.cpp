@@ -96,7 +96,20 @@ TEST_CASE("advice: after errors the CA is asked ever later, and the advice stays
     CHECK(wait_after(window_answer::temporary_error) == 1min);
     here.answer({.is_offered = false});
     CHECK_FALSE(here.one.state.advice);
-    CHECK(here.one.state.next_check == moment + 24h * 9);
+    CHECK(here.one.state.next_check == moment + 24h * 7);
+}
+
+TEST_CASE("advice: a CA that has none is not asked in a loop once the certificate has ended")
+{
+    asked here;
+    const time_point later = moment + 24h * 100;
+    here.one.state.failures = 1;
+    here.one.state.failed_at = later;
+    here.one.state.next_attempt = later + 1h;
+    CHECK(asks_for_window(here.one, later));
+    take_advice(here.one, {.is_offered = false}, later, 0.5, nullptr);
+    CHECK_FALSE(asks_for_window(here.one, later + 1s));
+    CHECK(due(here.one, later) == later + 1h);
 }
 
 TEST_CASE("advice: a predecessor is named only to the CA and the account that it is of (RFC 9773 5)")

@@ -1,5 +1,5 @@
 // What a CA's advice on renewal does to a certificate: when it is renewed, and when the CA is asked again; and what the
-// CA is told when it is. RFC 9773 4.2, 4.3, 5. Pure, as renewal.hpp is.
+// CA is told when it is. RFC 9773 4.2, 4.3, 5. No clock and no I/O is in it.
 #ifndef ALOS_ACME_ADVICE_HPP
 #define ALOS_ACME_ADVICE_HPP
 
@@ -24,7 +24,7 @@ inline void follow_window(managed_certificate& of, const renewal_window& window,
         tell({event_kind::window_changed, of.id,
               "the CA wants it renewed between " + format_rfc3339(window.start) + " and " + format_rfc3339(window.end)
                   + (explanation_url.empty() ? "" : ", see " + explanation_url)});
-    // A CA that revokes all that it issues has gone mad, and is not fed.
+    // A CA that revokes all that it issues would be asked in a loop.
     const bool is_again = of.about.because == "revoked" && now < cool_down_end(of.about.obtained, life);
     if (is_revocation(window, life, now) && !is_forced(of) && !is_again) {
         tell({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
@@ -40,7 +40,9 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
     const validity life = *of.life();
     if (!got.is_offered) {
         of.state.advice.reset();
-        of.state.next_check = now + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
+        // Note: after the end of the certificate, a wait of more than eight days is that of a wrong clock.
+        of.state.next_check = now + std::clamp<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1),
+                                                                          std::chrono::days(7));
         return;
     }
     if (got.window)
