@@ -65,6 +65,12 @@ TEST_CASE("configured: settings that matter to a certificate make it another con
     CHECK(is_new(with));
     with.cas.front().eab_kid = "kid-1";
     CHECK(is_new(with));
+    with.cas.front().eab_hmac_key = alos::to_secret_text("key");
+    CHECK(is_new(with));
+    with.cas.front().roots_file = "roots.pem";
+    CHECK(is_new(with));
+    with.cas.front().certificates.burst += 1;
+    CHECK(is_new(with));
     with.cas.front().preferred_chain = "Root";
     CHECK(is_new(with));
     with.cas.front().directory = "https://ca.test/directory";

@@ -10,12 +10,13 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace alos::inline v0::acme {
 
-// Whether an entry of the configuration is that of the certificates for `domain`.
+// Whether an entry of the configuration, which names something, is that of the certificates for `domain`.
 [[nodiscard]] inline bool is_of(const certificate_names& configured, const std::string& domain)
 {
     const auto first = identifier_of(configured.names.front());
@@ -52,8 +53,14 @@ namespace alos::inline v0::acme {
     std::string all = of.email;
     for (const identifier& each : of.names)
         all += "\n" + each.value;
-    for (const certificate_authority& each : settings.cas)
-        all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
+    for (const certificate_authority& each : settings.cas) {
+        const std::string_view eab(each.eab_hmac_key.data(), each.eab_hmac_key.size());
+        all += "\n" + each.directory + " " + each.eab_kid + " " + each.eab_hmac_key_file + " " + each.profile + " "
+               + each.preferred_chain + " " + each.roots_file + " "
+               + to_base64url(byte_view(sha256_of(as_bytes(eab))).first(9));
+        for (const rate& limit : {each.orders, each.accounts, each.certificates, each.failed_validations})
+            all += " " + std::to_string(limit.burst) + "/" + std::to_string(limit.refill.count());
+    }
     for (const challenge_type each : settings.challenges)
         all.append("\n").append(name_of(each));
     all += settings.dns ? "\ndns" : "";
