@@ -68,11 +68,17 @@ public:
         bool is_first = true;
         for (std::optional<placed> at = std::move(*found);; at.reset(), is_first = false) {
             if (!at) {
+                const auto offered = co_await ca_.check_profile(wanted_.profile);
+                if (!offered)
+                    co_return offered.error();
                 if (const auto later = co_await too_early())
                     co_return too_many(*later);
+                // An attempt that is under way does not wait in the middle.
                 if (const auto later = co_await orders_.take(); later && is_first)
                     co_return not_its_turn(*later);
                 auto fresh = co_await place_order();
+                if (!fresh && fresh.error().is_unsent)
+                    co_await orders_.give_back();
                 if (!fresh)
                     co_return fresh.error();
                 at.emplace(std::move(*fresh));
@@ -177,9 +183,6 @@ private:
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
-        const auto offered = co_await ca_.check_profile(wanted_.profile);
-        if (!offered)
-            co_return offered.error();
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.

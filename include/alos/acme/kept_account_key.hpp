@@ -1,5 +1,5 @@
-// The key of an account in the storage: made, and replaced by another one so that nothing is lost wherever that is cut
-// off. RFC 8555 7.3.5.
+// The key of an account in the storage: made, and changed so that no account is lost wherever that is cut off.
+// RFC 8555 7.3.5.
 #ifndef ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 #define ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 
@@ -151,7 +151,10 @@ public:
             if (!is_no(found.error()))
                 co_return found.error();
         }
-        static_cast<void>(co_await storage_.erase(next_document()));
+        if (next)
+            static_cast<void>(co_await storage_.erase(next_document()));
+        else
+            static_cast<void>(co_await storage_.move_aside(next_document()));
         co_return reply<>();
     }
 

@@ -7,10 +7,16 @@
 #include <alos/acme/listeners.hpp>
 #include <alos/acme/presenter.hpp>
 #include <alos/acme/renewer.hpp>
+#include <alos/acme/signal.hpp>
 #include <alos/acme/work_list.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -248,6 +254,8 @@ public:
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
+            force(*one, "forced"); // also by who goes on after a crash
+            co_await keeper_.save(*one);
             std::function<void(const event&)> nobody;
             auto done = co_await renew_now(id, "forced", std::move(nobody));
             if (!done)
