@@ -22,6 +22,14 @@ build, source = sys.argv[1:]
 command = [*compiling.command(build, source), "-fsyntax-only", "-x", "c++", "-"]
 reached = {}
 
+# A program may have these for things of its own before it includes alos, which must not find them.
+NAMES = """
+    days hours minutes seconds milliseconds year month day floor min max error failure outcome result state
+    record task client directory message find begin end to_string to_text string vector span byte bytes array
+    function
+""".split()
+NAMESPACES = "acme asio crypto detail dns http json tls test".split()
+
 
 def reach(header):
     """What a header includes, itself or through others."""
@@ -48,12 +56,17 @@ def twice(chain):
     return "".join(f"#include <alos/{header}>\n" * 2 for header in chain)
 
 
+def after_own_names():
+    own = [f"struct {name};\n" for name in NAMES] + [f"namespace {name} {{}}\n" for name in NAMESPACES]
+    return "".join(own + [f"#include <alos/{header}>\n" for header in headers.layers()])
+
+
 def fault(text):
     return subprocess.run(command, cwd=build, input=text, text=True, capture_output=True).stderr
 
 
 with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    texts = [*map(twice, chains()), pathlib.Path(__file__).with_name("global_names.cpp").read_text()]
+    texts = [*map(twice, chains()), after_own_names()]
     faults = [found for found in pool.map(fault, texts) if found]
 print(*faults, sep="\n", end="")
 sys.exit(1 if faults else 0)

@@ -216,7 +216,7 @@ struct next_try {
 [[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::span<const time_point> open_at,
                                             const std::optional<validity>& of, time_point now, double random) noexcept
 {
-    using namespace std::chrono;
+    using std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     const std::size_t count = open_at.size();
     const unsigned counted = last.is_ours ? std::min(last.failures, 2u) : last.failures;
     next_try planned{last.asked, next_attempt(last.kind, counted, now, of, last.retry_after, random)};
