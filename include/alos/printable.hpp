@@ -43,9 +43,9 @@ struct character {
         code = code << 6 | (byte(i) & 0x3f);
     }
     // RFC 3629 3: the shortest form, no surrogates, nothing beyond U+10FFFF.
-    const bool is_short = code >= (size == 4 ? 0x10000u : size == 3 ? 0x800u : 0x80u);
+    const bool is_shortest = code >= (size == 4 ? 0x10000u : size == 3 ? 0x800u : 0x80u);
     const bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
-    return is_short && !is_surrogate && code <= 0x10ffff ? character{size, code, true} : none;
+    return is_shortest && !is_surrogate && code <= 0x10ffff ? character{size, code, true} : none;
 }
 
 // The last `digits` of a number in base 16.

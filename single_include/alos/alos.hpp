@@ -727,9 +727,9 @@ struct character {
         code = code << 6 | (byte(i) & 0x3f);
     }
     // RFC 3629 3: the shortest form, no surrogates, nothing beyond U+10FFFF.
-    const bool is_short = code >= (size == 4 ? 0x10000u : size == 3 ? 0x800u : 0x80u);
+    const bool is_shortest = code >= (size == 4 ? 0x10000u : size == 3 ? 0x800u : 0x80u);
     const bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
-    return is_short && !is_surrogate && code <= 0x10ffff ? character{size, code, true} : none;
+    return is_shortest && !is_surrogate && code <= 0x10ffff ? character{size, code, true} : none;
 }
 
 // The last `digits` of a number in base 16.
@@ -13176,7 +13176,7 @@ public:
     [[nodiscard]] virtual outcome<> start() = 0;
 
     // Cancels what is under way, keeps what is needed to go on with it, and takes the answers to challenges away.
-    // Returns when that is done, after 5 seconds at most.
+    // Returns when that is done, after 5 seconds at most; from an event's handler at once.
     virtual void stop() noexcept = 0;
 
     // From an event's handler, too. After stop(), and while it waits: as they were when it was called.
@@ -16807,10 +16807,12 @@ private:
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <exception>
 #include <optional>
@@ -20811,7 +20813,7 @@ struct next_try {
 [[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::span<const time_point> open_at,
                                             const std::optional<validity>& of, time_point now, double random) noexcept
 {
-    using namespace std::chrono;
+    using std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     const std::size_t count = open_at.size();
     const unsigned counted = last.is_ours ? std::min(last.failures, 2u) : last.failures;
     next_try planned{last.asked, next_attempt(last.kind, counted, now, of, last.retry_after, random)};
@@ -21280,6 +21282,7 @@ public:
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22059,8 +22062,8 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
 
 #endif
 // ---- alos/acme/kept_account_key.hpp ----
-// The key of an account in the storage: made, and replaced by another one so that nothing is lost wherever that is cut
-// off. RFC 8555 7.3.5.
+// The key of an account in the storage: made, and changed so that no account is lost wherever that is cut off.
+// RFC 8555 7.3.5.
 #ifndef ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 #define ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 
@@ -22208,7 +22211,10 @@ public:
             if (!is_no(found.error()))
                 co_return found.error();
         }
-        static_cast<void>(co_await storage_.erase(next_document()));
+        if (next)
+            static_cast<void>(co_await storage_.erase(next_document()));
+        else
+            static_cast<void>(co_await storage_.move_aside(next_document()));
         co_return reply<>();
     }
 
@@ -22302,6 +22308,7 @@ private:
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -23854,6 +23861,7 @@ private:
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25074,6 +25082,7 @@ private:
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace alos::inline v0::acme {
@@ -25267,11 +25276,17 @@ public:
         bool is_first = true;
         for (std::optional<placed> at = std::move(*found);; at.reset(), is_first = false) {
             if (!at) {
+                const auto offered = co_await ca_.check_profile(wanted_.profile);
+                if (!offered)
+                    co_return offered.error();
                 if (const auto later = co_await too_early())
                     co_return too_many(*later);
+                // An attempt that is under way does not wait in the middle.
                 if (const auto later = co_await orders_.take(); later && is_first)
                     co_return not_its_turn(*later);
                 auto fresh = co_await place_order();
+                if (!fresh && fresh.error().is_unsent)
+                    co_await orders_.give_back();
                 if (!fresh)
                     co_return fresh.error();
                 at.emplace(std::move(*fresh));
@@ -25376,9 +25391,6 @@ private:
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
-        const auto offered = co_await ca_.check_profile(wanted_.profile);
-        if (!offered)
-            co_return offered.error();
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
@@ -25733,12 +25745,13 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace alos::inline v0::acme {
 
-// Whether an entry of the configuration is that of the certificates for `domain`.
+// Whether an entry of the configuration, which names something, is that of the certificates for `domain`.
 [[nodiscard]] inline bool is_of(const certificate_names& configured, const std::string& domain)
 {
     const auto first = identifier_of(configured.names.front());
@@ -25775,8 +25788,14 @@ namespace alos::inline v0::acme {
     std::string all = of.email;
     for (const identifier& each : of.names)
         all += "\n" + each.value;
-    for (const certificate_authority& each : settings.cas)
-        all += "\n" + each.directory + " " + each.eab_kid + " " + each.profile + " " + each.preferred_chain;
+    for (const certificate_authority& each : settings.cas) {
+        const std::string_view eab(each.eab_hmac_key.data(), each.eab_hmac_key.size());
+        all += "\n" + each.directory + " " + each.eab_kid + " " + each.eab_hmac_key_file + " " + each.profile + " "
+               + each.preferred_chain + " " + each.roots_file + " "
+               + to_base64url(byte_view(sha256_of(as_bytes(eab))).first(9));
+        for (const rate& limit : {each.orders, each.accounts, each.certificates, each.failed_validations})
+            all += " " + std::to_string(limit.burst) + "/" + std::to_string(limit.refill.count());
+    }
     for (const challenge_type each : settings.challenges)
         all.append("\n").append(name_of(each));
     all += settings.dns ? "\ndns" : "";
@@ -25848,7 +25867,7 @@ inline void force(managed_certificate& of, std::string why)
     return of.state.forced != 0 && of.state.forced >= of.generation;
 }
 
-// When to do something. The epoch, if that is after its end and more than a week off, which nobody waits: the clock was
+// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock was
 // ahead when it was set.
 [[nodiscard]] inline time_point believed(const managed_certificate& of, time_point when, time_point now)
 {
@@ -26004,7 +26023,7 @@ struct being_loaded {
 
 class certificate_keeper {
 public:
-    // All outlive it. `served` is called when a certificate has another credential than before.
+    // `world` and `kept` outlive it. `served` is called when a certificate has another credential than before.
     certificate_keeper(environment& world, storage& kept, event_teller tell,
                        std::function<void(managed_certificate&)> served)
         : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served))
@@ -26291,7 +26310,7 @@ struct window_reply {
 #endif
 // ---- alos/acme/advice.hpp ----
 // What a CA's advice on renewal does to a certificate: when it is renewed, and when the CA is asked again; and what the
-// CA is told when it is. RFC 9773 4.2, 4.3, 5. Pure, as renewal.hpp is.
+// CA is told when it is. RFC 9773 4.2, 4.3, 5. No clock and no I/O is in it.
 #ifndef ALOS_ACME_ADVICE_HPP
 #define ALOS_ACME_ADVICE_HPP
 
@@ -26313,7 +26332,7 @@ inline void follow_window(managed_certificate& of, const renewal_window& window,
         tell({event_kind::window_changed, of.id,
               "the CA wants it renewed between " + format_rfc3339(window.start) + " and " + format_rfc3339(window.end)
                   + (explanation_url.empty() ? "" : ", see " + explanation_url)});
-    // A CA that revokes all that it issues has gone mad, and is not fed.
+    // A CA that revokes all that it issues would be asked in a loop.
     const bool is_again = of.about.because == "revoked" && now < cool_down_end(of.about.obtained, life);
     if (is_revocation(window, life, now) && !is_forced(of) && !is_again) {
         tell({event_kind::revoked, of.id, "the CA wants it replaced now: it is revoked, or will be"});
@@ -26329,7 +26348,9 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
     const validity life = *of.life();
     if (!got.is_offered) {
         of.state.advice.reset();
-        of.state.next_check = now + std::max<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1));
+        // Note: after the end of the certificate, a wait of more than eight days is that of a wrong clock.
+        of.state.next_check = now + std::clamp<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1),
+                                                                          std::chrono::days(7));
         return;
     }
     if (got.window)
@@ -26410,7 +26431,7 @@ namespace alos::inline v0::acme {
 
 class renewer {
 public:
-    // All outlive it. `certificates` is of `kept`.
+    // All but `tell` outlive it. `certificates` is of `kept`.
     renewer(environment& world, storage& kept, board& answers, certificate_keeper& certificates, event_teller tell)
         : world_(world), storage_(kept), board_(answers), keeper_(certificates), tell_(std::move(tell))
     {
@@ -26813,7 +26834,7 @@ public:
 
 private:
     // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
-    void tell_one(const listener& told, const event& what) noexcept
+    void tell_one(const listener& told, const event& what)
     {
         try {
             told(what);
@@ -26846,6 +26867,7 @@ private:
 #include <boost/asio/error.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -26854,6 +26876,7 @@ private:
 
 namespace alos::inline v0::acme {
 
+// Whether it was cancelled, and did not fail.
 [[nodiscard]] inline bool is_cancellation(const std::exception_ptr& thrown)
 {
     try {
@@ -26867,7 +26890,7 @@ namespace alos::inline v0::acme {
     }
 }
 
-// Used on the thread of its executor.
+// Used on the thread of its executor. Outlives what it began, or goes with the executor's context.
 class work_list {
 public:
     explicit work_list(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
@@ -26875,7 +26898,7 @@ public:
     work_list(const work_list&) = delete;
     work_list& operator=(const work_list&) = delete;
 
-    // Calls `ended` when it is over, with what it threw.
+    // Calls `ended` when it is over, with what it threw; null: nothing.
     template <class Ended>
     void begin(boost::asio::awaitable<void> work, Ended ended)
     {
@@ -26887,7 +26910,12 @@ public:
                 ended(thrown);
             });
         };
-        boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
+        try {
+            boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
+        } catch (...) {
+            cancels_.erase(place);
+            throw;
+        }
     }
 
     void cancel()
@@ -26913,8 +26941,13 @@ private:
 #define ALOS_ACME_MANAGER_HPP
 
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27152,6 +27185,8 @@ public:
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
+            force(*one, "forced"); // also by who goes on after a crash
+            co_await keeper_.save(*one);
             std::function<void(const event&)> nobody;
             auto done = co_await renew_now(id, "forced", std::move(nobody));
             if (!done)
@@ -28084,19 +28119,26 @@ private:
 #endif
 // ---- alos/server/acme_service.hpp ----
 // The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
-// no handshake ever does.
+// no handshake ever does. Threads that serve read one small file for a token of http-01 that is not ours, no more.
 #ifndef ALOS_SERVER_ACME_SERVICE_HPP
 #define ALOS_SERVER_ACME_SERVICE_HPP
 
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -28110,6 +28152,7 @@ private:
 #include <vector>
 
 #include <unistd.h>
+#include <variant>
 
 namespace alos::inline v0 {
 
@@ -28127,11 +28170,10 @@ public:
     {
     }
 
+    // Not from an event's handler.
     ~acme_service() override
     {
         stop();
-        if (thread_.joinable()) // an event of ours led here
-            thread_.detach();
         context_.shutdown(); // what still waits goes before what it refers to
     }
 
@@ -28154,7 +28196,7 @@ public:
         if (!is_stopped_.exchange(true))
             boost::asio::post(context_, [this] { begin_to_stop(); });
         if (own_thread_ == std::this_thread::get_id())
-            return; // an event of ours led here; the destructor waits
+            return; // from an event's handler; the destructor waits
         const std::lock_guard one_at_a_time(joining_);
         if (thread_.joinable())
             thread_.join();

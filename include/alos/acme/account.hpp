@@ -9,11 +9,13 @@
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/record.hpp>
 #include <alos/acme/registration.hpp>
+#include <alos/acme/signal.hpp>
 #include <alos/acme/storage.hpp>
 
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 

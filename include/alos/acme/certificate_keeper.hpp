@@ -79,7 +79,7 @@ struct being_loaded {
 
 class certificate_keeper {
 public:
-    // All outlive it. `served` is called when a certificate has another credential than before.
+    // `world` and `kept` outlive it. `served` is called when a certificate has another credential than before.
     certificate_keeper(environment& world, storage& kept, event_teller tell,
                        std::function<void(managed_certificate&)> served)
         : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served))

@@ -4,6 +4,8 @@
 
 #include <alos/acme/event.hpp>
 #include <alos/acme/service.hpp>
+#include <alos/error.hpp>
+#include <alos/log.hpp>
 
 #include <exception>
 #include <functional>
@@ -56,7 +58,7 @@ public:
 
 private:
     // What somebody else's function throws is theirs, and keeps no certificate from being renewed.
-    void tell_one(const listener& told, const event& what) noexcept
+    void tell_one(const listener& told, const event& what)
     {
         try {
             told(what);

@@ -22,7 +22,7 @@ namespace alos::inline v0::acme {
 
 class renewer {
 public:
-    // All outlive it. `certificates` is of `kept`.
+    // All but `tell` outlive it. `certificates` is of `kept`.
     renewer(environment& world, storage& kept, board& answers, certificate_keeper& certificates, event_teller tell)
         : world_(world), storage_(kept), board_(answers), keeper_(certificates), tell_(std::move(tell))
     {

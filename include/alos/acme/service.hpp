@@ -65,7 +65,7 @@ public:
     [[nodiscard]] virtual outcome<> start() = 0;
 
     // Cancels what is under way, keeps what is needed to go on with it, and takes the answers to challenges away.
-    // Returns when that is done, after 5 seconds at most.
+    // Returns when that is done, after 5 seconds at most; from an event's handler at once.
     virtual void stop() noexcept = 0;
 
     // From an event's handler, too. After stop(), and while it waits: as they were when it was called.

@@ -10,6 +10,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -18,6 +19,7 @@
 
 namespace alos::inline v0::acme {
 
+// Whether it was cancelled, and did not fail.
 [[nodiscard]] inline bool is_cancellation(const std::exception_ptr& thrown)
 {
     try {
@@ -31,7 +33,7 @@ namespace alos::inline v0::acme {
     }
 }
 
-// Used on the thread of its executor.
+// Used on the thread of its executor. Outlives what it began, or goes with the executor's context.
 class work_list {
 public:
     explicit work_list(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
@@ -39,7 +41,7 @@ public:
     work_list(const work_list&) = delete;
     work_list& operator=(const work_list&) = delete;
 
-    // Calls `ended` when it is over, with what it threw.
+    // Calls `ended` when it is over, with what it threw; null: nothing.
     template <class Ended>
     void begin(boost::asio::awaitable<void> work, Ended ended)
     {
@@ -51,7 +53,12 @@ public:
                 ended(thrown);
             });
         };
-        boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
+        try {
+            boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
+        } catch (...) {
+            cancels_.erase(place);
+            throw;
+        }
     }
 
     void cancel()

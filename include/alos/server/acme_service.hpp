@@ -1,5 +1,5 @@
 // The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
-// no handshake ever does.
+// no handshake ever does. Threads that serve read one small file for a token of http-01 that is not ours, no more.
 #ifndef ALOS_SERVER_ACME_SERVICE_HPP
 #define ALOS_SERVER_ACME_SERVICE_HPP
 
@@ -12,14 +12,21 @@
 #include <alos/os/posix_files.hpp>
 #include <alos/server/acme_environment.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -33,6 +40,7 @@
 #include <vector>
 
 #include <unistd.h>
+#include <variant>
 
 namespace alos::inline v0 {
 
@@ -50,11 +58,10 @@ public:
     {
     }
 
+    // Not from an event's handler.
     ~acme_service() override
     {
         stop();
-        if (thread_.joinable()) // an event of ours led here
-            thread_.detach();
         context_.shutdown(); // what still waits goes before what it refers to
     }
 
@@ -77,7 +84,7 @@ public:
         if (!is_stopped_.exchange(true))
             boost::asio::post(context_, [this] { begin_to_stop(); });
         if (own_thread_ == std::this_thread::get_id())
-            return; // an event of ours led here; the destructor waits
+            return; // from an event's handler; the destructor waits
         const std::lock_guard one_at_a_time(joining_);
         if (thread_.joinable())
             thread_.join();
