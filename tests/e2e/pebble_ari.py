@@ -54,8 +54,8 @@ def window(begin, end, **more):
 
 
 def kept(server):
-    """What is in the storage about the state of the one certificate."""
-    return next(server.folder.glob(".alos-certs/state/*.json"))
+    """What is in the storage about the state of the one certificate, once it is there."""
+    return wait_until(server.log, lambda: next(server.folder.glob(".alos-certs/state/*.json"), None))
 
 
 def wait_for_window(server):
