@@ -22198,23 +22198,22 @@ public:
         if (!kept || !kept->has_value())
             co_return reply<>();
         const auto next = account_key::from_pem(as_text((*kept)->text));
-        if (next) {
-            const auto found = co_await find_account(ca_, *next);
-            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
-                const auto present = co_await storage_.load(document());
-                if (!present)
-                    co_return account_trouble(present.error());
-                version_ = present->has_value() ? (*present)->version : 0;
-                auto promoted = co_await promote(*next);
-                co_return promoted;
-            }
-            if (!is_no(found.error()))
-                co_return found.error();
-        }
-        if (next)
-            static_cast<void>(co_await storage_.erase(next_document()));
-        else
+        if (!next) {
             static_cast<void>(co_await storage_.move_aside(next_document()));
+            co_return reply<>();
+        }
+        const auto found = co_await find_account(ca_, *next);
+        if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
+            const auto present = co_await storage_.load(document());
+            if (!present)
+                co_return account_trouble(present.error());
+            version_ = present->has_value() ? (*present)->version : 0;
+            auto promoted = co_await promote(*next);
+            co_return promoted;
+        }
+        if (!is_no(found.error()))
+            co_return found.error();
+        static_cast<void>(co_await storage_.erase(next_document()));
         co_return reply<>();
     }
 
@@ -25326,8 +25325,8 @@ private:
 
     refusal too_many(time_point later) const
     {
-        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our own "
-                                          "limit, `certificates` of this CA in the configuration; wait, or raise it "
+        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our "
+                                          "own limit, `certificates` of this CA in the configuration; wait, or raise it "
                                           "there for a CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
@@ -25867,8 +25866,8 @@ inline void force(managed_certificate& of, std::string why)
     return of.state.forced != 0 && of.state.forced >= of.generation;
 }
 
-// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock was
-// ahead when it was set.
+// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock
+// was ahead when it was set.
 [[nodiscard]] inline time_point believed(const managed_certificate& of, time_point when, time_point now)
 {
     const auto life = of.life();

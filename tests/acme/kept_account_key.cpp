@@ -43,6 +43,23 @@ TEST_CASE("account key: after a change whose answer was lost, the key that count
     }
 }
 
+TEST_CASE("account key: the rest of a change that nobody can read is moved aside, not erased")
+{
+    town here;
+    account_keeper account = here.one.keeper();
+    const std::string url = here.one.url(account);
+    const std::string id = alos::acme::storage_id(here.ca.directory_url(), "admin@example.com");
+    const auto stored = here.one.simulated_process::run(
+        here.one.storage.store("account/" + id + ".next.key", alos::to_secret_text("no key"), 0));
+    REQUIRE(stored.has_value());
+    account_keeper again = here.one.keeper();
+    CHECK(here.one.url(again) == url);
+    CHECK(here.one.documents().size() == 3);
+    const auto left = here.one.simulated_process::run(here.one.storage.load("account/" + id + ".next.key"));
+    REQUIRE(left.has_value());
+    CHECK_FALSE(left->has_value());
+}
+
 TEST_CASE("account key: one that the CA refuses is forgotten, and one that it did not judge is kept (RFC 8555 7.3.5)")
 {
     town here;

@@ -28,8 +28,8 @@ inline void force(managed_certificate& of, std::string why)
     return of.state.forced != 0 && of.state.forced >= of.generation;
 }
 
-// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock was
-// ahead when it was set.
+// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock
+// was ahead when it was set.
 [[nodiscard]] inline time_point believed(const managed_certificate& of, time_point when, time_point now)
 {
     const auto life = of.life();

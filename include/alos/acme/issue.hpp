@@ -118,8 +118,8 @@ private:
 
     refusal too_many(time_point later) const
     {
-        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our own "
-                                          "limit, `certificates` of this CA in the configuration; wait, or raise it "
+        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our "
+                                          "own limit, `certificates` of this CA in the configuration; wait, or raise it "
                                           "there for a CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;

@@ -138,23 +138,22 @@ public:
         if (!kept || !kept->has_value())
             co_return reply<>();
         const auto next = account_key::from_pem(as_text((*kept)->text));
-        if (next) {
-            const auto found = co_await find_account(ca_, *next);
-            if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
-                const auto present = co_await storage_.load(document());
-                if (!present)
-                    co_return account_trouble(present.error());
-                version_ = present->has_value() ? (*present)->version : 0;
-                auto promoted = co_await promote(*next);
-                co_return promoted;
-            }
-            if (!is_no(found.error()))
-                co_return found.error();
-        }
-        if (next)
-            static_cast<void>(co_await storage_.erase(next_document()));
-        else
+        if (!next) {
             static_cast<void>(co_await storage_.move_aside(next_document()));
+            co_return reply<>();
+        }
+        const auto found = co_await find_account(ca_, *next);
+        if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
+            const auto present = co_await storage_.load(document());
+            if (!present)
+                co_return account_trouble(present.error());
+            version_ = present->has_value() ? (*present)->version : 0;
+            auto promoted = co_await promote(*next);
+            co_return promoted;
+        }
+        if (!is_no(found.error()))
+            co_return found.error();
+        static_cast<void>(co_await storage_.erase(next_document()));
         co_return reply<>();
     }
 
