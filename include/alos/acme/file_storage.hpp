@@ -7,22 +7,16 @@
 
 #include <alos/acme/detail/certificate_folder.hpp>
 #include <alos/acme/detail/durable_files.hpp>
+#include <alos/acme/detail/fenced_locks.hpp>
 #include <alos/acme/detail/folder_watch.hpp>
 #include <alos/acme/rfc3339.hpp>
 #include <alos/acme/storage.hpp>
 #include <alos/crypto/botan_x509.hpp>
 
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
-#include <boost/json/value.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,21 +27,6 @@
 namespace alos::inline v0::acme {
 
 namespace detail {
-
-// The number in a lock's fence file; nothing when it is damaged.
-inline std::optional<std::uint64_t> parse_fence(std::string_view text)
-{
-    error_code ec;
-    const boost::json::value whole = boost::json::parse(text, ec);
-    const auto* const object = ec ? nullptr : whole.if_object();
-    const auto* const fence = object ? object->if_contains("fence") : nullptr;
-    if (!fence || !fence->is_number())
-        return std::nullopt;
-    const auto number = fence->try_to_number<std::uint64_t>();
-    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-        return std::nullopt;
-    return *number;
-}
 
 // The file of a document, below the folder. What holds a private key is called as such files are everywhere.
 inline std::string file_of(std::string_view key)
@@ -87,9 +66,9 @@ public:
     // cancelled as environment::sleep_until() does. `kept` generations of a certificate stay. `files` outlives this.
     file_storage(os::file_system& files, std::string directory, std::string owner, clock now, sleeper sleep,
                  unsigned kept = 5)
-        : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
-          now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, sleep_)
+        : files_(files), directory_(without_slash(std::move(directory))), now_(std::move(now)),
+          sleep_(std::move(sleep)), disk_(files, directory_), certificates_(disk_, path_of("certs"), kept),
+          locks_(disk_, path_of("locks"), std::move(owner), now_), watch_(files, directory_, sleep_)
     {
     }
 
@@ -141,7 +120,7 @@ public:
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
-        const auto may_commit = [&] { return check_held(guard); };
+        const auto may_commit = [&] { return locks_.check(guard); };
         co_return certificates_.write(id, next, expected, may_commit);
     }
 
@@ -228,14 +207,12 @@ public:
     {
         if (!detail::is_key_part(name))
             co_return bad_name(name);
-        co_return take_lock(name);
+        co_return locks_.take(name);
     }
 
     [[nodiscard]] awaitable<> unlock(storage_lock held) override
     {
-        if (held_lock* const mine = find_held(held))
-            mine->lock.reset();
-        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+        locks_.give_back(held);
         co_return;
     }
 
@@ -253,11 +230,6 @@ public:
 private:
     using lock_ptr = std::unique_ptr<os::file_system::lock>;
 
-    // What storage_lock::held points to; without a lock after unlock().
-    struct held_lock {
-        lock_ptr lock;
-    };
-
     static std::string without_slash(std::string path)
     {
         while (path.size() > 1 && path.ends_with('/'))
@@ -267,8 +239,7 @@ private:
 
     [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
     [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(detail::file_of(key)); }
-    [[nodiscard]] std::string lock_path(std::string_view name) const { return path_of("locks/") + std::string(name); }
-    [[nodiscard]] std::string commit_lock() const { return lock_path(".commit"); }
+    [[nodiscard]] std::string commit_lock() const { return path_of("locks/.commit"); }
 
     static failure bad_name(std::string_view name)
     {
@@ -324,94 +295,14 @@ private:
                           path + ": another process has been writing for too long; see what it hangs on"};
     }
 
-    // --- Locks ---
-
-    [[nodiscard]] outcome<std::optional<storage_lock>> take_lock(const std::string& name)
-    {
-        const std::string path = lock_path(name) + ".lock";
-        if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
-            return made.error();
-        auto lock = files_.try_lock(path);
-        if (!lock)
-            return detail::storage_failure(path, "cannot be locked", lock.error());
-        if (!*lock)
-            return std::optional<storage_lock>();
-        const auto fence = raise_fence(name);
-        if (!fence)
-            return fence.error();
-        auto mine = std::make_shared<held_lock>();
-        mine->lock = std::move(*lock);
-        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
-        held_[name] = mine;
-        storage_lock held;
-        held.name = name;
-        held.owner = owner_;
-        held.fence = *fence;
-        held.held = std::move(mine);
-        return std::optional<storage_lock>(std::move(held));
-    }
-
-    // 0 when there is none yet; nothing when it is damaged.
-    [[nodiscard]] outcome<std::optional<std::uint64_t>> read_fence(const std::string& name)
-    {
-        constexpr std::size_t most = 65536;
-        const std::string path = lock_path(name) + ".fence.json";
-        const auto text = files_.read(path, most);
-        if (text)
-            return detail::parse_fence(as_text(*text));
-        if (detail::is_missing(text.error()))
-            return std::optional<std::uint64_t>(0);
-        return detail::read_failure(path, text.error());
-    }
-
-    // Called by who has the lock.
-    [[nodiscard]] outcome<std::uint64_t> raise_fence(const std::string& name)
-    {
-        const auto last = read_fence(name);
-        if (!last)
-            return last.error();
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
-        // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
-        const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
-        boost::json::object about;
-        about["fence"] = raised;
-        about["owner"] = owner_;
-        about["since"] = format_rfc3339(now_());
-        const std::string text = boost::json::serialize(about);
-        if (const auto written = disk_.replace_file(lock_path(name) + ".fence.json", text); !written)
-            return written.error();
-        return raised;
-    }
-
-    [[nodiscard]] held_lock* find_held(const storage_lock& guard)
-    {
-        const auto found = held_.find(guard.name);
-        const auto mine = found == held_.end() ? nullptr : found->second.lock();
-        return mine && mine == guard.held ? mine.get() : nullptr;
-    }
-
-    [[nodiscard]] outcome<> check_held(const storage_lock& guard)
-    {
-        const held_lock* const mine = find_held(guard);
-        if (!mine || !mine->lock)
-            return failure{errc::lock_lost, "the lock '" + guard.name + "' is not held; take it first"};
-        const auto last = read_fence(guard.name);
-        if (!last)
-            return last.error();
-        if (*last != guard.fence)
-            return failure{errc::lock_lost, "the lock '" + guard.name + "' was taken by somebody else meanwhile"};
-        return {};
-    }
-
     os::file_system& files_;
     std::string directory_;
-    std::string owner_;
     clock now_;
     sleeper sleep_;
     detail::durable_files disk_;
     detail::certificate_folder certificates_;
+    detail::fenced_locks locks_;
     detail::folder_watch watch_;
-    std::map<std::string, std::weak_ptr<held_lock>, std::less<>> held_;
 };
 
 }
