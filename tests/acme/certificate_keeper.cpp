@@ -24,13 +24,37 @@ managed_certificate configured(std::string configuration = "ours")
 struct desk {
     explicit desk(test::simulated_world& world, std::shared_ptr<test::simulated_disk> disk)
         : process(world, std::move(disk)),
-          keeper(process.environment, process.storage, [this](const event& what) { told.push_back(what.kind); },
+          keeper(process.environment, process.storage,
+                 [this](const event& what) {
+                     told.push_back(what.kind);
+                     said = what.message;
+                 },
                  [this](managed_certificate&) { ++served; })
     {
     }
 
+    // Stores the next generation.
+    void replace(managed_certificate& of, bundle next)
+    {
+        const auto lock = process.run(process.storage.try_lock(of.id)).value().value();
+        REQUIRE(process.run(keeper.replace(of, std::move(next), {}, lock)).has_value());
+    }
+
+    // Leaves half of its key.
+    void damage(const managed_certificate& of)
+    {
+        const std::string path = folder + "00000" + std::to_string(of.generation) + "/privkey.pem";
+        const auto whole = process.files.read(path, 10'000).value();
+        REQUIRE_FALSE(process.files.remove(path));
+        const std::string half(alos::as_text(whole).substr(0, whole.size() / 2));
+        REQUIRE_FALSE(process.files.write_new(path, alos::as_bytes(half), 0600));
+    }
+
+    const std::string folder = "/certificates/certs/example.com.ecdsa-p256/";
+
     test::simulated_process process;
     std::vector<event_kind> told;
+    std::string said; // last
     unsigned served = 0;
     certificate_keeper keeper;
 };
@@ -156,4 +180,84 @@ TEST_CASE("certificate keeper: of what another process learnt, what is to be don
     force(other, "reconfigured");
     adopt_state(other, theirs, false); // it has been replaced
     CHECK_FALSE(is_forced(other));
+}
+
+TEST_CASE("certificate keeper: of a broken generation one record says what is wrong, where it is now, and what serves")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk);
+    managed_certificate ours = configured();
+    here.process.run(here.keeper.load(ours));
+    here.replace(ours, made_bundle());
+    here.replace(ours, made_bundle());
+    here.damage(ours);
+
+    desk there(world, disk);
+    managed_certificate theirs = configured();
+    there.process.run(there.keeper.load(theirs));
+    CHECK(theirs.generation == 1);
+    CHECK(there.told == std::vector{event_kind::unreadable});
+    const std::string aside = there.folder + "000002.broken-";
+    CHECK(there.said.starts_with(there.folder + "000002/privkey.pem: "));
+    CHECK(there.said.find("; it is now in " + aside) != std::string::npos);
+    CHECK(there.said.ends_with("; generation 1 serves instead"));
+    CHECK(there.process.files.read_symlink(there.folder + "current").value() == "000001");
+    there.process.run(there.keeper.load(theirs));
+    CHECK(there.told.size() == 1);
+
+    // Who has read it when it was whole goes on with it, and stores the next one.
+    const auto served = ours.credential;
+    CHECK(here.process.run(here.keeper.refresh(ours)));
+    CHECK(ours.generation == 1);
+    CHECK(ours.credential == served);
+    CHECK(here.said == "the storage went back to generation 1");
+    here.replace(ours, made_bundle());
+    CHECK(ours.generation == 3);
+    CHECK(there.process.run(there.keeper.refresh(theirs)));
+    CHECK(theirs.credential->about.fingerprint == ours.credential->about.fingerprint);
+}
+
+TEST_CASE("certificate keeper: when all generations are broken, what is in memory serves until the next one is stored")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk), there(world, disk);
+    managed_certificate ours = configured(), theirs = configured();
+    here.process.run(here.keeper.load(ours));
+    here.replace(ours, made_bundle());
+    here.damage(ours);
+    there.process.run(there.keeper.load(theirs));
+    CHECK_FALSE(theirs.credential);
+    CHECK(there.said.ends_with("; the storage has no other one"));
+    CHECK(here.process.run(here.keeper.refresh(ours)));
+    CHECK(ours.credential);
+    CHECK(ours.generation == 0);
+    here.replace(ours, made_bundle());
+    CHECK(ours.generation == 2);
+    CHECK(there.process.run(there.keeper.refresh(theirs)));
+    CHECK(theirs.generation == 2);
+}
+
+TEST_CASE("certificate keeper: a broken generation is left where it is while another process has the lock")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk), there(world, disk);
+    managed_certificate ours = configured(), theirs = configured();
+    here.process.run(here.keeper.load(ours));
+    here.replace(ours, made_bundle());
+    here.replace(ours, made_bundle());
+    here.damage(ours);
+    const auto before = here.process.files.list(here.folder).value();
+    auto lock = here.process.run(here.process.storage.try_lock(ours.id)).value().value();
+    there.process.run(there.keeper.load(theirs));
+    CHECK(theirs.generation == 1);
+    CHECK(there.said.ends_with("; the one before it is used, 1"));
+    CHECK(here.process.files.list(here.folder).value() == before);
+    // Who has it may.
+    managed_certificate again = configured();
+    static_cast<void>(here.process.run(here.keeper.refresh(again, &lock)));
+    CHECK(again.generation == 1);
+    CHECK(here.process.files.list(here.folder).value() != before);
 }

@@ -1,6 +1,7 @@
 #include <alos/acme/file_storage.hpp>
 
 #include "support/pem_files.hpp"
+#include "support/sick_files.hpp"
 #include "support/simulated_files.hpp"
 #include "support/sleep.hpp"
 
@@ -511,6 +512,136 @@ TEST_CASE("when nothing can be used the folder is named and left as it is, and a
     CHECK(files.list("/data/certs/a").value() == names{"000001", "current"});
     CHECK(one.put(1, 0) == 2);
     CHECK(one.shown() == "2:1");
+}
+
+TEST_CASE("a broken generation is put aside whole, and the one that is used becomes the current one")
+{
+    test::simulated_files files;
+    member one(files);
+    for (std::size_t i = 0; i < 3; ++i)
+        REQUIRE(one.put(i, i) == i + 1);
+    const std::string folder = "/data/certs/a/";
+    const auto put_text = [&](const std::string& path, std::string_view text) {
+        (void)files.remove(folder + path);
+        REQUIRE_FALSE(files.write_new(folder + path, as_bytes(text), 0600));
+    };
+    const std::string half_a_key(as_text(sample(2).key_pem).substr(0, 50));
+    std::string used = "2:1";
+    names left{"000001", "000002", "000003.broken-2026-11-22T00:00:00Z", "current"};
+    SUBCASE("its key is cut off") { put_text("000003/privkey.pem", half_a_key); }
+    SUBCASE("its key is another's") { put_text("000003/privkey.pem", as_text(sample(1).key_pem)); }
+    SUBCASE("its chain does not link") { put_text("000003/fullchain.pem", sample(2).chain_pem + sample(0).chain_pem); }
+    SUBCASE("its chain is no X.509")
+    {
+        put_text("000003/fullchain.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    }
+    SUBCASE("a file of it is missing") { REQUIRE_FALSE(files.remove(folder + "000003/meta.json")); }
+    SUBCASE("the one before it is broken, too")
+    {
+        put_text("000003/privkey.pem", {});
+        put_text("000002/fullchain.pem", std::string(max_stored_size + 1, 'x'));
+        used = "1:0";
+        left[1] = "000002.broken-2026-11-22T00:00:00Z";
+    }
+    SUBCASE("all are broken")
+    {
+        for (const char* number : {"000001", "000002", "000003"})
+            put_text(std::string(number) + "/privkey.pem", half_a_key);
+        used = "none";
+        left = {"000001.broken-2026-11-22T00:00:00Z", "000002.broken-2026-11-22T00:00:00Z", left[2]};
+    }
+    const std::size_t count = used == "none" ? 3 : used == "1:0" ? 2 : 1;
+    const auto done = one.done(one.storage.put_broken_aside("a", one.lock())).value();
+    REQUIRE(done.size() == count);
+    CHECK(done.front().where == folder + "000003.broken-2026-11-22T00:00:00Z");
+    CHECK(done.front().what.starts_with(folder + "000003/"));
+    CHECK(files.list(folder).value() == left);
+    CHECK(files.disk()->find_exposed("/data").empty());
+    CHECK(one.shown() == used);
+    const auto found = one.get().value();
+    CHECK((found ? found->skipped : "").empty());
+    if (found)
+        CHECK(found->aside.size() == count);
+    const std::uint64_t generation = found ? found->generation : 0;
+    CHECK(one.done(one.storage.current_generation("a")).value() == generation);
+    CHECK(one.done(one.storage.put_broken_aside("a", one.lock())).value().empty());
+    CHECK(files.list(folder).value() == left);
+
+    // Its number is spent: somebody may have it in memory.
+    CHECK(one.put(0, generation) == 4);
+    CHECK(one.shown() == "4:0");
+}
+
+TEST_CASE("a generation that only cannot be read now is not put aside, nor one that is not looked at, nor without the lock")
+{
+    test::simulated_files disk;
+    test::sick_files files(disk);
+    member one(files);
+    for (std::size_t i = 0; i < 3; ++i)
+        REQUIRE(one.put(i, i) == i + 1);
+    const auto before = files.list("/data/certs/a").value();
+    files.sick = "/data/certs/a/000003";
+    for (const int error : {EIO, EACCES, EMFILE}) {
+        files.error = error;
+        CHECK(one.shown() == "2:1");
+        CHECK(one.done(one.storage.put_broken_aside("a", one.lock())).value().empty());
+    }
+    files.sick.clear();
+    REQUIRE_FALSE(files.remove("/data/certs/a/000002/privkey.pem"));
+    CHECK(one.done(one.storage.put_broken_aside("a", one.lock())).value().empty());
+    CHECK(files.list("/data/certs/a").value() == before);
+    CHECK(one.shown() == "3:2");
+    REQUIRE_FALSE(files.remove("/data/certs/a/000003/privkey.pem"));
+    storage_lock late = one.lock();
+    disk.kill();
+    (void)member(disk).lock();
+    CHECK(one.done(one.storage.put_broken_aside("a", late)).error().code == errc::lock_lost);
+    CHECK(files.list("/data/certs/a").value() == before);
+}
+
+TEST_CASE("power that fails at any step of putting a generation aside leaves it here or there, and another in use")
+{
+    unsigned kept = 0;
+    bool is_through = false;
+    for (unsigned step = 1; !is_through; ++step) {
+        for (std::uint64_t seed = 0; seed < 10; ++seed) {
+            test::simulated_files first;
+            const auto disk = first.disk();
+            {
+                member one(first);
+                for (std::size_t i = 0; i < 2; ++i)
+                    REQUIRE(one.put(i, i) == i + 1);
+                const std::string key = "/data/certs/a/000002/privkey.pem";
+                REQUIRE_FALSE(first.remove(key));
+                REQUIRE_FALSE(first.write_new(key, as_bytes("half"), 0600));
+                REQUIRE_FALSE(first.sync_file(key));
+                REQUIRE_FALSE(first.sync_directory("/data/certs/a/000002"));
+                const storage_lock guard = one.lock();
+                disk->cut_after(step);
+                try {
+                    is_through = one.done(one.storage.put_broken_aside("a", guard)).has_value();
+                } catch (const test::power_loss&) {
+                    is_through = false;
+                }
+                disk->power_cut(seed == 0   ? test::everything_lost()
+                                : seed == 1 ? test::everything_kept()
+                                            : test::seeded(seed));
+            }
+            INFO("step ", step, ", seed ", seed);
+            test::simulated_files second(disk);
+            member next(second);
+            CHECK(next.shown() == "1:0");
+            (void)next.done(next.storage.put_broken_aside("a", next.lock()));
+            CHECK(next.done(next.storage.current_generation("a")).value() == 1);
+            const auto there = second.list("/data/certs/a").value();
+            const auto text = second.read("/data/certs/a/" + there[1] + "/privkey.pem", 100).value();
+            CHECK(as_text(text) == "half");
+            kept += there[1] == "000002";
+            CHECK(next.put(2, 1) == 3);
+            CHECK(next.shown() == "3:2");
+        }
+    }
+    CHECK(kept > 0);
 }
 
 TEST_CASE("a file that is too large is named")

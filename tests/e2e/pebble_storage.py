@@ -4,6 +4,7 @@ a disk that is full."""
 
 import contextlib
 import os
+import re
 import ssl
 import subprocess
 import time
@@ -111,7 +112,8 @@ def broken(path, spoil, survives=False):
                 equal(len(told), 1)
                 equal({each["level"] for each in told}, {"ERROR"})
                 kept, = [name for name, text in contents(server.folder).items() if text == spoilt]
-                holds(all(kept in each["message"] for each in told), f"no {kept} in {told}")
+                named = re.sub(r"(/\d{6}\.broken-[^/]*)/.*", r"\1", kept)  # a generation is moved aside whole
+                holds(all(named in each["message"] for each in told), f"no {named} in {told}")
             if kept == str(file.relative_to(server.folder)):
                 return
             # What was moved aside is not told of again.
@@ -134,7 +136,10 @@ def newest_broken():
         with Program(program, ca, "a.test", folder=server.folder) as again:
             equal(again.certificate("a.test"), first)
             told, = again.records("acme.unreadable")
-            contains(told["message"], "000002")
+            contains(told["message"], "000002/fullchain.pem")
+            contains(told["message"], "000002.broken-")
+            contains(told["message"], "generation 1 serves instead")
+            equal((chain.parents[1] / "current").readlink().name, "000001")
 
 
 @contextlib.contextmanager

@@ -120,6 +120,10 @@ void try_as_certificate(member& one, byte_view input, const std::string& text, u
     }
     const auto loaded = one.done(one.storage.load_certificate("a")).value();
     require(loaded && (loaded->generation == 1 || loaded->generation == 2));
+    const auto aside = one.done(one.storage.put_broken_aside("a", guard)).value();
+    require(aside.size() <= (loaded->generation == 1 ? 1 : 0));
+    const auto again = one.done(one.storage.load_certificate("a")).value();
+    require(again && again->generation == loaded->generation);
     require(one.done(one.storage.store_certificate("a", sample(), loaded->generation, guard)).value() >= 3);
 }
 

@@ -6,7 +6,11 @@
 #include <alos/acme/event.hpp>
 #include <alos/acme/storage.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -89,7 +93,7 @@ public:
     // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
     [[nodiscard]] awaitable<> load(managed_certificate& of)
     {
-        co_await load_certificate(of);
+        co_await load_certificate(of, nullptr);
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
             auto state = parse_certificate_state(as_text((*kept)->text));
@@ -105,11 +109,12 @@ public:
         adopt_settings(of, random_part(world_));
     }
 
-    // Another process may have renewed it. Whether there is another certificate now.
-    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
+    // Another process may have renewed it. Whether there is another certificate now. `guard` is of who has the lock of
+    // the certificate, and outlives the call; null: not here.
+    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of, const storage_lock* guard = nullptr)
     {
         const std::uint64_t before = of.generation;
-        co_await load_certificate(of);
+        co_await load_certificate(of, guard);
         const bool is_same = of.generation == before;
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
@@ -119,8 +124,12 @@ public:
         adopt_settings(of, random_part(world_));
         if (is_same)
             co_return false;
-        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
-        if (!same_identifiers(identifiers_in(*of.credential), of.names))
+        const std::string number = "generation " + std::to_string(of.generation);
+        tell_({event_kind::loaded, of.id,
+               of.generation == 0       ? "the storage has it no more; what is served goes on until the next one"
+               : of.generation < before ? "the storage went back to " + number
+                                        : "another process renewed it; " + number});
+        if (of.generation > before && !same_identifiers(identifiers_in(*of.credential), of.names))
             tell_({event_kind::loaded, of.id,
                    "warning: that process orders it for other names; give both the same configuration"});
         served_(of);
@@ -162,21 +171,66 @@ public:
 
 private:
     // What is in the storage now; a broken one leaves what is served.
-    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
+    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of, const storage_lock* guard)
     {
         const auto current = co_await storage_.current_generation(of.id);
         if (of.credential && current && *current == of.generation)
             co_return;
-        const auto kept = co_await storage_.load_certificate(of.id);
-        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
-        if (std::exchange(of.fault, fault) != fault && !fault.empty())
-            tell_({event_kind::unreadable, of.id, fault});
-        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
+        auto kept = co_await storage_.load_certificate(of.id);
+        const std::string fault = fault_of(kept);
+        if (std::exchange(of.fault, fault) != fault && !fault.empty()) {
+            std::string aside = co_await put_broken_aside(of.id, guard);
+            auto again = co_await storage_.load_certificate(of.id);
+            kept = std::move(again);
+            of.fault = fault_of(kept);
+            if (aside.empty())
+                aside = fault;
+            else if (!of.fault.empty())
+                aside += "; " + of.fault;
+            else if (*kept)
+                aside += "; generation " + std::to_string((*kept)->generation) + " serves instead";
+            else
+                aside += "; the storage has no other one";
+            tell_({event_kind::unreadable, of.id, std::move(aside)});
+        }
+        if (!kept)
+            co_return;
+        const std::uint64_t before = std::exchange(of.generation, kept->has_value() ? (*kept)->generation : 0);
+        if (of.generation == 0 || of.generation == before)
             co_return;
         const bundle& found = **kept;
+        // What was read before its files were damaged is good.
+        if (of.credential && std::ranges::count(found.aside, before) != 0)
+            co_return;
         of.credential = found.credential;
-        of.generation = found.generation;
         of.about = parse_generation_record(found.meta_json);
+    }
+
+    static std::string fault_of(const outcome<std::optional<bundle>>& kept)
+    {
+        return !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
+    }
+
+    // Says what was wrong and where it is now; nothing when nothing is damaged, or somebody else works on it.
+    [[nodiscard]] awaitable<std::string> put_broken_aside(std::string id, const storage_lock* guard)
+    {
+        std::optional<storage_lock> own;
+        if (!guard) {
+            auto taken = co_await storage_.try_lock(id);
+            if (!taken || !taken->has_value())
+                co_return std::string();
+            own = std::move(*taken);
+            guard = &*own;
+        }
+        const auto done = co_await storage_.put_broken_aside(id, *guard);
+        if (own)
+            co_await storage_.unlock(*own);
+        std::string said;
+        for (std::size_t i = 0; done && i < done->size(); ++i) {
+            const put_aside& each = (*done)[i];
+            said += (said.empty() ? "" : "; ") + each.what + "; it is now in " + each.where;
+        }
+        co_return said;
     }
 
     environment& world_;

@@ -1,5 +1,6 @@
 // Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
 //   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
+//   certs/<id>/000001.broken-<time>, <key>.json.broken-<time>: put aside, for people
 //   <key>.json, or <key> where that ends with ".key"; locks/<name>.lock, locks/<name>.fence.json
 // Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
 #ifndef ALOS_ACME_FILE_STORAGE_HPP
@@ -124,6 +125,19 @@ public:
         co_return certificates_.write(id, next, expected, may_commit);
     }
 
+    [[nodiscard]] awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
+                                                                              storage_lock guard) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        if (const auto may = locks_.check(guard); !may)
+            co_return may.error();
+        co_return certificates_.put_broken_aside(id, aside());
+    }
+
     [[nodiscard]] awaitable<outcome<std::vector<std::string>>> list(std::string prefix) override
     {
         if (!detail::is_key(prefix))
@@ -190,9 +204,9 @@ public:
         if (!commit)
             co_return commit.error();
         const std::string path = document_path(key);
-        const std::string aside = path + ".broken-" + format_rfc3339(now_());
+        const std::string first = path + aside();
         for (unsigned i = 1; true; ++i) {
-            const std::string there = i == 1 ? aside : aside + "-" + std::to_string(i);
+            const std::string there = i == 1 ? first : first + "-" + std::to_string(i);
             const error_code failed = files_.rename(path, there, os::if_exists::fail);
             if (detail::is_taken(failed) && i < 100)
                 continue;
@@ -240,6 +254,9 @@ private:
     [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
     [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(detail::file_of(key)); }
     [[nodiscard]] std::string commit_lock() const { return path_of("locks/.commit"); }
+
+    // What the names of broken things end in.
+    [[nodiscard]] std::string aside() const { return ".broken-" + format_rfc3339(now_()); }
 
     static failure bad_name(std::string_view name)
     {

@@ -112,7 +112,7 @@ private:
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
-        static_cast<void>(co_await keeper_.refresh(of));
+        static_cast<void>(co_await keeper_.refresh(of, &*lock));
         if (is_due(of, world_.now()))
             co_await attempt_locked(of, lock);
         if (lock)
@@ -140,7 +140,7 @@ private:
                 co_return false;
             co_await world_.sleep_until(world_.now() + std::chrono::seconds(1));
         }
-        static_cast<void>(co_await keeper_.refresh(of));
+        static_cast<void>(co_await keeper_.refresh(of, &*lock));
         co_return of.generation == before;
     }
 

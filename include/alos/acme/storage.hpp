@@ -22,7 +22,14 @@ struct bundle {
     std::string meta_json; // who issued it, when, by which profile
     std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
     std::string skipped{}; // what is wrong with the current generation, where an older one is read; empty: nothing
+    std::vector<std::uint64_t> aside{}; // the generations that were put aside, as far as they are still there
     cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
+};
+
+// A generation that nobody takes for one any more.
+struct put_aside {
+    std::string what;  // was wrong, and with which file
+    std::string where; // it is now
 };
 
 // A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
@@ -61,6 +68,11 @@ public:
     // comes without its credential is tried first, so that nothing is stored that nobody can serve.
     [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
     store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
+
+    // Puts aside, under names with the time in them, the generations that load_certificate() passes over as they are
+    // damaged, and makes the one that it gives the current one. What only cannot be read now stays.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
+                                                                                      storage_lock guard) = 0;
 
     // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
     [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;

@@ -1,5 +1,5 @@
 // Certificates in a folder, <id>/000001/{fullchain.pem,privkey.pem,meta.json} and <id>/current -> 000001: a new one
-// is written beside the others, and is the current one at once or not at all.
+// is written beside the others, and is the current one at once or not at all. A broken one is renamed, for people.
 #ifndef ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
 #define ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
 
@@ -8,6 +8,7 @@
 #include <alos/cert/load.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <functional>
@@ -36,6 +37,15 @@ inline std::uint64_t parse_generation(std::string_view name) noexcept
     const bool is_whole = failed == std::errc() && end == name.data() + name.size();
     const bool is_spelled = name.size() == 6 || (name.size() > 6 && name.front() != '0');
     return is_whole && is_spelled && number <= max_generation ? number : 0;
+}
+
+// What does not come right by itself. Not: what only cannot be read now, and what another version of alos may use.
+inline bool is_damage(error_code why) noexcept
+{
+    constexpr std::array damages = {errc::bad_pem, errc::bad_certificate, errc::bad_private_key, errc::key_mismatch,
+                                    errc::broken_chain};
+    return is_missing(why) || why == boost::system::errc::file_too_large
+           || std::ranges::any_of(damages, [&](errc each) { return why == each; });
 }
 
 // One writer at a time, any number of readers. Ids have been checked.
@@ -76,14 +86,17 @@ public:
             std::string skipped;
             if (current != 0) {
                 auto found = read_generation(folder, current);
-                if (found)
+                if (found) {
+                    found->aside = numbered(folder, true);
                     return std::optional<bundle>(std::move(*found));
+                }
                 skipped = found.error().what;
             }
             std::optional<failure> newest_failure;
             for (const std::uint64_t number : generations(folder)) {
                 auto found = read_generation(folder, number);
                 if (found) {
+                    found->aside = numbered(folder, true);
                     if (!skipped.empty())
                         found->skipped = skipped + "; the one before it is used, " + std::to_string(number);
                     return std::optional<bundle>(std::move(*found));
@@ -116,10 +129,14 @@ public:
         if (!is_in_use(id, expected))
             return conflict(folder);
 
-        // A writer that died may have left a generation that never was the current one. Its number is spent.
-        const auto present = generations(folder);
+        // A writer that died may have left a generation that never was the current one. Its number is spent, as are
+        // those of what was put aside.
         const std::uint64_t before = read_current(folder);
-        const std::uint64_t number = std::max({before, expected, present.empty() ? 0 : present.front()}) + 1;
+        std::uint64_t number = std::max(before, expected);
+        for (const bool is_aside : {false, true})
+            if (const auto present = numbered(folder, is_aside); !present.empty())
+                number = std::max(number, present.front());
+        ++number;
         if (number > max_generation)
             return failure{errc::bad_configuration, folder + ": its numbers are used up; move it away"};
 
@@ -135,6 +152,40 @@ public:
         return stored.error();
     }
 
+    // Puts the generations aside that read() passes over as they are damaged, and makes the one that it gives the
+    // current one. `suffix` has a dot in front.
+    [[nodiscard]] outcome<std::vector<put_aside>> put_broken_aside(const std::string& id, const std::string& suffix)
+    {
+        const std::string folder = folder_of(id);
+        const std::uint64_t current = read_current(folder);
+        auto numbers = generations(folder);
+        std::ranges::stable_partition(numbers, [&](std::uint64_t number) { return number == current; });
+        std::vector<std::pair<std::uint64_t, std::string>> broken; // and why
+        std::uint64_t used = 0;
+        for (const std::uint64_t number : numbers) {
+            const auto found = read_generation(folder, number);
+            if (found) {
+                used = number;
+                break;
+            }
+            if (is_damage(found.error().code))
+                broken.emplace_back(number, found.error().what);
+        }
+        const bool is_current_gone = !numbers.empty() && numbers.front() != current;
+        if (is_current_gone || (!broken.empty() && broken.front().first == current))
+            if (auto pointed = point_to(folder, used); !pointed)
+                return pointed.error();
+        std::vector<put_aside> done;
+        for (auto& [number, what] : broken) {
+            const std::string path = folder + '/' + generation_name(number);
+            if (const error_code failed = files_.rename(path, path + suffix, os::if_exists::fail))
+                return storage_failure(path, "cannot be moved aside", failed);
+            done.push_back({std::move(what), path + suffix});
+        }
+        disk_.settle(folder);
+        return done;
+    }
+
 private:
     [[nodiscard]] std::string folder_of(std::string_view id) const { return certs_ + '/' + std::string(id); }
 
@@ -148,13 +199,20 @@ private:
     }
 
     // Highest first; none where nothing can be listed.
-    [[nodiscard]] std::vector<std::uint64_t> generations(const std::string& folder)
+    [[nodiscard]] std::vector<std::uint64_t> generations(const std::string& folder) { return numbered(folder, false); }
+
+    // The same, or those that were put aside.
+    [[nodiscard]] std::vector<std::uint64_t> numbered(const std::string& folder, bool is_aside)
     {
         std::vector<std::uint64_t> numbers;
-        if (const auto names = files_.list(folder))
-            for (const std::string& name : *names)
-                if (const std::uint64_t number = parse_generation(name); number != 0)
-                    numbers.push_back(number);
+        const auto names = files_.list(folder);
+        for (std::size_t i = 0; names && i < names->size(); ++i) {
+            const std::string_view name = (*names)[i];
+            const std::size_t dot = name.find('.');
+            const std::uint64_t number = parse_generation(name.substr(0, dot));
+            if (number != 0 && (dot != name.npos) == is_aside)
+                numbers.push_back(number);
+        }
         std::ranges::sort(numbers, std::greater<>());
         return numbers;
     }
@@ -240,8 +298,7 @@ private:
     [[nodiscard]] outcome<> publish(const std::string& folder, const std::string& made, std::uint64_t number,
                                     std::uint64_t before, const check& may_commit)
     {
-        const std::string name = generation_name(number);
-        const error_code renamed = files_.rename(made, folder + '/' + name, os::if_exists::fail);
+        const error_code renamed = files_.rename(made, folder + '/' + generation_name(number), os::if_exists::fail);
         if (is_taken(renamed))
             return conflict(folder);
         if (renamed)
@@ -252,7 +309,20 @@ private:
             return may;
         if (read_current(folder) != before)
             return conflict(folder);
+        return point_to(folder, number);
+    }
 
+    // Makes that generation the current one; 0: none.
+    [[nodiscard]] outcome<> point_to(const std::string& folder, std::uint64_t number)
+    {
+        const std::string current = folder + "/current";
+        if (number == 0) {
+            if (const error_code failed = files_.remove(current); failed && !is_missing(failed))
+                return storage_failure(current, "cannot be removed", failed);
+            disk_.settle(folder);
+            return {};
+        }
+        const std::string name = generation_name(number);
         const std::string link = folder + "/.current.new";
         disk_.remove_left_over(link);
         outcome<> pointed;
@@ -263,8 +333,8 @@ private:
             pointed = disk_.write_lasting(link, name + "\n");
         }
         if (pointed)
-            if (const error_code failed = files_.rename(link, folder + "/current", os::if_exists::replace))
-                pointed = storage_failure(folder + "/current", "cannot be replaced", failed);
+            if (const error_code failed = files_.rename(link, current, os::if_exists::replace))
+                pointed = storage_failure(current, "cannot be replaced", failed);
         if (!pointed)
             disk_.remove_left_over(link);
         else
