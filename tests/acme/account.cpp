@@ -5,6 +5,7 @@
 
 using alos::acme::account_keeper;
 using alos::acme::event_kind;
+using alos::acme::reply;
 using test::office;
 using town = test::office_town;
 
@@ -161,4 +162,90 @@ TEST_CASE("account: with a CA that takes other signatures only, it gets a key fo
     const std::string said = one.run(stranger.update({}));
     CHECK(said.find("it takes EdDSA") != std::string::npos);
     CHECK(ca.requests.size() == 1);
+}
+
+namespace {
+
+// A CA that has closed the first account, and knows which key has which.
+struct strict_ca {
+    explicit strict_ca(test::simulated_world& world) : ca(world)
+    {
+        ca.at["/new-account"] = [this](const test::plain_ca::asked& what) {
+            const std::string key = test::json::serialize(what.header.at("jwk"));
+            const auto* const only = what.payload.get_object().if_contains("onlyReturnExisting");
+            if (only && !known.contains(key))
+                return ca.problem(400, "accountDoesNotExist");
+            const auto [place, is_new] = known.emplace(key, ca.url("/account/" + std::to_string(known.size())));
+            if (is_new && known.size() == 2 && loses_answer)
+                return ca.problem(503, "serverInternal");
+            const bool is_closed = place->second == ca.url("/account/0") && !is_new;
+            return ca.reply(is_new ? 201 : 200, {{"status", is_closed ? "revoked" : "valid"}},
+                            {{"Location", place->second}});
+        };
+    }
+
+    test::plain_ca ca;
+    std::map<std::string, std::string> known; // by key, the URL
+    bool loses_answer = false;
+};
+
+}
+
+TEST_CASE("account: a new one whose answer was lost is found by its key, which was kept before (RFC 8555 7.3)")
+{
+    town here;
+    strict_ca strict(here.world);
+    office one{here.world, here.disk, strict.ca.url()};
+    account_keeper account = one.keeper();
+    const std::string old = one.url(account);
+    strict.loses_answer = true;
+    CHECK(one.recover(account, "unauthorized", old).find("serverInternal") != std::string::npos);
+    CHECK(one.documents().size() == 3);
+
+    account_keeper later = one.keeper(); // after a restart
+    CHECK(one.url(later) == strict.ca.url("/account/1"));
+    CHECK(strict.known.size() == 2);
+    CHECK(one.documents().size() == 3); // the old key is put aside
+    CHECK(one.url(account) == strict.ca.url("/account/1"));
+}
+
+TEST_CASE("account: power that fails at any step of replacing it leaves no account that nobody has the key of")
+{
+    bool is_through = false;
+    unsigned found = 0;
+    for (unsigned step = 1; !is_through; ++step) {
+        for (const bool keeps : {false, true}) {
+            town here;
+            strict_ca strict(here.world);
+            office one{here.world, here.disk, strict.ca.url()};
+            account_keeper account = one.keeper();
+            const std::string old = one.url(account);
+            alos::acme::refusal why;
+            why.why.type = "unauthorized";
+            why.account = old;
+            bool is_over = false;
+            is_through = false;
+            here.disk->cut_after(step);
+            boost::asio::co_spawn(one.environment.executor(), account.recover(std::move(why)),
+                                  [&](const std::exception_ptr& thrown, reply<> done) {
+                                      is_over = true;
+                                      is_through = !thrown && done;
+                                  });
+            REQUIRE(here.world.run_until([&] { return is_over; }, std::chrono::minutes(10)));
+            here.disk->power_cut(keeps ? test::everything_kept() : test::everything_lost());
+            found += strict.known.size() == 2 && !is_through;
+
+            INFO("step ", step, keeps ? ", kept" : ", lost");
+            office next{here.world, here.disk, strict.ca.url()};
+            account_keeper again = next.keeper();
+            if (next.url(again) == old)
+                CHECK(next.recover(again, "unauthorized", old) == "");
+            CHECK(next.url(again) == strict.ca.url("/account/1"));
+            CHECK(strict.known.size() == 2);
+            account_keeper third = next.keeper();
+            CHECK(next.url(third) == strict.ca.url("/account/1"));
+            CHECK(next.documents().size() == 3);
+        }
+    }
+    CHECK(found > 10);
 }

@@ -35,7 +35,7 @@ public:
         const admission_gate::place turn = co_await gate_.enter();
         if (open_) {
             const bool is_same = co_await key_.is_unchanged();
-            const std::string kept = co_await load_url(); // another process may have registered the key again
+            const std::string kept = co_await key_.load_url(); // another process may have registered the key again
             const bool is_changing = co_await key_.is_changing(); // or have changed it, and not heard of that
             if (is_same && !is_changing && (kept.empty() || kept == open_->url))
                 co_return *open_;
@@ -46,7 +46,7 @@ public:
         auto key = co_await key_.load();
         if (!key)
             co_return key.error();
-        std::string known = co_await load_url();
+        std::string known = co_await key_.load_url();
         if (!known.empty()) {
             tell_(event_kind::account_reused, "registration reused: " + known);
             open_.emplace(signer{std::move(*key), std::move(known)});
@@ -169,15 +169,6 @@ public:
 private:
     [[nodiscard]] std::string document() const { return "account/" + id_; }
 
-    [[nodiscard]] awaitable<std::string> load_url()
-    {
-        const auto kept = co_await storage_.load(document());
-        if (!kept || !kept->has_value())
-            co_return std::string();
-        const auto record = parse_account_record(as_text((*kept)->text));
-        co_return record ? record->url : std::string();
-    }
-
     [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
         const account_record record{ca_.ca().directory, std::move(email), std::move(url)};
@@ -230,9 +221,14 @@ private:
         const auto lock = co_await key_.lock_unchanged();
         if (!lock)
             co_return lock.error();
+        // Kept before the CA hears of it: whatever is cut off, no account is there that nobody has the key of.
+        if (const auto kept = co_await key_.keep_next(*key); !kept)
+            co_return kept.error();
         const auto made = co_await register_account(ca_, storage_, *key, email_);
-        if (!made)
+        if (!made) {
+            co_await key_.forget_next(made.error());
             co_return made.error();
+        }
         // The URL goes first: it belongs to the old key.
         static_cast<void>(co_await storage_.erase(document()));
         const auto aside = co_await key_.replace(*key);

@@ -1,10 +1,11 @@
 // The key of an account in the storage: made, and changed so that no account is lost wherever that is cut off.
-// RFC 8555 7.3.5.
+// RFC 8555 7.3, 7.3.5.
 #ifndef ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 #define ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 
 #include <alos/acme/client.hpp>
 #include <alos/acme/event.hpp>
+#include <alos/acme/record.hpp>
 #include <alos/acme/registration.hpp>
 #include <alos/acme/storage.hpp>
 
@@ -55,7 +56,7 @@ public:
                                                   + "); it is now in " + *aside + ", and a new account is made");
             }
             // What is known of an account belongs to a key that is gone.
-            static_cast<void>(co_await storage_.erase("account/" + id_));
+            static_cast<void>(co_await storage_.erase(account_document()));
             auto made = account_key::generate(ca_.ca().account_key);
             if (!made)
                 co_return account_trouble(made.error());
@@ -84,6 +85,16 @@ public:
         co_return next && next->has_value();
     }
 
+    // The account that it is known to have; empty: none.
+    [[nodiscard]] awaitable<std::string> load_url()
+    {
+        const auto kept = co_await storage_.load(account_document());
+        if (!kept || !kept->has_value())
+            co_return std::string();
+        const auto record = parse_account_record(as_text((*kept)->text));
+        co_return record ? record->url : std::string();
+    }
+
     // The right to change it, for one process at a time. Fails when it is no longer what was read here.
     [[nodiscard]] awaitable<reply<storage_lock>> lock_unchanged()
     {
@@ -110,22 +121,36 @@ public:
         const auto lock = co_await lock_unchanged();
         if (!lock)
             co_return lock.error();
-        secret_text pem = next->to_pem();
-        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
-        if (!stored)
-            co_return account_trouble(stored.error());
+        if (auto stored = co_await keep_next(*next); !stored)
+            co_return stored;
         const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), by, "account key");
         if (!done) {
-            if (is_no(done.error()))
-                static_cast<void>(co_await storage_.erase(next_document()));
+            co_await forget_next(done.error());
             co_return done.error();
         }
         auto promoted = co_await promote(*next);
         co_return promoted;
     }
 
-    // After a change whose answer was lost: the new key takes its place if the CA knows it. Another process that is
-    // changing it is left alone.
+    // Keeps a key that the CA has not heard of, also one for a new account. Under the lock.
+    [[nodiscard]] awaitable<reply<>> keep_next(account_key next)
+    {
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
+        if (!stored)
+            co_return account_trouble(stored.error());
+        co_return reply<>();
+    }
+
+    // The CA was not asked, or did not take it. When that cannot be told, it stays, and finish_change() finds out.
+    [[nodiscard]] awaitable<> forget_next(refusal why)
+    {
+        if (is_no(why) || why.is_ours || why.is_unsent)
+            static_cast<void>(co_await storage_.erase(next_document()));
+    }
+
+    // After a change whose answer was lost: the new key takes its place if the CA knows it, of the same account or of a
+    // new one. Another process that is changing it is left alone.
     [[nodiscard]] awaitable<reply<>> finish_change()
     {
         const bool is_begun = co_await is_changing();
@@ -148,6 +173,17 @@ public:
             if (!present)
                 co_return account_trouble(present.error());
             version_ = present->has_value() ? (*present)->version : 0;
+            const std::string known = co_await load_url();
+            const bool is_of_another = present->has_value() && (!found || found->url != known);
+            if (is_of_another && version_ != (*kept)->version) {
+                static_cast<void>(co_await storage_.erase(account_document()));
+                const auto aside = co_await replace(*next);
+                if (!aside)
+                    co_return account_trouble(aside.error());
+                tell_(event_kind::account_reused,
+                      "the account that was begun with a new key is used; the old key is in " + *aside);
+                co_return reply<>();
+            }
             auto promoted = co_await promote(*next);
             co_return promoted;
         }
@@ -203,6 +239,7 @@ private:
         return status >= 400 && status < 500 && status != 408 && status != 429;
     }
 
+    [[nodiscard]] std::string account_document() const { return "account/" + id_; }
     [[nodiscard]] std::string next_document() const { return "account/" + id_ + ".next.key"; }
 
     [[nodiscard]] awaitable<reply<storage_lock>> lock()
