@@ -6,7 +6,7 @@
 #include <alos/acme/board.hpp>
 #include <alos/acme/challenge.hpp>
 #include <alos/acme/file_storage.hpp>
-#include <alos/acme/foreign_storage.hpp>
+#include <alos/acme/foreign_folder.hpp>
 #include <alos/acme/manager.hpp>
 #include <alos/acme/status_json.hpp>
 #include <alos/os/posix_files.hpp>
@@ -28,11 +28,9 @@
 #include <exception>
 #include <functional>
 #include <future>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -235,10 +233,9 @@ private:
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;
-        if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
-            foreign_dir_ = directory;
+        const bool is_foreign = acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory);
+        if (is_foreign)
             directory = settings.store_in_foreign ? directory + "/alos" : acme::config().cache_dir;
-        }
         char name[256] = "";
         ::gethostname(name, sizeof name - 1);
         auto storage = std::make_unique<acme::file_storage>(
@@ -259,8 +256,12 @@ private:
                     on_event(what);
             },
             context_.get_executor());
-        if (!foreign_dir_.empty())
-            serve_foreign();
+        if (is_foreign) {
+            foreign_ = std::make_unique<acme::foreign_folder>(
+                world_, host_, cache_dir_,
+                [this](std::vector<cert::credential_ptr> all) { manager_->offer(std::move(all)); });
+            foreign_->serve();
+        }
         return {};
     }
 
@@ -278,46 +279,6 @@ private:
                 answer = acme::board::answer_in(as_text(*text), std::chrono::system_clock::now());
             return answer;
         });
-    }
-
-    // Serves what another program keeps in its folder, and what it has renewed since; tells of what is new.
-    void serve_foreign()
-    {
-        auto all = acme::read_foreign(world_.files(), foreign_dir_);
-        cert::named_credentials made;
-        std::vector<cert::credential_ptr> offered;
-        for (const acme::foreign_certificate& each : all.found) {
-            offered.push_back(each.credential);
-            auto& known = foreign_[each.name];
-            if (known == each.credential->about.fingerprint)
-                continue;
-            known = each.credential->about.fingerprint;
-            // Note: certbot's names are no names of hosts when there are several of one.
-            const bool is_domain = cert::parse_domain(each.name).has_value();
-            const auto& names = each.credential->about.names;
-            if (is_domain || !names.empty())
-                made.emplace_back(is_domain ? each.name : names.front(), each.credential);
-        }
-        for (const std::string& why : all.skipped) {
-            if (foreign_faults_.insert(why).second)
-                host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
-        }
-        manager_->offer(std::move(offered));
-        if (made.empty())
-            return;
-        host_.log(log_level::info, "acme.foreign",
-                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "what it has there is never written"}});
-        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
-            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
-    }
-
-    [[nodiscard]] awaitable<> follow_foreign()
-    {
-        constexpr std::chrono::minutes pause{5};
-        for (;;) {
-            co_await world_.sleep_until(world_.now() + pause);
-            serve_foreign();
-        }
     }
 
     [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
@@ -343,8 +304,8 @@ private:
             co_return outcome<>();
         spawn(manager_->run(), run_);
         spawn(manager_->follow(), follow_);
-        if (!foreign_dir_.empty())
-            spawn(follow_foreign(), foreign_stop_);
+        if (foreign_)
+            spawn(foreign_->follow(), foreign_stop_);
         co_return outcome<>();
     }
 
@@ -423,12 +384,10 @@ private:
     std::string cache_dir_;
     std::unique_ptr<acme::file_storage> storage_;
     std::unique_ptr<acme::manager> manager_;
+    std::unique_ptr<acme::foreign_folder> foreign_; // null: there is none
     boost::asio::cancellation_signal run_;
     boost::asio::cancellation_signal follow_;
     boost::asio::cancellation_signal foreign_stop_;
-    std::string foreign_dir_;                                     // empty: none
-    std::map<std::string, decltype(cert::description::fingerprint)> foreign_; // by its owner's name
-    std::set<std::string> foreign_faults_;                        // that were told
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;

@@ -1,0 +1,99 @@
+#include <alos/acme/foreign_folder.hpp>
+
+#include "support/simulated_files.hpp"
+#include "support/simulated_world.hpp"
+
+#include <alos/cert/self_signed.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// A server beside certbot.
+struct beside_certbot {
+    ~beside_certbot() { world.kill(self); }
+
+    // What certbot has under that name from now on.
+    void put(const std::string& name, std::vector<std::string> names, std::chrono::hours age = {})
+    {
+        const auto pair = alos::cert::make_self_signed(std::move(names), world.now() - age).value();
+        const std::string folder = "/letsencrypt/live/" + name;
+        for (const std::string& each : {std::string("/letsencrypt"), std::string("/letsencrypt/live"), folder})
+            static_cast<void>(files.make_directory(each, 0755));
+        for (const auto& [file, text] : {std::pair{folder + "/fullchain.pem", std::string_view(pair.certificate)},
+                                         std::pair{folder + "/privkey.pem", alos::as_text(pair.key)}}) {
+            static_cast<void>(files.remove(file));
+            REQUIRE_FALSE(files.write_new(file, alos::as_bytes(text), 0600));
+        }
+    }
+
+    [[nodiscard]] std::vector<std::string> domains() const
+    {
+        std::vector<std::string> list;
+        for (const auto& each : registry.list_certs())
+            list.push_back(each.domain);
+        return list;
+    }
+
+    // When the certificate for that name began; the epoch: there is none.
+    [[nodiscard]] alos::acme::time_point since(std::string_view name) const
+    {
+        const auto served = registry.served().load();
+        return served->knows(name) ? served->find(name).front()->about.not_before : alos::acme::time_point();
+    }
+
+    test::simulated_world world{1};
+    test::simulated_files files;
+    test::simulated_member& self = world.add_member(files);
+    alos::cert::registry registry{[this](std::string_view what) { warnings.emplace_back(what); },
+                                  [this] { return self.now(); }};
+    alos::acme::answers http01;
+    std::vector<std::string> warnings;
+    std::vector<std::string> events;
+    std::size_t offered = 0;
+    alos::acme::foreign_folder folder{
+        self,
+        {registry, http01,
+         [this](alos::log_level, std::string_view event, std::initializer_list<alos::log_field>) {
+             events.emplace_back(event);
+         }},
+        "/letsencrypt",
+        [this](std::vector<alos::cert::credential_ptr> all) { offered = all.size(); }};
+};
+
+}
+
+TEST_CASE("foreign folder: what certbot has is served and offered, and what it renews, when it can be read")
+{
+    beside_certbot here;
+    here.put("example.com", {"example.com", "www.example.com"}, 10 * 24h);
+    here.put("example.org", {"example.org"});
+    here.folder.serve();
+    CHECK(here.domains() == std::vector<std::string>{"example.com", "example.org"});
+    CHECK(here.offered == 2);
+    CHECK(here.events == std::vector<std::string>{"acme.foreign"});
+    const auto before = here.since("www.example.com");
+    here.folder.serve();
+    CHECK(here.events.size() == 1);
+
+    boost::asio::cancellation_signal stop;
+    boost::asio::co_spawn(here.self.executor(), here.folder.follow(),
+                          boost::asio::bind_cancellation_slot(stop.slot(), [](const std::exception_ptr&) {}));
+    here.put("example.com", {"example.com", "www.example.com"});
+    REQUIRE_FALSE(here.files.remove("/letsencrypt/live/example.org/privkey.pem"));
+    here.world.run_for(6min);
+    CHECK(here.since("www.example.com") > before);
+    CHECK(here.domains() == std::vector<std::string>{"example.com", "example.org"});
+    CHECK(here.offered == 1);
+    CHECK(here.events == std::vector<std::string>{"acme.foreign", "acme.unreadable", "acme.foreign"});
+    here.world.run_for(1h);
+    CHECK(here.events.size() == 3);
+    stop.emit(boost::asio::cancellation_type::terminal);
+    here.world.run_for(1s);
+}
