@@ -97,3 +97,27 @@ TEST_CASE("foreign folder: what certbot has is served and offered, and what it r
     stop.emit(boost::asio::cancellation_type::terminal);
     here.world.run_for(1s);
 }
+
+TEST_CASE("foreign folder: what a certificate is for stands in it, not in certbot's name for it")
+{
+    beside_certbot here;
+    here.put("example.com", {"example.com", "www.example.com"}, 20 * 24h);
+    here.put("example.com-0001", {"example.com", "mail.example.com"}, 10 * 24h);
+    here.put("sub-0002", {"www.example.com"}, 30 * 24h);
+    here.put("other.example", {"a.example", "other.example", "192.0.2.1"});
+    here.folder.serve();
+    CHECK(here.domains() == std::vector<std::string>{"www.example.com", "example.com", "other.example"});
+    CHECK(here.since("example.com") == here.since("mail.example.com"));
+    CHECK(here.since("example.com") > here.since("www.example.com"));
+    CHECK(here.since("example.com-0001") == alos::acme::time_point());
+    CHECK(here.warnings.empty());
+
+    // The one that is renewed is the best for all of its names.
+    here.put("example.com", {"example.com", "www.example.com"});
+    here.folder.serve();
+    CHECK(here.since("example.com") == here.since("www.example.com"));
+    CHECK(here.since("example.com") > here.since("mail.example.com"));
+    auto domains = here.domains();
+    std::ranges::sort(domains);
+    CHECK(domains == std::vector<std::string>{"example.com", "mail.example.com", "other.example"});
+}

@@ -6,15 +6,46 @@
 #include <alos/acme/foreign_storage.hpp>
 #include <alos/acme/service.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace alos::inline v0::acme {
+
+// The name that each is stored under, one that it is for: its owner's name for it when it is one, else the first that
+// no other one with that type of key has which ends later. Who has none left is left out. `all` is by its owner's name,
+// which is none of a host when there are several of one.
+[[nodiscard]] inline cert::named_credentials under_own_names(const std::map<std::string, cert::credential_ptr>& all)
+{
+    std::vector<std::pair<std::string, cert::credential_ptr>> latest_first(all.begin(), all.end());
+    const auto end = [](const auto& each) { return each.second->about.not_after; };
+    std::ranges::stable_sort(latest_first, std::greater<>(), end);
+    std::set<std::string> taken; // with the type of key
+    std::map<std::string, std::string> domains; // by its owner's name
+    for (const auto& [owners, one] : latest_first) {
+        std::vector<std::string> names = one->about.names;
+        names.insert(names.end(), one->about.addresses.begin(), one->about.addresses.end());
+        if (const auto found = std::ranges::find(names, owners); found != names.end())
+            std::rotate(names.begin(), found, found + 1);
+        const std::string_view type = one->about.key_type;
+        const std::string kind = " " + std::string(type.substr(0, type.find_first_of(" -")));
+        for (const std::string& each : names) {
+            if (taken.insert(each + kind).second)
+                domains.try_emplace(owners, each);
+        }
+    }
+    cert::named_credentials made;
+    for (const auto& [owners, domain] : domains)
+        made.emplace_back(domain, all.at(owners));
+    return made;
+}
 
 // Used on the manager's thread.
 class foreign_folder {
@@ -34,20 +65,18 @@ public:
     void serve()
     {
         auto all = read_foreign(world_.files(), directory_);
-        cert::named_credentials made;
         std::vector<cert::credential_ptr> offered;
         for (const foreign_certificate& each : all.found) {
             offered.push_back(each.credential);
             auto& known = known_[each.name];
-            if (known == each.credential->about.fingerprint)
-                continue;
-            known = each.credential->about.fingerprint;
-            // Note: certbot's names are no names of hosts when there are several of one.
-            const bool is_domain = cert::parse_domain(each.name).has_value();
-            const auto& names = each.credential->about.names;
-            if (is_domain || !names.empty())
-                made.emplace_back(is_domain ? each.name : names.front(), each.credential);
+            if (!known || known->about.fingerprint != each.credential->about.fingerprint)
+                known = each.credential;
         }
+        const cert::named_credentials named = under_own_names(known_);
+        std::set<cert::named_credentials::value_type> wanted(named.begin(), named.end());
+        cert::named_credentials made;
+        const auto is_new = [&](const auto& each) { return !served_.contains(each); };
+        std::ranges::copy_if(named, std::back_inserter(made), is_new);
         for (const std::string& why : all.skipped) {
             if (faults_.insert(why).second)
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
@@ -56,9 +85,16 @@ public:
         if (made.empty())
             return;
         host_.log(log_level::info, "acme.foreign",
-                  {{"folder", directory_}, {"certificates", made.size()}, {"hint", "what it has there is never written"}});
+                  {{"folder", directory_},
+                   {"certificates", made.size()},
+                   {"hint", "what it has there is never written"}});
         if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
             host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+        // What another name is better for, or another certificate.
+        for (const auto& each : std::exchange(served_, wanted)) {
+            if (!wanted.contains(each))
+                static_cast<void>(host_.certificates.remove_credential(each.first, each.second));
+        }
     }
 
     // Until it is cancelled.
@@ -76,8 +112,9 @@ private:
     const host host_;
     const std::string directory_;
     const taker offer_;
-    std::map<std::string, decltype(cert::description::fingerprint)> known_; // by its owner's name
-    std::set<std::string> faults_;                                          // that were told
+    std::map<std::string, cert::credential_ptr> known_; // by its owner's name
+    std::set<cert::named_credentials::value_type> served_;
+    std::set<std::string> faults_; // that were told
 };
 
 }
