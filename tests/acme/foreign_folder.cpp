@@ -20,7 +20,7 @@ struct beside_certbot {
     ~beside_certbot() { world.kill(self); }
 
     // What certbot has under that name from now on.
-    void put(const std::string& name, std::vector<std::string> names, std::chrono::hours age = {})
+    void put(const std::string& name, std::vector<std::string> names, std::chrono::hours age = {}, ::mode_t mode = 0600)
     {
         const auto pair = alos::cert::make_self_signed(std::move(names), world.now() - age).value();
         const std::string folder = "/letsencrypt/live/" + name;
@@ -29,7 +29,7 @@ struct beside_certbot {
         for (const auto& [file, text] : {std::pair{folder + "/fullchain.pem", std::string_view(pair.certificate)},
                                          std::pair{folder + "/privkey.pem", alos::as_text(pair.key)}}) {
             static_cast<void>(files.remove(file));
-            REQUIRE_FALSE(files.write_new(file, alos::as_bytes(text), 0600));
+            REQUIRE_FALSE(files.write_new(file, alos::as_bytes(text), mode));
         }
     }
 
@@ -120,4 +120,15 @@ TEST_CASE("foreign folder: what a certificate is for stands in it, not in certbo
     auto domains = here.domains();
     std::ranges::sort(domains);
     CHECK(domains == std::vector<std::string>{"example.com", "mail.example.com", "other.example"});
+}
+
+TEST_CASE("foreign folder: it warns of each key that others can read")
+{
+    beside_certbot here;
+    here.put("example.com", {"example.com"});
+    here.folder.check();
+    CHECK(here.events.empty());
+    here.put("example.org", {"example.org"}, {}, 0644);
+    here.folder.check();
+    CHECK(here.events == std::vector<std::string>{"acme.open_to_others"});
 }

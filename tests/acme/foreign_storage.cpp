@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
 using namespace alos;
 using namespace alos::acme;
 using alos_tests::pem;
@@ -84,6 +86,37 @@ TEST_CASE("lego's certificates are read with their issuer when they were stored 
     CHECK(all.found[1].credential->chain.size() == 2);
     REQUIRE(all.skipped.size() == 1);
     CHECK(all.skipped[0].find("csr.example.key: cannot be read: No such file") != std::string::npos);
+}
+
+TEST_CASE("of the keys of others those are named that any user can read, and so could reach")
+{
+    const alos_tests::temporary_folder folder;
+    os::posix_files files;
+    const auto set = [&](const std::string& name, unsigned mode) {
+        REQUIRE(::chmod((folder / name).c_str(), mode) == 0);
+    };
+    add_certbot(folder, "example.com", pem("p256.crt"), pem("p256.key"));
+    std::filesystem::create_directories(folder / "certificates");
+    write_text(folder / "certificates/by.example.crt", pem("p256.crt"));
+    write_text(folder / "certificates/by.example.key", pem("p256.key"));
+    for (const char* each : {"", "live", "archive", "archive/example.com", "certificates"})
+        set(each, 0755);
+    const std::string certbot = "archive/example.com/privkey2.pem";
+    const std::string lego = "certificates/by.example.key";
+    for (const std::string& each : {certbot, lego})
+        set(each, 0640);
+    CHECK(open_foreign_keys(files, folder.path()).empty());
+    for (const std::string& each : {certbot, lego})
+        set(each, 0644);
+    CHECK(open_foreign_keys(files, folder.path()) == std::vector{folder / certbot, folder / lego});
+    set("live", 0700); // nobody needs it
+    set("certificates", 0750);
+    CHECK(open_foreign_keys(files, folder.path()) == std::vector{folder / certbot});
+    set("archive", 0700);
+    CHECK(open_foreign_keys(files, folder.path()).empty());
+    set("archive", 0755);
+    set("", 0700);
+    CHECK(open_foreign_keys(files, folder.path()).empty());
 }
 
 TEST_CASE("a folder of neither, or none, has nothing")

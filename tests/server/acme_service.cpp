@@ -185,6 +185,31 @@ TEST_CASE("acme service: a certificate of certbot's serves, and none is ordered 
     std::filesystem::current_path(elsewhere);
 }
 
+TEST_CASE("acme service: it warns at start of what others can read, once for each finding, and serves")
+{
+    for (const bool is_open : {false, true}) {
+        scratch folder;
+        const std::string kept = folder.path + "/cache/certs/other.test.ecdsa-p256/000001";
+        std::filesystem::create_directories(kept);
+        std::ofstream(kept + "/privkey.pem") << "a key";
+        for (std::string each = kept; each != folder.path; each = each.substr(0, each.rfind('/')))
+            std::filesystem::permissions(each, std::filesystem::perms::owner_all);
+        std::filesystem::permissions(kept + "/privkey.pem", std::filesystem::perms(is_open ? 0644 : 0600));
+        std::filesystem::permissions(folder.path + "/cache", std::filesystem::perms(is_open ? 0755 : 0700));
+        listener heard;
+        alos::acme_service service(heard.host());
+        REQUIRE(service.configure(nowhere(folder)).has_value());
+        REQUIRE(service.start().has_value());
+        CHECK(heard.waits_for("127.0.0.1:1"));
+        const std::string mode = folder.path + "/cache its mode is 0755, so that others can look into it chmod 700";
+        CHECK(heard.says("acme.open_to_others " + mode) == is_open);
+        CHECK(heard.says("private keys are open to others: " + kept + "/privkey.pem chmod -R") == is_open);
+        const auto is_warning = [](const std::string& line) { return line.starts_with("acme.open_to_others"); };
+        service.stop();
+        CHECK(std::ranges::count_if(heard.lines, is_warning) == (is_open ? 2 : 0));
+    }
+}
+
 TEST_CASE("acme service: a CA is answered what another process has stored, before the manager hears of it (RFC 8555 8.3)")
 {
     scratch folder;

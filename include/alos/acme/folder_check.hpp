@@ -88,18 +88,13 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
 
 }
 
-// `folder` is a cache_dir.
-[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
+// What others than its owner can read or write in a cache_dir, itself included; nothing when it is closed, or not
+// there.
+[[nodiscard]] inline std::vector<finding> check_permissions(os::file_system& files, const std::string& folder)
 {
     const auto there = files.stat(folder);
-    if (!there && detail::is_missing(there.error()))
-        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
     if (!there)
-        return {{folder, "permissions", health::problem,
-                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
-    if (there->type == os::file_type::regular || there->type == os::file_type::other)
-        return {{folder, "permissions", health::problem, "it is a file and not a folder",
-                 "move it away, or choose another cache_dir"}};
+        return {};
     detail::open_names open;
     // Note: of a link, the permissions say nothing.
     const bool is_open = there->type == os::file_type::directory && (there->permissions & detail::of_others) != 0;
@@ -123,6 +118,22 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
     if (!open.is_all)
         found.push_back({folder, "permissions", health::warning, "not all of it was looked at",
                          "find '" + folder + "' -perm /077 lists all that is open to others"});
+    return found;
+}
+
+// `folder` is a cache_dir.
+[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
+{
+    const auto there = files.stat(folder);
+    if (!there && detail::is_missing(there.error()))
+        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
+    if (!there)
+        return {{folder, "permissions", health::problem,
+                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
+    if (there->type == os::file_type::regular || there->type == os::file_type::other)
+        return {{folder, "permissions", health::problem, "it is a file and not a folder",
+                 "move it away, or choose another cache_dir"}};
+    std::vector<finding> found = check_permissions(files, folder);
     if (found.empty())
         found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
     found.push_back(detail::try_to_write(files, folder));

@@ -97,6 +97,16 @@ public:
         }
     }
 
+    // Warns of keys that are no secret.
+    void check()
+    {
+        for (const std::string& key : open_foreign_keys(world_.files(), directory_))
+            host_.log(log_level::warning, "acme.open_to_others",
+                      {{"folder", directory_},
+                       {"reason", "this private key is open to others: " + key},
+                       {"hint", "chmod go= '" + key + "', and renew its certificate if others use this machine"}});
+    }
+
     // Until it is cancelled.
     [[nodiscard]] awaitable<> follow()
     {

@@ -129,6 +129,28 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
     return found;
 }
 
+// Certbot's links in live/<name> lead to ../../archive/<name>.
+inline std::string behind_link(os::file_system& files, const std::string& directory, const std::string& path)
+{
+    constexpr std::string_view up = "../..";
+    const auto target = files.read_symlink(path);
+    return target && target->starts_with(up) ? directory + target->substr(up.size()) : path;
+}
+
+// Whether any user of this machine can read that file below `top`.
+inline bool is_open_to_all(os::file_system& files, const std::string& top, const std::string& path)
+{
+    constexpr ::mode_t may_read = 0004;
+    constexpr ::mode_t may_pass = 0001;
+    for (std::size_t end = top.size(); end != path.npos; end = path.find('/', end + 1)) {
+        const auto folder = files.stat(path.substr(0, end));
+        if (!folder || (folder->type == os::file_type::directory && (folder->permissions & may_pass) == 0))
+            return false;
+    }
+    const auto file = files.stat(path);
+    return file && file->type == os::file_type::regular && (file->permissions & may_read) != 0;
+}
+
 }
 
 // Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt.
@@ -142,6 +164,20 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
 [[nodiscard]] inline bool is_lego(os::file_system& files, const std::string& directory)
 {
     return !detail::find_lego(files, directory).empty();
+}
+
+// The private keys of either that any user can read. Not those for a group: that may be what it is for.
+[[nodiscard]] inline std::vector<std::string> open_foreign_keys(os::file_system& files, const std::string& directory)
+{
+    std::vector<std::string> open;
+    for (const auto& all : {detail::find_certbot(files, directory), detail::find_lego(files, directory)}) {
+        for (const detail::foreign_files& one : all) {
+            std::string key = detail::behind_link(files, directory, one.key);
+            if (detail::is_open_to_all(files, directory, key))
+                open.push_back(std::move(key));
+        }
+    }
+    return open;
 }
 
 // All that either of them has there and that can be served, whether expired or not.

@@ -6,6 +6,7 @@
 #include <alos/acme/board.hpp>
 #include <alos/acme/challenge.hpp>
 #include <alos/acme/file_storage.hpp>
+#include <alos/acme/folder_check.hpp>
 #include <alos/acme/foreign_folder.hpp>
 #include <alos/acme/manager.hpp>
 #include <alos/acme/status_json.hpp>
@@ -247,6 +248,7 @@ private:
         if (auto ready = storage->prepare(); !ready)
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
         cache_dir_ = settings.cache_dir;
+        storage_dir_ = directory;
         storage_ = std::move(storage);
         answer_for_others(directory);
         manager_ = std::make_unique<acme::manager>(
@@ -306,7 +308,17 @@ private:
         spawn(manager_->follow(), follow_);
         if (foreign_)
             spawn(foreign_->follow(), foreign_stop_);
+        boost::asio::post(context_, [this] { warn_of_open_files(); }); // what is there is served first
         co_return outcome<>();
+    }
+
+    void warn_of_open_files()
+    {
+        for (const acme::finding& each : acme::check_permissions(world_.files(), storage_dir_))
+            host_.log(log_level::warning, "acme.open_to_others",
+                      {{"folder", each.about}, {"reason", each.seen}, {"hint", each.cure}});
+        if (foreign_)
+            foreign_->check();
     }
 
     void spawn(awaitable<> work, boost::asio::cancellation_signal& cancel)
@@ -381,7 +393,8 @@ private:
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
     acme_environment world_;
     boost::asio::steady_timer stopping_{context_};
-    std::string cache_dir_;
+    std::string cache_dir_;   // of the settings
+    std::string storage_dir_; // where ours are
     std::unique_ptr<acme::file_storage> storage_;
     std::unique_ptr<acme::manager> manager_;
     std::unique_ptr<acme::foreign_folder> foreign_; // null: there is none
