@@ -1,5 +1,6 @@
 #include <alos/acme/board.hpp>
 
+#include "support/sick_files.hpp"
 #include "support/simulated_files.hpp"
 #include "support/simulated_world.hpp"
 
@@ -74,7 +75,7 @@ struct host {
 struct process {
     explicit process(host& on)
         : world(on.world), files(on.disk), self(world.add_member(files)),
-          storage(files, "/data", "a process", [this] { return self.now(); },
+          storage(seen_files, "/data", "a process", [this] { return self.now(); },
                   [this](std::chrono::milliseconds time) { return self.sleep_until(self.now() + time); }),
           registry({}, [this] { return self.now(); }), board(self, storage, http01, registry)
     {
@@ -144,6 +145,7 @@ struct process {
 
     test::simulated_world& world;
     test::simulated_files files;
+    test::sick_files seen_files{files};
     test::simulated_member& self;
     alos::acme::file_storage storage;
     alos::cert::registry registry;
@@ -281,6 +283,32 @@ TEST_CASE("board: what other processes posted is answered here, until they take 
         one.take_down(each);
         other.follow();
         CHECK_FALSE(other.answers(each));
+    }
+}
+
+TEST_CASE("board: what other processes posted is answered while it cannot be listed, or read, for a day and no longer")
+{
+    host here;
+    process one(here), other(here);
+    for (const posting& each : {by_http("token"), by_tls("token")}) {
+        one.post(each);
+        other.follow();
+        for (const char* sick : {"/data/challenge", "/data/challenge/http-01/", "/data/challenge/tls-alpn-01/"}) {
+            other.seen_files.sick = sick;
+            other.follow();
+            CHECK(other.answers(each));
+        }
+        one.take_down(each);
+        other.seen_files.sick.clear();
+        other.follow();
+        CHECK_FALSE(other.answers(each));
+        one.post(each);
+        other.follow();
+        other.seen_files.sick = "/data/challenge";
+        here.world.run_for(25h);
+        other.follow();
+        CHECK_FALSE(other.answers(each));
+        other.seen_files.sick.clear();
     }
 }
 

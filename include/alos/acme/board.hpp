@@ -120,15 +120,20 @@ public:
         co_return erased;
     }
 
-    // Answers here what other processes posted, and no longer what they took down, or left behind when they died.
+    // Answers here what other processes posted, and no longer what they took down, or left behind when they died. What
+    // cannot be read for now is as it was.
     [[nodiscard]] awaitable<> follow_others()
     {
         std::map<std::string, others_posting> seen;
         for (const challenge_type type : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
             const std::string folder = "challenge/" + std::string(name_of(type));
             const auto listed = co_await storage_.list(folder);
-            if (!listed)
+            if (!listed) {
+                for (const auto& each : others_)
+                    if (each.second.what.type == type && is_of_now(each.second.until))
+                        seen.insert(each);
                 continue;
+            }
             for (const std::string& name : *listed) {
                 const std::string key = folder + "/" + name;
                 const auto known = others_.find(key);
@@ -283,11 +288,13 @@ private:
         return read;
     }
 
-    // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
+    // Nothing when it is gone, makes no sense, or is forgotten by a process that died; that one is erased.
     [[nodiscard]] awaitable<std::optional<others_posting>> read_posting(challenge_type type, std::string name,
                                                                         std::string key)
     {
         const auto kept = co_await storage_.load(key);
+        if (const auto known = others_.find(key); !kept && known != others_.end() && is_of_now(known->second.until))
+            co_return known->second;
         if (!kept || !kept->has_value())
             co_return std::nullopt;
         const auto read = parse_posting(as_text((*kept)->text));
