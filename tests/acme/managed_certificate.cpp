@@ -62,3 +62,22 @@ TEST_CASE("managed certificate: as long as it has none of its own, that of anoth
     CHECK_FALSE(has_name(one, "c.example"));
     CHECK_FALSE(has_name(one, "no name"));
 }
+
+TEST_CASE("managed certificate: it is found by its id, and by any of its names")
+{
+    certificate_list all;
+    for (const char* id : {"example.com.ecdsa-p256", "example.com.rsa-2048", "example.org.rsa-2048"}) {
+        auto one = std::make_shared<managed_certificate>();
+        one->id = id;
+        const std::string domain = one->id.substr(0, 11);
+        one->names = {{identifier_type::dns, domain}, {identifier_type::dns, "www." + domain}};
+        all.push_back(std::move(one));
+    }
+    CHECK(find_by_id(all, "example.com.rsa-2048") == all[1]);
+    CHECK(find_by_id(all, "example.com") == nullptr);
+    CHECK(find_by_name(all, "www.example.org") == all[2]);
+    CHECK(find_by_name(all, "WWW.EXAMPLE.COM") == all[0]);
+    CHECK(find_by_name(all, "example.net") == nullptr);
+    CHECK(ids_by_name(all, "example.com") == std::vector<std::string>{all[0]->id, all[1]->id});
+    CHECK(ids_by_name(all, "no name").empty());
+}

@@ -62,6 +62,32 @@ struct managed_certificate {
 // All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
 using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
 
+// Null when there is none.
+[[nodiscard]] inline std::shared_ptr<managed_certificate> find_by_id(const certificate_list& in, std::string_view id)
+{
+    const auto found = std::ranges::find_if(in, [&](const auto& each) { return each->id == id; });
+    return found == in.end() ? nullptr : *found;
+}
+
+// The first one for that name, null when there is none.
+[[nodiscard]] inline std::shared_ptr<managed_certificate> find_by_name(const certificate_list& in,
+                                                                       std::string_view name)
+{
+    const auto found = std::ranges::find_if(in, [&](const auto& each) { return has_name(*each, name); });
+    return found == in.end() ? nullptr : *found;
+}
+
+// Of all for that name.
+[[nodiscard]] inline std::vector<std::string> ids_by_name(const certificate_list& in, std::string_view name)
+{
+    std::vector<std::string> ids;
+    for (const auto& each : in) {
+        if (has_name(*each, name))
+            ids.push_back(each->id);
+    }
+    return ids;
+}
+
 // Serves, as long as it has none of its own, as one that another program keeps for exactly its names. Whether it has
 // another certificate now.
 [[nodiscard]] inline bool adopt_other(managed_certificate& of, const std::vector<cert::credential_ptr>& others)

@@ -205,7 +205,7 @@ public:
     // See service.
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
     {
-        const auto ids = ids_of(domain, [](const managed_certificate&) { return true; });
+        const auto ids = ids_by_name(certificates_, domain);
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": ACME does not care for it; add_acme_domain() does"};
         for (const std::string& id : ids) {
@@ -218,14 +218,14 @@ public:
 
     [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
     {
-        auto found = find_by_name(name);
+        auto found = find_by_name(certificates_, name);
         if (!found) {
             std::vector<certificate_names> wanted;
             wanted.emplace_back(name);
             const auto added = co_await add(std::move(wanted));
             if (!added)
                 co_return added.error();
-            found = find_by_name(name);
+            found = find_by_name(certificates_, name);
             if (!found)
                 co_return failure{errc::unknown_name, name + ": it was removed meanwhile"};
         }
@@ -244,7 +244,8 @@ public:
     // RFC 8555 7.6.
     [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
     {
-        const auto ids = ids_of(domain, [](const managed_certificate& each) { return each.credential != nullptr; });
+        auto ids = ids_by_name(certificates_, domain);
+        std::erase_if(ids, [this](const std::string& id) { return !find(id)->credential; });
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
@@ -285,25 +286,7 @@ private:
 
     [[nodiscard]] std::shared_ptr<managed_certificate> find(std::string_view id) const
     {
-        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
-        return found == certificates_.end() ? nullptr : *found;
-    }
-
-    [[nodiscard]] std::shared_ptr<managed_certificate> find_by_name(std::string_view name) const
-    {
-        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return has_name(*each, name); });
-        return found == certificates_.end() ? nullptr : *found;
-    }
-
-    template <class Predicate>
-    [[nodiscard]] std::vector<std::string> ids_of(std::string_view name, Predicate counts) const
-    {
-        std::vector<std::string> ids;
-        for (const auto& each : certificates_) {
-            if (has_name(*each, name) && counts(*each))
-                ids.push_back(each->id);
-        }
-        return ids;
+        return find_by_id(certificates_, id);
     }
 
     // Begins what may begin, and says when there is more to do.
