@@ -240,6 +240,28 @@ TEST_CASE("board: an answer that stands for the next attempt goes when another o
     CHECK_FALSE(one.has("challenge/http-01/second"));
 }
 
+TEST_CASE("board: an answer that stands for an attempt that will not come is taken down, and others are not")
+{
+    host here;
+    process one(here);
+    posting other = by_http("other");
+    other.about = *alos::acme::identifier_of("other.example");
+    one.post(other);
+    one.let_stand(other);
+    one.post(by_http("working"));
+    for (const auto make : {by_http, by_tls, by_dns}) {
+        one.post(make("first"));
+        one.let_stand(make("first"));
+    }
+    one.finish(one.board.take_down_standing(by_http("first").about, one.dns));
+    for (const auto make : {by_http, by_tls, by_dns})
+        CHECK_FALSE(one.answers(make("first")));
+    CHECK_FALSE(one.has("challenge/http-01/first"));
+    CHECK_FALSE(one.has("challenge/tls-alpn-01/example.com"));
+    CHECK(one.answers(other));
+    CHECK(one.answers(by_http("working")));
+}
+
 TEST_CASE("board: an answer that stands keeps no other process waiting")
 {
     host here;

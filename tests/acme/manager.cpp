@@ -306,6 +306,28 @@ TEST_CASE("manager: a CA that takes half an hour to look is waited for, by attem
     CHECK(here.ca.breaches().empty());
 }
 
+TEST_CASE("manager: of a certificate that is removed no answer stands for the next attempt, at work on it or not")
+{
+    for (const bool is_at_work : {false, true}) {
+        town here;
+        here.ca.settings.longest_validation = 20 * 24h;
+        acme_member& one = here.start();
+        const auto stand = [&] { return one.files.list("/certificates/challenge/http-01")->size(); };
+        const auto has_ended = [&] {
+            return std::ranges::any_of(one.events, [](const alos::acme::event& each) {
+                return each.message.find("still pending; the next attempt goes on with it") != std::string::npos;
+            });
+        };
+        REQUIRE(here.wait([&] { return is_at_work ? here.ca.requests(step::challenge) > 0 : has_ended(); }));
+        CHECK(stand() == 1);
+        CHECK(one.manager.remove("example.com").has_value());
+        here.world.run_for(is_at_work ? 12min : 5s);
+        CHECK(has_ended());
+        CHECK(stand() == 0);
+        CHECK(one.broke_off == "");
+    }
+}
+
 TEST_CASE("manager: when certificates become shorter, the last long one serves for most of its life")
 {
     town here({.lifetime = 200 * 24h});

@@ -120,6 +120,19 @@ public:
         co_return erased;
     }
 
+    // Nobody will make another attempt for that name. `dns` may be null, where none is published.
+    [[nodiscard]] awaitable<> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
+    {
+        const auto is_it = [&](const posting& each) { return each.about == about; };
+        for (auto found = std::ranges::find_if(standing_, is_it); found != standing_.end();
+             found = std::ranges::find_if(standing_, is_it)) {
+            posting old = std::move(*found);
+            standing_.erase(found);
+            if (old.type != challenge_type::dns_01 || dns)
+                static_cast<void>(co_await take_down(std::move(old), dns));
+        }
+    }
+
     // Answers here what other processes posted, and no longer what they took down, or left behind when they died. What
     // cannot be read for now is as it was.
     [[nodiscard]] awaitable<> follow_others()

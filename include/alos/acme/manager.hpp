@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -129,13 +130,15 @@ public:
         if (std::ranges::none_of(certificates_, is_it))
             return failure{errc::unknown_name, std::string(domain)
                                                    + ": ACME does not care for it; name the first of its names"};
-        for (auto& each : certificates_) {
-            if (!is_it(each))
-                continue;
+        certificate_list removed;
+        std::ranges::copy_if(certificates_, std::back_inserter(removed), is_it);
+        std::erase_if(certificates_, is_it);
+        for (auto& each : removed) {
             each->is_removed = true; // who works on it finishes, to no effect
             presenter_.withdraw(*each);
+            if (!each->is_busy)
+                begin_to_clear(*each);
         }
-        std::erase_if(certificates_, is_it);
         std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
     }
@@ -335,7 +338,25 @@ private:
             of.not_before = world_.now() + std::chrono::minutes(1);
             listeners_.tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
         }
+        if (of.is_removed && !is_stopped_)
+            begin_to_clear(of);
         wake();
+    }
+
+    // Takes away what stands for the next attempt of one that was removed.
+    void begin_to_clear(const managed_certificate& of)
+    {
+        std::vector<identifier> names = of.names;
+        std::erase_if(names, [this](const identifier& each) { return find_by_name(certificates_, each.value); });
+        works_.begin(clear(std::move(names)), [this](const std::exception_ptr&) { wake(); });
+    }
+
+    [[nodiscard]] awaitable<> clear(std::vector<identifier> names)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + std::chrono::minutes(2);
+        for (const identifier& each : names)
+            co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
     }
 
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
