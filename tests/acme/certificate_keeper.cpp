@@ -105,6 +105,20 @@ TEST_CASE("certificate keeper: what one process replaces another one reads, and 
     CHECK(late.error().code == alos::errc::conflict);
 }
 
+TEST_CASE("certificate keeper: a CA that wants to be left alone is, also after another one has issued")
+{
+    test::simulated_world world{1};
+    desk here(world, std::make_shared<test::simulated_disk>());
+    managed_certificate one = configured();
+    here.process.run(here.keeper.load(one));
+    one.state.failures = 2;
+    one.state.open_at = {{"https://busy.test", world.now() + 24h}, {"https://free.test", world.now()}};
+    here.replace(one, made_bundle());
+    CHECK(one.state.failures == 0);
+    REQUIRE(one.state.open_at.size() == 1);
+    CHECK(one.state.open_at.begin()->first == "https://busy.test");
+}
+
 TEST_CASE("certificate keeper: a state is kept over a restart, and one that cannot be read is moved aside")
 {
     test::simulated_world world{1};

@@ -11,6 +11,18 @@ using test::all_of;
 using test::town;
 using step = test::scripted_ca::step;
 
+namespace {
+
+alos::acme::awaitable<> force_example(acme_member& at, std::optional<alos::outcome<>>& into)
+{
+    const std::string name = "example.com";
+    const std::function<void(const alos::acme::event&)> nobody;
+    auto done = co_await at.manager.force_renew(name, nobody);
+    into = std::move(done);
+}
+
+}
+
 TEST_CASE("manager: a certificate is obtained, and served in place of the self-signed one")
 {
     town here;
@@ -339,6 +351,43 @@ TEST_CASE("manager: when certificates become shorter, the last long one serves f
     CHECK(one.served("example.com")->about.not_after > end);
     CHECK(here.ca.issued().size() == 3); // the long one, one that came too early, and one in its time
     CHECK(here.ca.breaches().empty());
+}
+
+TEST_CASE("manager: a CA that wants to be left alone is, also when another one is asked before its time")
+{
+    town here({.renewal_info = false});
+    unsigned asked = 0;
+    here.world.serve("busy.test", [&](const test::http::outbound_request&) {
+        ++asked;
+        test::http::outbound_response answer;
+        answer.status = 503;
+        answer.fields = {{"Retry-After", "518400"}}; // six days
+        return alos::outcome<test::http::outbound_response>(answer);
+    });
+    alos::acme::config with = here.settings();
+    with.cas.insert(with.cas.begin(), alos::acme::certificate_authority{.directory = "https://busy.test/directory"});
+    acme_member* one = &here.start();
+    REQUIRE_MESSAGE(here.wait([&] { return one->served("example.com") != nullptr; }), all_of(one->warnings));
+    one->configure(with);
+    REQUIRE_MESSAGE(here.wait([&] { return one->count(event_kind::renewed) == 1; }, 24h * 89), all_of(one->warnings));
+    const auto renew = [&] {
+        const std::size_t before = here.ca.issued().size();
+        std::optional<alos::outcome<>> done;
+        one->spawn(force_example(*one, done));
+        CHECK(here.wait([&] { return done.has_value(); }));
+        return here.ca.issued().size() - before;
+    };
+    const unsigned before = asked;
+    CHECK(before == 3);
+    CHECK(renew() == 1);
+    here.members.clear();
+    one = &here.start(with); // after a restart, too
+    here.world.run_for(1min);
+    CHECK(renew() == 1);
+    CHECK(asked == before);
+    here.world.run_for(24h * 7);
+    CHECK(renew() == 0);
+    CHECK(asked > before);
 }
 
 TEST_CASE("manager: who is told of events may throw, and certificates are obtained all the same")

@@ -47,6 +47,9 @@ TEST_CASE("record: a state is read as it was written")
     CHECK(read->forced_why == "revoked");
     CHECK(read->spread == 0.25);
     CHECK(read->generation == 7);
+
+    state.failures = 0; // another CA issued
+    CHECK(parse_certificate_state(to_json(state))->open_at == state.open_at);
 }
 
 TEST_CASE("record: what somebody broke is as if it had never been written")

@@ -160,6 +160,8 @@ public:
         of.not_before = {};
         certificate_state fresh;
         fresh.configuration = of.configuration;
+        fresh.open_at = std::move(of.state.open_at); // of the CAs that another one stood in for
+        std::erase_if(fresh.open_at, [now = world_.now()](const auto& each) { return each.second <= now; });
         of.state = std::move(fresh);
         adopt_settings(of, random_part(world_));
         if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile

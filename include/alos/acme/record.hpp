@@ -154,12 +154,12 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         detail::put_time(out, "failedAt", state.failed_at);
         out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
         out["lastError"] = state.last_error;
-        boost::json::object open_at;
-        for (const auto& [directory, when] : state.open_at)
-            detail::put_time(open_at, directory, when);
-        if (!open_at.empty())
-            out["openAt"] = std::move(open_at);
     }
+    boost::json::object open_at;
+    for (const auto& [directory, when] : state.open_at)
+        detail::put_time(open_at, directory, when);
+    if (!open_at.empty())
+        out["openAt"] = std::move(open_at);
     out["directory"] = state.directory;
     out["generation"] = state.generation;
     out["spread"] = state.spread;

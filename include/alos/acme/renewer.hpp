@@ -12,6 +12,8 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -78,13 +80,23 @@ public:
     }
 
 private:
+    // The first one when it is none of ours any more.
+    [[nodiscard]] std::size_t index_of(const std::string& directory) const
+    {
+        const auto is_it = [&](const auto& each) { return each->directory_url() == directory; };
+        const auto found = std::ranges::find_if(authorities_, is_it);
+        return found == authorities_.end() ? 0 : static_cast<std::size_t>(found - authorities_.begin());
+    }
+
+    // After a failure the one that was planned, else the first that does not want to be left alone.
     [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
     {
-        for (std::size_t i = 0; i < authorities_.size() && of.state.failures > 0; ++i) {
-            if (authorities_[i]->directory_url() == of.state.directory)
-                return i;
-        }
-        return 0;
+        if (of.state.failures > 0)
+            return index_of(of.state.directory);
+        const time_point now = world_.now();
+        const auto is_open = [&](const auto& each) { return open_again(of, each->directory_url(), now) <= now; };
+        const auto first = std::ranges::find_if(authorities_, is_open);
+        return first == authorities_.end() ? 0 : static_cast<std::size_t>(first - authorities_.begin());
     }
 
     [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
@@ -103,6 +115,7 @@ private:
         if (!taken) {
             refusal why{failure_class::transient, "lock: " + taken.error().what};
             why.is_ours = true;
+            of.state.directory = authorities_[chosen_authority(of)]->directory_url();
             co_await failed(of, std::move(why));
             co_return;
         }
@@ -279,7 +292,7 @@ private:
 
     [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
     {
-        const std::size_t asked = chosen_authority(of);
+        const std::size_t asked = index_of(of.state.directory);
         ++of.state.failures;
         const time_point now = world_.now();
         of.state.failed_at = now;
