@@ -40,9 +40,9 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
     const validity life = *of.life();
     if (!got.is_offered) {
         of.state.advice.reset();
-        // Note: after the end of the certificate, a wait of more than eight days is that of a wrong clock.
+        // Note: after the end of the certificate, a longer wait is taken for that of a wrong clock.
         of.state.next_check = now + std::clamp<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1),
-                                                                          std::chrono::days(7));
+                                                                          longest_retry_after);
         return;
     }
     if (got.window)

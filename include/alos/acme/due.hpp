@@ -28,14 +28,14 @@ inline void force(managed_certificate& of, std::string why)
     return of.state.forced != 0 && of.state.forced >= of.generation;
 }
 
-// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock
-// was ahead when it was set.
+// When to do something. The epoch, if that is after its end and farther off than anything is planned then, which is at
+// most what a CA may ask for (a token bucket fills faster): the clock was ahead when it was set.
 [[nodiscard]] inline time_point believed(const managed_certificate& of, time_point when, time_point now)
 {
     const auto life = of.life();
     const bool is_within_life = life && when <= life->not_after;
     const bool is_never = when == time_point::max();
-    return is_within_life || is_never || when <= now + std::chrono::days(8) ? when : time_point();
+    return is_within_life || is_never || when <= now + longest_retry_after + std::chrono::days(1) ? when : time_point();
 }
 
 // Until when that CA wants not to be asked; the epoch: it said nothing of the kind.

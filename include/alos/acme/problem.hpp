@@ -312,18 +312,20 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
     return "check that the directory's URL is that of an ACME CA, and that no proxy answers in its place";
 }
 
+// That a CA is believed. Nothing of ours is planned for longer after the end of a certificate.
+inline constexpr std::chrono::seconds longest_retry_after = std::chrono::days(7);
+
 // RFC 9110 10.2.3: how long to wait; a date is taken by the server's own clock if the answer has its Date. Within 0
-// and 7 days; nothing without the field or when it cannot be read.
+// and longest_retry_after; nothing without the field or when it cannot be read.
 [[nodiscard]] inline std::optional<std::chrono::seconds> retry_after(const http::outbound_response& answer,
                                                                      time_point now) noexcept
 {
-    constexpr std::chrono::seconds longest = std::chrono::days(7);
     const std::string_view text = http::trim(answer.field("Retry-After"));
     if (text.empty())
         return std::nullopt;
     if (std::ranges::all_of(text, http::is_digit)) {
         const auto number = http::parse_decimal(text);
-        const auto most = static_cast<std::uint64_t>(longest.count());
+        const auto most = static_cast<std::uint64_t>(longest_retry_after.count());
         return std::chrono::seconds(static_cast<std::int64_t>(std::min(number.value_or(most), most)));
     }
     const std::time_t here = std::max<std::time_t>(1, std::chrono::system_clock::to_time_t(now));
@@ -331,7 +333,8 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
     if (!when)
         return std::nullopt;
     const auto there = http::parse_date(http::trim(answer.field("Date")), here);
-    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0), longest);
+    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0),
+                      longest_retry_after);
 }
 
 }
