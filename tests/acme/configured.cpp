@@ -106,3 +106,17 @@ TEST_CASE("configured: two certificates by the same first name are one, or a mis
           == "there are two certificates by the first name a.example, one for a.example, b.example and one for "
              "a.example; name them in one entry, or let another name come first");
 }
+
+TEST_CASE("configured: an entry is added, or takes the place of that for the same names; a mistake changes nothing")
+{
+    std::vector<certificate_names> entries{{"a.example", "b.example"}, {"c.example"}};
+    CHECK(put_entry(entries, {"d.example"}, settings())->size() == 2);
+    CHECK(entries.size() == 3);
+    CHECK(put_entry(entries, {"A.example.", "b.example"}, settings()).has_value());
+    REQUIRE(entries.size() == 3);
+    CHECK(entries.back().names.front() == "A.example.");
+    CHECK_FALSE(put_entry(entries, {"a.example"}, settings()).has_value());
+    CHECK_FALSE(put_entry(entries, {"no name"}, settings()).has_value());
+    REQUIRE(entries.size() == 3);
+    CHECK(entries.back().names.size() == 2);
+}

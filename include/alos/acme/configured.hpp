@@ -99,6 +99,26 @@ namespace alos::inline v0::acme {
     return list;
 }
 
+// Adds an entry, in the place of one for the same names that is there. Returns its certificates; what fails changes
+// nothing.
+[[nodiscard]] inline outcome<certificate_list> put_entry(std::vector<certificate_names>& entries,
+                                                         certificate_names next, const config& settings)
+{
+    auto made = configured_certificates(next, settings);
+    if (!made)
+        return made;
+    const managed_certificate& first = *made->front();
+    const auto before = std::ranges::find_if(entries, [&](const auto& other) { return is_of(other, first.domain); });
+    if (before != entries.end()) {
+        const auto known = configured_certificates(*before, settings);
+        if (const auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart)
+            return apart.error();
+        entries.erase(before);
+    }
+    entries.push_back(std::move(next));
+    return made;
+}
+
 }
 
 #endif

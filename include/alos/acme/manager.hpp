@@ -73,25 +73,13 @@ public:
         outcome<> done;
         certificate_list added;
         for (certificate_names& each : wanted) {
-            auto made = settings_ ? configured_certificates(each, *settings_) : outcome<certificate_list>(nothing_yet);
+            auto made = settings_ ? put_entry(configured_, std::move(each), *settings_)
+                                  : outcome<certificate_list>(nothing_yet);
             if (!made) {
                 if (done)
                     done = made.error();
                 continue;
             }
-            const managed_certificate& first = *made->front();
-            const auto before
-                = std::ranges::find_if(configured_, [&](const auto& other) { return is_of(other, first.domain); });
-            if (before != configured_.end()) {
-                const auto known = configured_certificates(*before, *settings_);
-                if (auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart) {
-                    if (done)
-                        done = apart;
-                    continue;
-                }
-                configured_.erase(before);
-            }
-            configured_.push_back(std::move(each));
             for (auto& one : *made) {
                 if (const auto known = find(one->id)) {
                     known->names = one->names;
