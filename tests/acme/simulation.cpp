@@ -59,10 +59,12 @@ public:
             world_.now() + std::min<std::chrono::nanoseconds>(plan_.validity * 60, 24h * 3650);
         const auto step = std::chrono::duration_cast<std::chrono::nanoseconds>(plan_.validity) / 24;
         while (world_.now() < end) {
+            const std::uint64_t before = effort();
             disturb();
             run(step);
             rules_->check();
             check_served();
+            check_effort(effort() - before, step);
             if (!rules_->fault().empty())
                 return rules_->fault();
         }
@@ -282,6 +284,18 @@ private:
         rules_->look_after_cut();
         for (std::size_t i = 0; i < plan_.members; ++i)
             start();
+    }
+
+    // What was written, synced and asked for.
+    [[nodiscard]] std::uint64_t effort() const { return disk_->steps() + world_.requests; }
+
+    // A certificate that has ended is tried again every minute, on a disk that is full, too; more is a loop.
+    void check_effort(std::uint64_t spent, std::chrono::nanoseconds time)
+    {
+        const auto minutes = static_cast<std::uint64_t>(time / 1min);
+        const std::uint64_t most = 1000 + 3 * minutes * wanted().size() * members_.size();
+        if (spent > most)
+            rules_->fail(std::to_string(spent) + " steps and requests, where " + std::to_string(most) + " are many");
     }
 
     // Served and valid, unless no CA was willing for most of the time since it should have been renewed.
