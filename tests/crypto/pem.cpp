@@ -89,6 +89,14 @@ TEST_CASE("decode_pem refuses what is not base64")
     CHECK(decode_pem({"X", {}, "AA\r\n EC"}).has_value());
 }
 
+TEST_CASE("base64 of any length (RFC 4648 10)")
+{
+    CHECK(as_text(encode_base64({})).empty());
+    CHECK(as_text(encode_base64(as_bytes("f"))) == "Zg==");
+    CHECK(as_text(encode_base64(as_bytes("fo"))) == "Zm8=");
+    CHECK(as_text(encode_base64(as_bytes("foo"))) == "Zm9v");
+}
+
 TEST_CASE("encode_pem writes lines of 64 that parse_pem reads back")
 {
     for (const std::size_t size : {0u, 1u, 47u, 48u, 49u, 1000u}) {

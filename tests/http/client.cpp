@@ -558,6 +558,40 @@ TEST_CASE("an http request goes through a proxy in absolute-form (RFC 9112 3.2.2
     CHECK(proxy.connections == 1);
 }
 
+TEST_CASE("a proxy is told who asks, and the server is not (RFC 9110 11.7.2)")
+{
+    world one;
+    bool is_known = true;
+    scripted_http proxy(one.context, [&](const std::string&) {
+        return is_known ? ok("by proxy") : "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
+    });
+    scripted_http server(one.context, always("HTTP/1.1 407 Odd\r\nContent-Length: 0\r\n\r\n"));
+    http::client_options options = quiet_options();
+    options.via.http = "user:pa%20ss@127.0.0.1:" + std::to_string(proxy.port());
+    options.via.except = "direct.test";
+    one.client = http::client(one.context.get_executor(), options);
+    const std::string line = "\r\nProxy-Authorization: Basic dXNlcjpwYSBzcw==\r\n";
+    CHECK(one.get("http://unknown.test/a").value().body == "by proxy");
+    CHECK(proxy.requests.at(0).find(line) != std::string::npos);
+    outbound_request direct;
+    direct.url = server.url("direct.test");
+    direct.fields = {{"Proxy-Authorization", "Basic of the caller"}};
+    CHECK(one.fetch(direct).value().status == 407);
+    CHECK(server.requests.at(0).find("Proxy-Authorization") == std::string::npos);
+
+    is_known = false;
+    const auto refused = one.get("http://unknown.test/a?token=hunter2");
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().code == boost::system::errc::connection_refused);
+    CHECK(refused.error().what.find("does not take the user and password") != std::string::npos);
+    for (const char* secret : {"pa%20ss", "pa ss", "dXNlc", "hunter2"})
+        CHECK(refused.error().what.find(secret) == std::string::npos);
+    options.via.http = proxy.url();
+    one.client = http::client(one.context.get_executor(), options);
+    CHECK(one.get("http://unknown.test/").error().what.find("write a user and password into http_proxy")
+          != std::string::npos);
+}
+
 namespace {
 
 // A proxy that connects everything to one port.
@@ -610,7 +644,7 @@ TEST_CASE("an https request goes through a proxy in a tunnel (RFC 9110 9.3.6)")
     const auto fetch_by = [&](std::string reply, std::string& request_seen) {
         tunnel_proxy proxy(one.context, server.port(), std::move(reply));
         http::client_options options = quiet_options();
-        options.via.https = "127.0.0.1:" + std::to_string(proxy.acceptor.local_endpoint().port());
+        options.via.https = "user:pass@127.0.0.1:" + std::to_string(proxy.acceptor.local_endpoint().port());
         one.client = http::client(one.context.get_executor(), options);
         outbound_request request;
         request.url = "https://unknown.test/";
@@ -629,10 +663,13 @@ TEST_CASE("an https request goes through a proxy in a tunnel (RFC 9110 9.3.6)")
     std::string seen;
     CHECK(fetch_by("HTTP/1.1 200 Connection established\r\n\r\n", seen).value().body == "through");
     CHECK(seen.find("CONNECT unknown.test:443 HTTP/1.1\r\nHost: unknown.test:443\r\n") == 0);
+    CHECK(seen.find("\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n") != std::string::npos);
     CHECK(server.requests.at(0).find("GET / HTTP/1.1\r\nHost: unknown.test\r\n") == 0);
+    CHECK(server.requests.at(0).find("Authorization") == std::string::npos);
     const auto refused = fetch_by("HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n", seen);
-    CHECK(refused.error().what.find("refused with status 407") != std::string::npos);
+    CHECK(refused.error().what.find("does not take the user and password") != std::string::npos);
     CHECK(refused.error().what.find("by the proxy 127.0.0.1:") != std::string::npos);
+    CHECK(refused.error().what.find("pass@") == std::string::npos);
     CHECK(fetch_by("SSH-2.0\r\n\r\n", seen).error().what.find("is not HTTP") != std::string::npos);
 }
 

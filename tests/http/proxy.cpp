@@ -14,7 +14,7 @@ std::string chosen(const std::string& except, std::string_view target,
     const auto found = proxy_for({proxy, proxy, except}, parse_url(target).value());
     if (!found)
         return "error";
-    return *found ? (*found)->host_and_port() : "direct";
+    return *found ? (*found)->where.host_and_port() : "direct";
 }
 
 }
@@ -22,8 +22,8 @@ std::string chosen(const std::string& except, std::string_view target,
 TEST_CASE("each scheme has its proxy, or none")
 {
     const proxies both{"http://a.test:1", "b.test:2", ""};
-    CHECK(proxy_for(both, parse_url("http://x.test/").value()).value()->host_and_port() == "a.test:1");
-    CHECK(proxy_for(both, parse_url("https://x.test/").value()).value()->host_and_port() == "b.test:2");
+    CHECK(proxy_for(both, parse_url("http://x.test/").value()).value()->where.host_and_port() == "a.test:1");
+    CHECK(proxy_for(both, parse_url("https://x.test/").value()).value()->where.host_and_port() == "b.test:2");
     CHECK_FALSE(proxy_for({}, parse_url("https://x.test/").value()).value().has_value());
     CHECK(chosen("", "http://x.test/", "proxy.test") == "proxy.test:80");
 }
@@ -59,10 +59,48 @@ TEST_CASE("a proxy that cannot be used is said to be")
 {
     CHECK(chosen("", "http://x.test/", "https://proxy.test") == "error");
     CHECK(chosen("", "http://x.test/", "socks5://proxy.test") == "error");
-    const auto refused = proxy_for({"http://user:secret@proxy.test", "", ""}, parse_url("http://x.test/").value());
-    CHECK(refused.error().code == errc::bad_configuration);
-    CHECK(refused.error().what.find("http_proxy") != std::string::npos);
-    CHECK(refused.error().what.find("secret") == std::string::npos);
+    for (const char* setting : {"http://user:secret@", "http://user:secret@proxy.test:0", "https://user:secret@p.test",
+                                "user%3aname:secret@proxy.test", "user:secret%0a@proxy.test"}) {
+        CAPTURE(setting);
+        const auto refused = proxy_for({setting, "", ""}, parse_url("http://x.test/").value());
+        REQUIRE(refused.has_error());
+        CHECK(refused.error().code == errc::bad_configuration);
+        CHECK(refused.error().what.find("http_proxy") != std::string::npos);
+        CHECK(refused.error().what.find("secret") == std::string::npos);
+    }
+}
+
+TEST_CASE("user and password of a proxy are its credentials (RFC 7617 2)")
+{
+    const auto of = [](const std::string& setting) {
+        auto found = proxy_for({"", setting, ""}, parse_url("https://x.test/").value()).value().value();
+        CHECK(found.variable == "https_proxy");
+        CHECK(found.where.text() == "http://proxy.test:3128/");
+        return found.authorization;
+    };
+    CHECK(of("http://Aladdin:open%20sesame@proxy.test:3128") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    CHECK(of("Aladdin:open%20sesame@proxy.test:3128/") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    CHECK(of("http://proxy.test:3128").empty());
+    CHECK(of("http://@proxy.test:3128").empty());
+    CHECK(of("user@proxy.test:3128") == "Basic dXNlcjo=");
+    // A colon and an '@' in a password, and what is no escape.
+    CHECK(of("a:b:c@d@proxy.test:3128") == "Basic YTpiOmNAZA==");
+    CHECK(of("a:%3a%40%2f%zz%@proxy.test:3128") == "Basic YTo6QC8lenol");
+}
+
+TEST_CASE("a proxy that wants to know who asks is named, and what to do (RFC 9110 15.5.8)")
+{
+    chosen_proxy by{parse_url("http://proxy.test:3128").value(), "", "https_proxy"};
+    const std::string unknown = describe_407(by, "Basic realm=\"x\"");
+    CHECK(unknown.find("proxy.test:3128") != std::string::npos);
+    CHECK(unknown.find("into https_proxy") != std::string::npos);
+    CHECK(unknown.find("Basic") == std::string::npos);
+    CHECK(describe_407(by, "Negotiate").find("names Negotiate first") != std::string::npos);
+    CHECK(describe_407(by, "\x1b[2J").find('\x1b') == std::string::npos);
+    by.authorization = "Basic dXNlcjpzZWNyZXQ=";
+    const std::string refused = describe_407(by, "Basic");
+    CHECK(refused.find("correct them") != std::string::npos);
+    CHECK(refused.find("dXNlc") == std::string::npos);
 }
 
 TEST_CASE("the environment says which proxies there are, but HTTP_PROXY does not")

@@ -121,13 +121,19 @@ inline std::string_view between(std::string_view from, std::string_view to) noex
     }
 }
 
+// RFC 4648 4, in one line.
+[[nodiscard]] inline secret_text encode_base64(byte_view bytes)
+{
+    secret_text base64(Botan::base64_encode_max_output(bytes.size()));
+    std::size_t consumed = 0;
+    base64.resize(Botan::base64_encode(base64.data(), bytes.data(), bytes.size(), consumed, true));
+    return base64;
+}
+
 // A block with this label and these bytes.
 [[nodiscard]] inline secret_text encode_pem(std::string_view label, byte_view der)
 {
-    secret_text base64(Botan::base64_encode_max_output(der.size()));
-    std::size_t consumed = 0;
-    base64.resize(Botan::base64_encode(base64.data(), der.data(), der.size(), consumed, true));
-
+    const secret_text base64 = encode_base64(der);
     secret_text out;
     out.reserve(base64.size() + base64.size() / 64 + 2 * label.size() + 40);
     const auto append = [&](std::string_view text) { out.insert(out.end(), text.begin(), text.end()); };

@@ -11,14 +11,12 @@
 #include <alos/http/outbound.hpp>
 #include <alos/http/plain.hpp>
 #include <alos/http/proxy.hpp>
+#include <alos/http/tunnel.hpp>
 #include <alos/http/url.hpp>
 #include <alos/tls13/stream.hpp>
 #include <alos/tls_client/botan.hpp>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -113,7 +111,8 @@ bool is_quiet(Stream& stream)
 
 inline bool is_set_by_client(std::string_view name)
 {
-    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding"}) {
+    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding",
+                                        "Proxy-Authorization"}) {
         if (equal_ignoring_case(name, each))
             return true;
     }
@@ -232,8 +231,20 @@ private:
         const auto via = proxy_for(options_.via, target);
         if (!via)
             co_return progress.fail(via.error().code, via.error().what);
-        const bool is_forwarded = via->has_value() && !target.is_secure();
-        const std::string message = message_of(request, target, is_forwarded);
+        const chosen_proxy* const forwarder = *via && !target.is_secure() ? &**via : nullptr;
+        const std::string message = message_of(request, target, forwarder);
+        auto answered = co_await send(message, request, target, *via, progress);
+        if (answered && answered->status == 407 && forwarder)
+            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
+                                    describe_407(*forwarder, answered->field("Proxy-Authenticate")));
+        co_return std::move(answered);
+    }
+
+    // On a connection that was kept, or a new one.
+    awaitable<outcome<outbound_response>> send(const std::string& message, const outbound_request& request,
+                                               const url& target, const std::optional<chosen_proxy>& via,
+                                               progress_type& progress)
+    {
         if (auto kept = take_idle(target, request.authorities)) {
             auto answered = co_await exchange(*kept, request, message, progress);
             // RFC 9112 9.3.1: it may have been closed just when the request was sent; nothing was answered to it.
@@ -242,7 +253,7 @@ private:
                 co_return std::move(answered);
             }
         }
-        auto opened = co_await open(target, *via, request.authorities, progress);
+        auto opened = co_await open(target, via, request.authorities, progress);
         if (!opened)
             co_return opened.error();
         auto answered = co_await exchange(**opened, request, message, progress);
@@ -250,12 +261,15 @@ private:
         co_return std::move(answered);
     }
 
-    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5
-    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target, bool is_forwarded)
+    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5, 11.7.2; `forwarder` is null when the server reads it itself.
+    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target,
+                                                const chosen_proxy* forwarder)
     {
-        std::string message = request.method + " " + (is_forwarded ? target.text() : target.target) + " HTTP/1.1\r\n";
+        std::string message = request.method + " " + (forwarder ? target.text() : target.target) + " HTTP/1.1\r\n";
         message += "Host: " + target.authority() + "\r\n";
         message += "User-Agent: " + user_agent() + "\r\n";
+        if (forwarder && !forwarder->authorization.empty())
+            message += "Proxy-Authorization: " + forwarder->authorization + "\r\n";
         const bool is_plain = request.method == "GET" || request.method == "HEAD" || request.method == "DELETE";
         if (!is_plain || !request.body.empty())
             message += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
@@ -304,12 +318,12 @@ private:
         idle_.push_front(std::move(one));
     }
 
-    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<url>& proxy,
+    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<chosen_proxy>& proxy,
                                                          std::shared_ptr<const trust> authorities,
                                                          progress_type& progress)
     {
-        const url& first = proxy ? *proxy : target;
-        const std::string whom = proxy ? "the proxy " + proxy->host : target.host;
+        const url& first = proxy ? proxy->where : target;
+        const std::string whom = (proxy ? "the proxy " : "") + first.host;
         progress.phase = "resolve";
         progress.address = whom;
         dns::addresses addresses;
@@ -337,9 +351,10 @@ private:
             co_return std::move(one);
         }
         if (proxy) {
-            auto trouble = co_await tunnel(connected->first, target, progress);
-            if (trouble)
-                co_return std::move(*trouble);
+            const std::string agent = user_agent();
+            const auto through = co_await open_tunnel(connected->first, *proxy, target, agent, options_.max_header);
+            if (!through)
+                co_return progress.fail(through.error().code, through.error().what);
         }
         progress.phase = "handshake";
         tls_client::options settings;
@@ -360,37 +375,6 @@ private:
         if (std::get<0>(shaken))
             co_return progress.fail(std::get<0>(shaken), handshake_trouble(std::get<0>(shaken), *one->secure));
         co_return std::move(one);
-    }
-
-    // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
-    awaitable<std::optional<failure>> tunnel(socket& by, const url& target, progress_type& progress)
-    {
-        progress.phase = "connect";
-        const std::string there = target.host_and_port();
-        std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
-                           + "\r\n\r\n";
-        const auto sent = co_await boost::asio::async_write(by, boost::asio::buffer(text), as_results);
-        throw_if_aborted(std::get<0>(sent));
-        if (std::get<0>(sent))
-            co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
-        text.clear();
-        auto into = boost::asio::dynamic_buffer(text, options_.max_header);
-        const auto got = co_await boost::asio::async_read_until(by, into, "\r\n\r\n", as_results);
-        throw_if_aborted(std::get<0>(got));
-        if (std::get<0>(got))
-            co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
-        boost::beast::http::response_parser<boost::beast::http::empty_body> parser;
-        parser.skip(true);
-        boost::beast::error_code ec;
-        parser.put(boost::asio::buffer(text), ec);
-        if (ec || std::get<1>(got) != text.size())
-            co_return progress.fail(ec ? ec : make_error_code(boost::system::errc::protocol_error),
-                                    "the proxy's answer is not HTTP; check http_proxy and https_proxy");
-        if (parser.get().result_int() / 100 != 2)
-            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
-                                    "the proxy refused with status " + std::to_string(parser.get().result_int())
-                                        + "; ask its owner to allow " + there + ", or name the host in no_proxy");
-        co_return std::nullopt;
     }
 
     [[nodiscard]] static std::string handshake_trouble(

@@ -29,7 +29,7 @@ using outbound_fields = std::vector<std::pair<std::string, std::string>>;
 struct outbound_request {
     std::string method = "GET";
     std::string url{};          // absolute, http or https
-    outbound_fields fields{};   // Host, User-Agent, Content-Length and Connection are set by the client
+    outbound_fields fields{};   // those of the connection, Host and User-Agent are set by the client
     std::string body{};
     std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one fails
     std::chrono::milliseconds timeout{30'000};  // for all of it, redirects included
