@@ -191,6 +191,49 @@ TEST_CASE("prover: a clean-up that hangs is waited for 2 minutes, and the names 
                   here.told);
 }
 
+namespace {
+
+// An authorization of example.com, pending or with what the CA found wrong.
+test::json::object authorization_by(const char* type, const char* path, const char* error = nullptr)
+{
+    const char* const status = error ? "invalid" : "pending";
+    test::json::object challenge{{"type", type}, {"status", status}, {"url", test::plain_ca::url(path)},
+                                 {"token", "LoqXcYV8q5ONbJQxbmR7SC"}};
+    if (error)
+        challenge["error"] = {{"type", "urn:ietf:params:acme:error:unauthorized"}, {"detail", error}};
+    return {{"status", status},
+            {"identifier", {{"type", "dns"}, {"value", "example.com"}}},
+            {"challenges", test::json::array{std::move(challenge)}}};
+}
+
+}
+
+TEST_CASE("prover: the cure fits the challenge that was tried (RFC 8555 8.3)")
+{
+    office here;
+    test::plain_ca odd(here.world);
+    bool is_over = false;
+    odd.at["/authorization"] = [&](const auto&) {
+        return test::plain_ca::reply(200, authorization_by("http-01", "/challenge",
+                                                           is_over ? "Invalid response from http://example.com/: 404"
+                                                                   : nullptr));
+    };
+    odd.at["/challenge"] = [&](const auto&) {
+        is_over = true;
+        return test::plain_ca::reply(200, test::json::object{});
+    };
+    alos::acme::order order;
+    order.identifiers = {*alos::acme::identifier_of("example.com")};
+    order.authorizations = {odd.url("/authorization")};
+    alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(), odd.url("/account")};
+    here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+    REQUIRE(here.wait(1min));
+    const std::string& said = *here.said;
+    CHECK_MESSAGE(said.find("http-01 for example.com failed: unauthorized: Invalid response from") != said.npos, said);
+    CHECK_MESSAGE(said.find("; let port 80 of every address of example.com lead to this program") != said.npos, said);
+    CHECK_MESSAGE(said.find("account") == said.npos, said);
+}
+
 TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC 8555 6.1)")
 {
     office here;

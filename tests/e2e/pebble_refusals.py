@@ -86,8 +86,9 @@ def nobody_answers():
     with Pebble() as ca:
         with Program(program, ca, "a.test", http_port=free_port(), tls_port=free_port(), self_check="off") as server:
             check_record(server, ca, "authorization", ["tls-alpn-01 for a.test failed: ", "Failed to connect to "],
-                         "check that every address of the name leads to this server", (60, 60))
-            contains(server.log(), "http-01 for a.test failed: 400 connection: ", "; trying another challenge")
+                         "let the CA reach port 443 of every address of a.test", (60, 60))
+            contains(server.log(), "http-01 for a.test failed: 400 connection: ",
+                     "let the CA reach port 80 of every address of a.test", "; trying another challenge")
             equal(ca.orders(), 2)
 
 

@@ -197,7 +197,7 @@ def failures():
         out, said = call('issue', '--json', '--challenge=http-01', *options, 'a.test', folder=folder, ca=ca, status=1)
         line, = json.loads(out)['certificates']
         same(line['result'], 'failed')
-        has(line['error'], 'authorization', 'http-01 for a.test failed', 'check')
+        has(line['error'], 'authorization', 'http-01 for a.test failed', 'let the CA reach port 80')
         assert time.monotonic() - start < 30
         out, _ = call('list', folder=folder)
         assert re.search(r'^a\.test +ecdsa-p256 +none yet +in \d+ \w+ +0 +authorization: ', out, re.MULTILINE), out

@@ -93,8 +93,7 @@ inline constexpr auto known_problems = std::to_array<known_problem>({
     {"tls", failure_class::transient,
      "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
     {"unauthorized", failure_class::transient,
-     "check that every address of the name leads to this server, or the TXT record; and the account: that it is open, "
-     "and made with the eab_kid and eab_hmac_key of the CA's page"},
+     "check that the account is open, may do that, and was made with the eab_kid and eab_hmac_key of the CA's page"},
     {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
     {"unsupportedIdentifier", failure_class::permanent,
      "leave out names of that kind, or choose a profile or a CA that certifies them"},
@@ -300,7 +299,8 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
     return text;
 }
 
-// What the operator can do about it, or what is done without them; a sentence's end.
+// What the operator can do about it, or what is done without them; a sentence's end. What is said of a challenge has
+// another one, in cure.hpp.
 [[nodiscard]] inline std::string_view cure_of(const problem& what) noexcept
 {
     if (const detail::known_problem* const known = detail::find_problem(what.type))

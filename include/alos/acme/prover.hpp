@@ -5,6 +5,7 @@
 
 #include <alos/acme/board.hpp>
 #include <alos/acme/client.hpp>
+#include <alos/acme/cure.hpp>
 #include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/provable.hpp>
@@ -320,7 +321,7 @@ private:
                 why = *each.error;
         }
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
-                                 + " failed: " + describe(why) + "; " + std::string(cure_of(why));
+                                 + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
         std::string& before = failures_[about]; // the first may be the one that is worth mending
         unproven no = stop(before.empty() ? what : what + "; before that, " + before, class_of(why), true);
         before = before.empty() ? what : before + "; then " + what;
