@@ -18,7 +18,6 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -322,11 +321,12 @@ private:
         }
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
                                  + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
-        std::string& before = failures_[about]; // the first may be the one that is worth mending
-        unproven no = stop(before.empty() ? what : what + "; before that, " + before, class_of(why), true);
-        before = before.empty() ? what : before + "; then " + what;
+        std::string all = what; // the first may be the one that is worth mending
+        for (const auto& [which, before] : failed_)
+            all += which.first == about ? "; before that, " + before : "";
+        failed_.insert({{about, of.answer.type}, what});
+        unproven no = stop(std::move(all), class_of(why), true);
         no.why.why = why;
-        failed_.insert({about, of.answer.type});
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take());
         const auto free = co_await failures.next();
@@ -386,8 +386,7 @@ private:
     const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
-    std::set<std::pair<identifier, challenge_type>> failed_;
-    std::map<identifier, std::string> failures_; // of those, for people
+    std::map<std::pair<identifier, challenge_type>, std::string> failed_; // and how, for people
     std::optional<std::chrono::seconds> last_pause_;
 };
 
