@@ -65,10 +65,13 @@ struct parish {
                                          return environment.sleep_until(environment.now() + time);
                                      }};
     std::vector<std::string> told; // of actions
+    std::vector<std::string> steps;
     alos::acme::authority one{environment, storage, {.directory = test::plain_ca::url()},
                               [this](event_kind kind, std::string what) {
                                   if (kind == event_kind::action_required)
                                       told.push_back(std::move(what));
+                                  else if (kind == event_kind::progress)
+                                      steps.push_back(std::move(what));
                               }};
 };
 
@@ -99,4 +102,24 @@ TEST_CASE("authority: a CA that names no page to visit, but its terms (RFC 8555 
     here.instance.clear();
     CHECK(here.order().what.find("; see https://ca.test/terms/2; ") != std::string::npos);
     CHECK(here.told.size() == 1);
+}
+
+TEST_CASE("authority: a storm of refused nonces is told of once for a request (RFC 8555 6.5)")
+{
+    parish here;
+    unsigned left = 0;
+    here.ca.at["/new-order"] = [&](const auto&) {
+        return left > 0 && left-- > 0 ? test::plain_ca::problem(400, "badNonce")
+                                      : test::plain_ca::problem(403, "rejectedIdentifier");
+    };
+    for (const unsigned refused : {0u, 3u, 4u, 40u}) {
+        CAPTURE(refused);
+        here.steps.clear();
+        left = refused;
+        CHECK(here.order().why.type == "rejectedIdentifier");
+        REQUIRE(here.steps.size() == (refused > 3 ? 1 : 0));
+        if (refused > 3)
+            CHECK(here.steps.front().find("order: https://ca.test/directory refuses the nonces that it gives "
+                                          "(badNonce), 4 in a row") == 0);
+    }
 }

@@ -20,6 +20,7 @@ public:
         : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
     {
         client_.on_action_required = [this](std::string what) { tell_(event_kind::action_required, std::move(what)); };
+        client_.on_progress = [this](std::string what) { tell_(event_kind::progress, std::move(what)); };
     }
 
     authority(const authority&) = delete;

@@ -85,6 +85,9 @@ public:
     // Told in one sentence, once for each page, that the CA wants its users to visit one (RFC 8555 7.3.3).
     std::function<void(std::string)> on_action_required;
 
+    // Told in one sentence of a request that takes long, once for each.
+    std::function<void(std::string)> on_progress;
+
     // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
     [[nodiscard]] awaitable<reply<directory>> find_directory()
     {
@@ -174,6 +177,10 @@ public:
             auto answer = co_await send(std::move(request), phase);
             // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
             const bool stale = !answer && answer.error().why.type == "badNonce";
+            if (stale && tries == quiet_nonce_repeats && on_progress)
+                on_progress(phase + ": " + ca_.directory + " refuses the nonces that it gives (badNonce), "
+                            + std::to_string(tries + 1) + " in a row; the request is repeated with new ones, "
+                            + std::to_string(most_nonce_repeats) + " times or 5 minutes at most");
             if (stale && tries < most_nonce_repeats && world_.now() - begun <= longest_nonce_repeats)
                 continue;
             if (answer)
@@ -199,6 +206,7 @@ private:
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
     static constexpr unsigned most_nonce_repeats = 300;
+    static constexpr unsigned quiet_nonce_repeats = 3; // nobody is told of fewer
     static constexpr std::chrono::minutes longest_nonce_repeats{5};
 
     struct nonce {
