@@ -233,17 +233,10 @@ public:
         co_return co_await std::move(revocation);
     }
 
-    // Where each of them stands, as values and as JSON.
-    [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const
-    {
-        const acme::service* manager = acme_.get();
-        return manager ? manager->certificates() : std::vector<acme::certificate_status>();
-    }
-    [[nodiscard]] std::string acme_certificates_json() const
-    {
-        const acme::service* manager = acme_.get();
-        return manager ? manager->certificates_json() : "[]";
-    }
+    // Where each of them stands, as values and as JSON. Before start() and enable_acme(): what is configured, without
+    // what the storage has of it. After stop(): as they were then.
+    [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const { return acme_.certificates(); }
+    [[nodiscard]] std::string acme_certificates_json() const { return acme_.certificates_json(); }
 
     // Called with everything that happens to them, on the manager's thread.
     void on_acme_event(std::function<void(const acme::event&)> told) { acme_.on_event(std::move(told)); }

@@ -120,3 +120,18 @@ TEST_CASE("configured: an entry is added, or takes the place of that for the sam
     REQUIRE(entries.size() == 3);
     CHECK(entries.back().names.size() == 2);
 }
+
+TEST_CASE("configured: where certificates stand before anybody looks")
+{
+    config all = settings();
+    all.key_types = {alos::key_kind::ecdsa_p256, alos::key_kind::rsa_2048};
+    all.domains = {{"a.example", "b.example"}, "no such name", "c.example"};
+    const auto lines = statuses_of(all);
+    REQUIRE(lines.size() == 4);
+    CHECK(lines[1].id == "a.example.rsa-2048");
+    CHECK(lines[1].names == std::vector<std::string>{"a.example", "b.example"});
+    CHECK(lines[1].ca == all.cas.front().directory);
+    CHECK(lines[1].generation == 0);
+    CHECK(lines[1].next_attempt == time_point());
+    CHECK(lines[3].id == "c.example.rsa-2048");
+}

@@ -19,3 +19,11 @@ TEST_CASE("status: what is known is said, and what is not is null")
              R"("issuer":null,"notBefore":null,"notAfter":null,"nextAttempt":"2027-03-01T12:00:00Z","failures":2,)"
              R"("lastError":"order: \"no\"","ca":null,"profile":null,"generation":0})");
 }
+
+TEST_CASE("status: several are an array")
+{
+    CHECK(alos::acme::to_json_text({}) == "[]");
+    const std::string text = alos::acme::to_json_text(std::vector<alos::acme::certificate_status>(2));
+    CHECK(text.starts_with("[{\"id\":\"\","));
+    CHECK(text.find("},{") != std::string::npos);
+}

@@ -329,6 +329,12 @@ TEST_CASE("acme service: a server has it by configuration")
                           events.emplace_back(record.event);
                       }}});
     app.router.get("/", [](alos::request&, alos::response& res) { res.string("Secure!"); });
+    const auto configured = app.acme_certificates();
+    REQUIRE(configured.size() == 2);
+    CHECK(configured.front().id == "example.test.ecdsa-p256");
+    CHECK(configured.front().ca == nowhere(folder).cas.front().directory);
+    CHECK(app.acme_certificates_json().starts_with(R"([{"id":"example.test.ecdsa-p256","names":["example.test")"));
+    CHECK_FALSE(std::filesystem::exists(folder.path + "/cache"));
     REQUIRE(app.start().has_value());
     CHECK(app.acme_certificates().size() == 2);
     REQUIRE(app.add_acme_domain("another.test").has_value());
@@ -339,6 +345,8 @@ TEST_CASE("acme service: a server has it by configuration")
     CHECK(app.list_certs().size() == 2);
     app.stop();
     app.wait();
+    CHECK(app.acme_certificates().size() == 2);
+    CHECK(app.acme_certificates_json().find(R"("names":["*.example.test","192.0.2.1"])") != std::string::npos);
     const std::lock_guard lock(mutex);
     CHECK(std::ranges::count(events, "acme.start") == 0);
 }

@@ -119,6 +119,22 @@ namespace alos::inline v0::acme {
     return made;
 }
 
+// All of them, as long as nobody has looked what there is; without entries that cannot be meant.
+[[nodiscard]] inline std::vector<certificate_status> statuses_of(const config& settings)
+{
+    std::vector<certificate_status> all;
+    for (const certificate_names& each : settings.domains) {
+        const auto made = configured_certificates(each, settings);
+        if (!made)
+            continue;
+        for (const auto& one : *made) {
+            all.push_back(status_of(*one, {}));
+            all.back().ca = settings.cas.empty() ? std::string() : settings.cas.front().directory;
+        }
+    }
+    return all;
+}
+
 }
 
 #endif

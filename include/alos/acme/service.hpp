@@ -91,6 +91,12 @@ public:
 using maker = std::unique_ptr<service> (*)(host);
 inline std::atomic<maker> make_service{nullptr};
 
+// The certificates of a configuration that no manager was given yet, and any of them as JSON; set with the other.
+using lister = std::vector<certificate_status> (*)(const config&);
+inline std::atomic<lister> list_configured{nullptr};
+using list_writer = std::string (*)(const std::vector<certificate_status>&);
+inline std::atomic<list_writer> write_list{nullptr};
+
 }
 
 #endif

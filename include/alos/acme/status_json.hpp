@@ -7,8 +7,13 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 
+#include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -39,6 +44,14 @@ namespace alos::inline v0::acme {
     out["profile"] = text(one.profile);
     out["generation"] = one.generation;
     return out;
+}
+
+[[nodiscard]] inline std::string to_json_text(const std::vector<certificate_status>& all)
+{
+    boost::json::array list;
+    for (const certificate_status& each : all)
+        list.push_back(to_json(each));
+    return boost::json::serialize(list);
 }
 
 }

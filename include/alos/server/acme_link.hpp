@@ -151,6 +151,23 @@ public:
         told_.store(told ? std::make_shared<const hook>(std::move(told)) : nullptr);
     }
 
+    // Where each certificate stands; before there is a manager, what is configured.
+    [[nodiscard]] std::vector<acme::certificate_status> certificates() const
+    {
+        if (const acme::service* const manager = get())
+            return manager->certificates();
+        const acme::lister list = acme::list_configured;
+        return list ? list(settings_) : std::vector<acme::certificate_status>();
+    }
+
+    [[nodiscard]] std::string certificates_json() const
+    {
+        if (const acme::service* const manager = get())
+            return manager->certificates_json();
+        const acme::list_writer write = acme::write_list;
+        return write ? write(certificates()) : "[]";
+    }
+
     // Adds what the manager knows to lines about its certificates, and about those that stand in for them.
     void annotate(std::vector<cert::listed_certificate>& lines) const
     {

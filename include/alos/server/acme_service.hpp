@@ -108,13 +108,7 @@ public:
         }
     }
 
-    [[nodiscard]] std::string certificates_json() const override
-    {
-        boost::json::array list;
-        for (const acme::certificate_status& each : certificates())
-            list.push_back(to_json(each));
-        return boost::json::serialize(list);
-    }
+    [[nodiscard]] std::string certificates_json() const override { return acme::to_json_text(certificates()); }
 
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
                                                    std::function<void(const acme::event&)> told) override
