@@ -148,13 +148,22 @@ struct node {
     outcome<http::outbound_response> says =
         http::outbound_response{.status = 200, .fields = {}, .body = "theirs", .url = {}};
 
+    std::vector<std::string> log;
+
     node()
     {
         const auto fetch = [this](http::outbound_request what) -> awaitable<outcome<http::outbound_response>> {
             asked.push_back(std::move(what));
             co_return says;
         };
-        REQUIRE(routes.forward_to({"node.example:8080", fetch}).has_value());
+        const auto note = [this](log_level level, std::string_view event, std::initializer_list<log_field> fields) {
+            std::string line = level == log_level::warning ? "warning " : "info ";
+            line += event;
+            for (const log_field& each : fields)
+                line.append(" ").append(std::get<std::string_view>(each.value));
+            log.push_back(std::move(line));
+        };
+        REQUIRE(routes.forward_to({"node.example:8080", fetch, note}).has_value());
     }
 
     answer get(std::string_view token, bool has_hopped = false, verb method = verb::get)
@@ -263,6 +272,37 @@ TEST_CASE_FIXTURE(node, "the node's 200 and 404 are passed on; all else is 502")
     CHECK(get("token").status == 502);
     says = failure{errc::timed_out, "node.example:8080 did not answer in 5 s"};
     CHECK(get("token").status == 502);
+}
+
+TEST_CASE_FIXTURE(node, "a node that does not answer is told of once, and when it answers again")
+{
+    CHECK(get("token").status == 200);
+    CHECK(log.empty());
+    says = failure{errc::timed_out, "no route to it"};
+    for (int i = 0; i < 3; ++i)
+        CHECK(get("token").status == 502);
+    CHECK(log
+          == std::vector<std::string>{"warning acme.node node.example:8080 no route to it CAs that ask for its "
+                                      "challenges here get 502; start it, or correct acme_node"});
+    says = http::outbound_response{.status = 404, .fields = {}, .body = "not here", .url = {}};
+    for (int i = 0; i < 3; ++i)
+        CHECK(get("token").status == 404);
+    REQUIRE(log.size() == 2);
+    CHECK(log.back() == "info acme.node node.example:8080 it answers again");
+    // Another node is another matter.
+    const auto broken = [](http::outbound_request) -> awaitable<outcome<http::outbound_response>> {
+        co_return http::outbound_response{.status = 500, .fields = {}, .body = {}, .url = {}};
+    };
+    std::string line;
+    REQUIRE(routes
+                .forward_to({"other.example:80", broken,
+                             [&](log_level, std::string_view, std::initializer_list<log_field> fields) {
+                                 for (const log_field& each : fields)
+                                     line.append(" ").append(std::get<std::string_view>(each.value));
+                             }})
+                .has_value());
+    CHECK(get("token").status == 502);
+    CHECK(line.starts_with(" other.example:80 it answers a challenge with status 500 "));
 }
 
 TEST_CASE_FIXTURE(node, "the node's address is host:port, and an empty one is no node")

@@ -277,7 +277,7 @@ private:
         auto fetch = make(settings.resolver);
         if (!fetch)
             return fetch.error();
-        return routes_.forward_to({settings.acme_node, std::move(*fetch)});
+        return routes_.forward_to({settings.acme_node, std::move(*fetch), host_.log});
     }
 
     [[nodiscard]] outcome<> start_if_open(acme::service& manager)

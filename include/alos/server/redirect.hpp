@@ -6,16 +6,22 @@
 #include <alos/acme/answers.hpp>
 #include <alos/http/outbound.hpp>
 #include <alos/http/router.hpp>
+#include <alos/log.hpp>
 #include <alos/server/address.hpp>
+#include <alos/server/node_health.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace alos::inline v0 {
 
@@ -62,6 +68,8 @@ struct challenge_node {
     std::string address; // "host:port", plain HTTP
     // Asks it, on the executor that awaits.
     std::function<awaitable<outcome<http::outbound_response>>(http::outbound_request)> fetch;
+    // Told, from any thread, that it does not answer, and when it does again. May be empty.
+    std::function<void(log_level, std::string_view event, std::initializer_list<log_field> fields)> log{};
 };
 
 // The routes of plain HTTP.
@@ -90,7 +98,7 @@ public:
         if (!parts || parts->host.empty() || parts->port == 0 || host_of_authority(node.address).empty())
             return failure{errc::bad_configuration,
                            "acme_node is \"" + node.address + "\"; write \"host:port\" or \"[address]:port\""};
-        node_.store(std::make_shared<const challenge_node>(std::move(node)));
+        node_.store(std::make_shared<watched_node>(std::move(node)));
         return {};
     }
 
@@ -102,6 +110,13 @@ public:
     }
 
 private:
+    struct watched_node {
+        explicit watched_node(challenge_node node) : at(std::move(node)) {}
+
+        const challenge_node at;
+        node_health health;
+    };
+
     static constexpr std::string_view challenge_path = "/.well-known/acme-challenge/";
     static constexpr std::size_t most_token = 512;
     static constexpr std::size_t most_answer = 4096;
@@ -166,7 +181,7 @@ private:
 
     awaitable<> ask_node(const request& req, response& res) const
     {
-        const std::shared_ptr<const challenge_node> node = node_.load();
+        const std::shared_ptr<watched_node> node = node_.load();
         const std::string_view token = token_of(req);
         if (answer_challenge(token, res, !node || req.header(hop_field)))
             co_return;
@@ -176,16 +191,43 @@ private:
             co_return;
         }
         http::outbound_request ask;
-        ask.url.append("http://").append(node->address).append(challenge_path).append(token);
+        ask.url.append("http://").append(node->at.address).append(challenge_path).append(token);
         ask.fields.emplace_back(hop_field, "1");
         ask.max_body = most_answer;
         ask.timeout = patience;
-        auto asking = node->fetch(std::move(ask));
+        auto asking = node->at.fetch(std::move(ask));
         const auto said = co_await std::move(asking);
-        if (said && (said->status == 200 || said->status == 404) && said->body.size() <= most_answer)
+        const std::string fault = fault_of(said);
+        if (fault.empty())
             give(res, said->status, said->body);
         else
             http::respond_with_status(res, 502);
+        note(*node, fault);
+    }
+
+    // Why it is no answer; empty: it is one.
+    static std::string fault_of(const outcome<http::outbound_response>& said)
+    {
+        if (!said)
+            return said.error().what;
+        if (said->status != 200 && said->status != 404)
+            return "it answers a challenge with status " + std::to_string(said->status);
+        return said->body.size() <= most_answer ? "" : "it answers a challenge with more than 4096 bytes";
+    }
+
+    static void note(watched_node& node, const std::string& fault)
+    {
+        if (fault.empty() ? !node.health.works() : !node.health.fails(std::chrono::steady_clock::now()))
+            return;
+        if (!node.at.log)
+            return;
+        if (fault.empty())
+            node.at.log(log_level::info, "acme.node", {{"node", node.at.address}, {"reason", "it answers again"}});
+        else
+            node.at.log(log_level::warning, "acme.node",
+                        {{"node", node.at.address},
+                         {"reason", fault},
+                         {"hint", "CAs that ask for its challenges here get 502; start it, or correct acme_node"}});
     }
 
     // One request to the node, for as long as this lives.
@@ -203,7 +245,7 @@ private:
     const http::endpoint elsewhere_;
     const acme::answers& challenges_;
     std::string port_;
-    std::atomic<std::shared_ptr<const challenge_node>> node_;
+    std::atomic<std::shared_ptr<watched_node>> node_;
     mutable std::atomic<unsigned> asking_ = 0;
 };
 
