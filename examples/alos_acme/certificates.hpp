@@ -243,6 +243,31 @@ inline bool is_staging_instead(session& in, const acme::managed_certificate& one
            && one.credential->about.not_after > in.world.now();
 }
 
+// The names of the certificate that is kept, of which some would be missing from one for `wanted`; empty: none would.
+inline std::vector<acme::identifier> names_at_stake(const acme::managed_certificate& kept,
+                                                    const std::vector<acme::identifier>& wanted)
+{
+    if (!kept.credential)
+        return {};
+    auto names = kept.about.names.empty() ? acme::identifiers_in(*kept.credential) : kept.about.names;
+    const auto is_wanted = [&](const acme::identifier& each) { return std::ranges::count(wanted, each) != 0; };
+    if (std::ranges::all_of(names, is_wanted))
+        names.clear();
+    return names;
+}
+
+inline std::string line_for_both(std::vector<acme::identifier> kept, const std::vector<acme::identifier>& wanted)
+{
+    std::string words;
+    for (const acme::identifier& each : wanted) {
+        if (std::ranges::count(kept, each) == 0)
+            kept.push_back(each);
+    }
+    for (const acme::identifier& each : kept)
+        words += (words.empty() ? "" : ",") + each.value;
+    return "alos-acme issue " + words;
+}
+
 // Obtains these, but for those that are there.
 inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identifier>> wanted)
 {
@@ -276,6 +301,13 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
                 said.add(one, renewal_due(one, in.world.now()), "failed",
                          "servers on this folder would show a certificate that nobody believes instead of that of "
                              + one.about.directory + "; try in another folder, by --cache-dir");
+                continue;
+            }
+            const auto kept = names_at_stake(one, names);
+            if (!kept.empty() && !in.chosen.replace_names) {
+                said.add(one, renewal_due(one, in.world.now()), "failed",
+                         "the certificate that is kept is for " + join(acme::values_of(kept)) + "; type "
+                             + line_for_both(kept, names) + " to have one for all of them, or add --replace-names");
                 continue;
             }
             // Whoever calls this wants to know now.

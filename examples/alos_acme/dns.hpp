@@ -16,7 +16,8 @@ inline std::shared_ptr<alos::acme::dns_solver> make_dns_solver(const options& ch
 {
     if (chosen.dns_exec.empty())
         return nullptr;
-    return std::make_shared<alos::dns::exec>(alos::dns::exec_options{.program = chosen.dns_exec});
+    return std::make_shared<alos::dns::exec>(
+        alos::dns::exec_options{.program = chosen.dns_exec, .wait = chosen.dns_wait});
 }
 
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ struct options {
     bool staging = false;
     bool force = false;
     bool orders = false;
+    bool replace_names = false;
     std::string cache_dir = alos::acme::config().cache_dir;
     std::string directory{}; // empty: Let's Encrypt's, or that of the certificate or account
     std::string roots{};     // PEM file; empty: only the system's
@@ -44,6 +46,7 @@ struct options {
     std::vector<challenge_type> challenges = {challenge_type::http_01, challenge_type::tls_alpn_01,
                                               challenge_type::dns_01};
     std::string dns_exec{};
+    std::chrono::seconds dns_wait{0}; // after it
     std::string addr = ":443";           // where tls-alpn-01 is answered
     std::string http_addr = ":80";       // where http-01 is answered
     std::uint16_t http01_port = 80;      // that the CA connects to
@@ -67,6 +70,14 @@ inline bool read_port(std::string_view text, std::uint16_t& into)
 {
     const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
     return failed == std::errc() && stop == text.data() + text.size() && into != 0;
+}
+
+inline bool read_wait(std::string_view text, std::chrono::seconds& into)
+{
+    std::uint16_t seconds = 0;
+    const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    into = std::chrono::seconds(seconds);
+    return failed == std::errc() && stop == text.data() + text.size() && seconds <= 600;
 }
 
 inline bool read_key_types(std::string_view text, std::vector<alos::key_kind>& into)
@@ -177,6 +188,8 @@ inline constexpr auto all_options = std::to_array<option>({
      [](std::string_view value, options& into) { return detail::read_challenges(value, into.challenges); }},
     {"--dns-exec", "ind", "PROGRAM", "sets TXT records for dns-01",
      [](std::string_view value, options& into) { return keep(&options::dns_exec, value, into); }},
+    {"--dns-wait", "ind", "SECONDS", "after it has set one, until all name servers have it (0, 600 at most)",
+     [](std::string_view value, options& into) { return detail::read_wait(value, into.dns_wait); }},
     {"--http-addr", "ind", "ADDRESS", "where http-01 is answered meanwhile (:80)",
      [](std::string_view value, options& into) { return keep(&options::http_addr, value, into); }},
     {"--addr", "ind", "ADDRESS", "where tls-alpn-01 is answered meanwhile (:443)",
@@ -189,6 +202,8 @@ inline constexpr auto all_options = std::to_array<option>({
      [](std::string_view value, options& into) { return keep(&options::resolver, value, into); }},
     {"--orders", "a", "", "with `account show`: their orders, too, if the CA lists them",
      [](std::string_view, options& into) { return into.orders = true; }},
+    {"--replace-names", "i", "", "also where fewer names are given than the certificate has that is kept",
+     [](std::string_view, options& into) { return into.replace_names = true; }},
     {"--force", "n", "", "now, whatever the time",
      [](std::string_view, options& into) { return into.force = true; }},
     {"--reason", "k", "REASON", "unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation",
@@ -273,6 +288,8 @@ inline void check_together(const options& read)
         throw misuse{"--eab-kid needs its key: --eab-hmac-key-file FILE"};
     if (read.eab_kid.empty() && has_key)
         throw misuse{"the key of an external account needs its name: --eab-kid ID"};
+    if (read.dns_exec.empty() && read.dns_wait.count() != 0)
+        throw misuse{"--dns-wait is for what sets TXT records: --dns-exec PROGRAM"};
 }
 
 // `words` are those after the program's name. Throws misuse.
@@ -312,6 +329,9 @@ inline options parse_options(const std::vector<std::string>& words)
         const bool has_next = i + 1 < words.size();
         if (!found->value.empty() && equals == std::string::npos && !has_next)
             throw misuse{name + " needs a value: " + std::string(found->value)};
+        if (!found->value.empty() && equals == std::string::npos && words[i + 1].starts_with("--"))
+            throw misuse{name + " needs a value: " + std::string(found->value) + "; where " + words[i + 1]
+                         + " is meant to be it, write " + name + "=" + words[i + 1]};
         const std::string value = found->value.empty()           ? ""
                                   : equals != std::string::npos ? word.substr(equals + 1)
                                                                  : words[++i];

@@ -43,6 +43,9 @@ def misuse():
             (['issue', '--orders', 'a.test'], '--orders means nothing to issue'),
             (['issue', '--account-key', 'ecdsa-p256,rsa-2048', 'a.test'], '--account-key'),
             (['issue', '--email'], '--email needs a value'),
+            (['issue', '--email', '--staging', 'a.test'], '--email needs a value: ADDRESS; where --staging is meant'),
+            (['issue', '--dns-wait', '601', '--dns-exec=x', 'a.test'], '--dns-wait cannot be'),
+            (['issue', '--dns-wait=1', 'a.test'], '--dns-exec PROGRAM'),
             (['issue', '--json=yes', 'a.test'], '--json has no value'),
             (['issue', '--key-type', 'dsa', 'a.test'], 'ecdsa-p256'),
             (['issue', '--challenge', 'http-02', 'a.test'], 'tls-alpn-01'),
@@ -127,6 +130,19 @@ def all_commands():
         out, _ = call('issue', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test', folder=folder, ca=ca)
         has(out, 'c.test.ecdsa-p384: obtained', 'c.test.rsa-2048: obtained')
 
+        # Nobody loses a name by forgetting it.
+        orders = ca.orders()
+        out, said = call('issue', '--json', 'a.test', folder=folder, ca=ca, status=1)
+        same(json.loads(out)['certificates'][0]['result'], 'failed')
+        has(said, 'is for a.test, b.test; type alos-acme issue a.test,b.test to', '--replace-names')
+        _, said = call('issue', 'a.test,x.test', folder=folder, ca=ca, status=1)
+        has(said, 'alos-acme issue a.test,b.test,x.test to')
+        same(ca.orders(), orders)
+        has(call('issue', 'e.test', folder=folder, ca=ca)[0], 'e.test.ecdsa-p256: obtained')
+        has(call('issue', 'e.test,f.test', folder=folder, ca=ca)[0], 'e.test.ecdsa-p256: renewed')
+        has(call('issue', '--replace-names', 'e.test', folder=folder, ca=ca)[0], 'e.test.ecdsa-p256: renewed')
+        has(call('list', folder=folder)[0], '\ne.test  ')
+
         # Nobody can prove these; the CA is not asked.
         asked = ca.log()
         out, said = call('issue', '--json', '*.d.test', folder=folder, ca=ca, status=1)
@@ -208,6 +224,16 @@ def failures():
         for _ in range(4):  # one more than may fail
             _, said = call('issue', '--challenge=http-01', *options, 'x.test', folder=elsewhere, ca=ca, status=1)
         assert re.search(r'x\.test.*as many validations failed.*; again at 20\S+Z$', said, re.MULTILINE), said
+        # A program that sets TXT records, and is waited for.
+        hook = elsewhere / 'hook'
+        hook.write_text('#!/bin/sh\necho "$@" >> %s/hook.log\n' % elsewhere)
+        hook.chmod(0o700)
+        begun = time.monotonic()
+        _, said = call('issue', '--challenge=dns-01', '--dns-exec', hook, '--dns-wait', '3', '*.d.test', folder=elsewhere,
+                       ca=ca, status=1)
+        assert time.monotonic() - begun > 3
+        has(said, 'the TXT record _acme-challenge.d.test was not there yet')
+        has((elsewhere / 'hook.log').read_text(), 'present _acme-challenge.d.test. ')
         _, said = call('issue', '--staging', '--resolver', ca.resolver, *nowhere, 'a.test', folder=folder, status=1)
         has(said, 'acme-staging')
         # Waits belong to those who are not asked by people: both of these try at once, or say why not.
