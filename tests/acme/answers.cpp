@@ -1,8 +1,24 @@
 #include <alos/acme/answers.hpp>
 
+#include "support/run.hpp"
+
 #include <doctest/doctest.h>
 
 using namespace alos;
+
+namespace {
+
+std::optional<std::string> look(const acme::answers& table, std::string token)
+{
+    std::optional<std::string> found;
+    const auto work = [](const acme::answers& in, std::string of, std::optional<std::string>& into) -> awaitable<> {
+        into = co_await in.find_elsewhere(std::move(of));
+    };
+    test::run(work(table, std::move(token), found));
+    return found;
+}
+
+}
 
 TEST_CASE("challenges come and go")
 {
@@ -20,12 +36,16 @@ TEST_CASE("what is not ours is looked for elsewhere, and elsewhere may ask us")
 {
     acme::answers table;
     table.put("mine", "mine.thumbprint");
-    table.also_look_in([&](std::string_view token) -> std::optional<std::string> {
-        return token == "theirs" ? table.find("mine") : std::nullopt;
+    CHECK_FALSE(table.has_elsewhere());
+    CHECK_FALSE(look(table, "theirs"));
+    table.also_look_in([&](std::string token) -> awaitable<std::optional<std::string>> {
+        co_return token == "theirs" ? table.find("mine") : std::nullopt;
     });
+    CHECK(table.has_elsewhere());
     CHECK(table.find("mine") == "mine.thumbprint");
-    CHECK(table.find("theirs") == "mine.thumbprint");
-    CHECK_FALSE(table.find("other"));
-    table.also_look_in(nullptr);
     CHECK_FALSE(table.find("theirs"));
+    CHECK(look(table, "theirs") == "mine.thumbprint");
+    CHECK_FALSE(look(table, "other"));
+    table.also_look_in(nullptr);
+    CHECK_FALSE(look(table, "theirs"));
 }

@@ -123,9 +123,9 @@ TEST_CASE("RFC 8555 8.3: what is no token is not looked for")
 {
     acme::answers table;
     std::vector<std::string> asked;
-    table.also_look_in([&](std::string_view token) {
-        asked.emplace_back(token);
-        return std::optional<std::string>("elsewhere");
+    table.also_look_in([&](std::string token) -> awaitable<std::optional<std::string>> {
+        asked.push_back(std::move(token));
+        co_return "elsewhere";
     });
     for (const std::string& bad : {std::string("a.b"), std::string("../a"), std::string("a/b"), std::string("a b"),
                                    std::string("a="), std::string(513, 'a'), std::string("a\0", 2)}) {
@@ -178,8 +178,8 @@ struct node {
 TEST_CASE_FIXTURE(node, "the other node is asked for challenges that are not ours, and only for them")
 {
     table.put("mine", "mine.thumbprint");
-    table.also_look_in([](std::string_view token) {
-        return token == "shared" ? std::optional<std::string>("shared.thumbprint") : std::nullopt;
+    table.also_look_in([](std::string token) -> awaitable<std::optional<std::string>> {
+        co_return token == "shared" ? std::optional<std::string>("shared.thumbprint") : std::nullopt;
     });
     CHECK(get("mine").body == "mine.thumbprint");
     CHECK(get("shared").body == "shared.thumbprint");

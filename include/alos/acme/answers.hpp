@@ -2,6 +2,8 @@
 #ifndef ALOS_ACME_ANSWERS_HPP
 #define ALOS_ACME_ANSWERS_HPP
 
+#include <boost/asio/awaitable.hpp>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -30,9 +32,9 @@ public:
             answers_.erase(found);
     }
 
-    // Where else find() looks: for answers that other processes have left in a storage they share. It is called from
-    // every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
-    using lookup = std::function<std::optional<std::string>(std::string_view token)>;
+    // Where find_elsewhere() looks: for answers that other processes have left in a storage they share. It is awaited
+    // on every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
+    using lookup = std::function<boost::asio::awaitable<std::optional<std::string>>(std::string token)>;
     void also_look_in(lookup elsewhere)
     {
         auto next = elsewhere ? std::make_shared<const lookup>(std::move(elsewhere)) : nullptr;
@@ -42,17 +44,31 @@ public:
 
     [[nodiscard]] std::optional<std::string> find(std::string_view token) const
     {
-        std::shared_ptr<const lookup> elsewhere;
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto found = answers_.find(token); found != answers_.end())
-                return found->second;
-            elsewhere = elsewhere_;
-        }
-        return elsewhere ? (*elsewhere)(token) : std::nullopt;
+        const std::lock_guard lock(mutex_);
+        const auto found = answers_.find(token);
+        return found != answers_.end() ? std::optional(found->second) : std::nullopt;
+    }
+
+    [[nodiscard]] bool has_elsewhere() const { return elsewhere() != nullptr; }
+
+    // For what find() does not have. Outlives the wait.
+    [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> find_elsewhere(std::string token) const
+    {
+        const std::shared_ptr<const lookup> there = elsewhere();
+        if (!there)
+            co_return std::nullopt;
+        auto work = (*there)(std::move(token));
+        auto found = co_await std::move(work);
+        co_return found;
     }
 
 private:
+    [[nodiscard]] std::shared_ptr<const lookup> elsewhere() const
+    {
+        const std::lock_guard lock(mutex_);
+        return elsewhere_;
+    }
+
     mutable std::mutex mutex_;
     std::map<std::string, std::string, std::less<>> answers_;
     std::shared_ptr<const lookup> elsewhere_;

@@ -1,5 +1,5 @@
 // The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
-// no handshake ever does. Threads that serve read one small file for a token of http-01 that is not ours, no more.
+// no handshake ever does. Threads that serve ask it for the answer to a token of http-01 that is not ours.
 #ifndef ALOS_SERVER_ACME_SERVICE_HPP
 #define ALOS_SERVER_ACME_SERVICE_HPP
 
@@ -10,8 +10,8 @@
 #include <alos/acme/foreign_folder.hpp>
 #include <alos/acme/manager.hpp>
 #include <alos/acme/status_json.hpp>
-#include <alos/os/posix_files.hpp>
 #include <alos/server/acme_environment.hpp>
+#include <alos/server/answer_desk.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -261,20 +261,22 @@ private:
         return {};
     }
 
-    // Another process may have been asked for what a CA asks us for, before our thread has heard of it: it may be busy.
-    // Note: a small file is read by the thread that serves, for a token that can be one, and is not ours.
+    // A CA may ask us for what another process has stored a moment ago, before our thread has heard of it.
     void answer_for_others(std::string directory)
     {
-        host_.http01.also_look_in([folder = std::move(directory) + "/"](std::string_view token) {
+        const auto read = [this, folder = std::move(directory) + "/"](const std::string& token) {
             constexpr std::size_t most = 4096;
             std::optional<std::string> answer;
             if (token.empty() || !acme::is_token(token))
                 return answer;
-            const std::string document = "challenge/http-01/" + std::string(token);
-            if (const auto text = os::posix_files().read(folder + acme::detail::file_of(document), most))
-                answer = acme::board::answer_in(as_text(*text), std::chrono::system_clock::now());
+            const std::string document = "challenge/http-01/" + token;
+            if (const auto text = world_.files().read(folder + acme::detail::file_of(document), most))
+                answer = acme::board::answer_in(as_text(*text), world_.now());
             return answer;
-        });
+        };
+        desk_ = std::make_shared<answer_desk>(context_.get_executor(), read);
+        host_.http01.also_look_in(
+            [desk = desk_](std::string token) { return answer_desk::ask(desk, std::move(token)); });
     }
 
     [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
@@ -360,6 +362,8 @@ private:
         last_ = std::make_shared<const status_list>(list());
         is_stopping_ = true;
         host_.http01.also_look_in(nullptr);
+        if (desk_)
+            desk_->close();
         stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
@@ -390,6 +394,7 @@ private:
     std::string cache_dir_;   // of the settings
     std::string storage_dir_; // where ours are
     std::unique_ptr<acme::file_storage> storage_;
+    std::shared_ptr<answer_desk> desk_; // null: there is no storage
     std::unique_ptr<acme::manager> manager_;
     std::unique_ptr<acme::foreign_folder> foreign_; // null: there is none
     boost::asio::cancellation_signal run_;

@@ -77,7 +77,7 @@ class redirect_routes {
 public:
     explicit redirect_routes(const acme::answers& challenges)
         : here_(route(http::handler([this](request& req, response& res) { answer(req, res); })))
-        , elsewhere_(route(http::handler([this](request& req, response& res) { return ask_node(req, res); })))
+        , elsewhere_(route(http::handler([this](request& req, response& res) { return ask_others(req, res); })))
         , challenges_(challenges)
     {}
 
@@ -105,8 +105,8 @@ public:
     // Only a challenge that somebody else may know is worth a coroutine.
     [[nodiscard]] const http::endpoint& find(http::request_data& asked) const noexcept
     {
-        const bool somewhere = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method) && node_.load();
-        return somewhere ? elsewhere_ : here_;
+        const bool is_challenge = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method);
+        return is_challenge && (node_.load() || challenges_.has_elsewhere()) ? elsewhere_ : here_;
     }
 
 private:
@@ -143,19 +143,6 @@ private:
         return good ? token : std::string_view();
     }
 
-    // True: the answer is ours, or nobody's.
-    bool answer_challenge(std::string_view token, response& res, bool is_last) const
-    {
-        const auto found = token.empty() ? std::nullopt : challenges_.find(token);
-        if (found)
-            give(res, 200, *found);
-        else if (is_last || token.empty())
-            http::respond_with_status(res, 404);
-        else
-            return false;
-        return true;
-    }
-
     static void give(response& res, unsigned status, std::string_view text)
     {
         res.status(status).set("Content-Type", "application/octet-stream").string(text);
@@ -165,7 +152,11 @@ private:
     {
         const bool safe = is_safe(req.method());
         if (safe && req.path().starts_with(challenge_path)) {
-            answer_challenge(token_of(req), res, true);
+            const std::string_view token = token_of(req);
+            if (const auto found = token.empty() ? std::nullopt : challenges_.find(token))
+                give(res, 200, *found);
+            else
+                http::respond_with_status(res, 404);
             return;
         }
         const std::string_view host = host_of_authority(req.host());
@@ -179,12 +170,24 @@ private:
         res.redirect(location, safe ? 301 : 308);
     }
 
-    awaitable<> ask_node(const request& req, response& res) const
+    // Ours, then those of other processes here, then those of the node.
+    awaitable<> ask_others(const request& req, response& res) const
     {
+        const std::string token(token_of(req));
+        auto found = token.empty() ? std::nullopt : challenges_.find(token);
+        if (!found && !token.empty()) {
+            auto work = challenges_.find_elsewhere(token);
+            found = co_await std::move(work);
+        }
         const std::shared_ptr<watched_node> node = node_.load();
-        const std::string_view token = token_of(req);
-        if (answer_challenge(token, res, !node || req.header(hop_field)))
+        if (found) {
+            give(res, 200, *found);
             co_return;
+        }
+        if (token.empty() || !node || req.header(hop_field)) {
+            http::respond_with_status(res, 404);
+            co_return;
+        }
         const asking turn(asking_);
         if (turn.before >= most_asking) {
             http::respond_with_status(res, 503);
