@@ -9,6 +9,7 @@
 #include <boost/system/errc.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 

@@ -11,11 +11,13 @@
 #include <alos/acme/signal.hpp>
 #include <alos/http/url.hpp>
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace alos::inline v0::acme {

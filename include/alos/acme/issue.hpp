@@ -3,12 +3,16 @@
 #ifndef ALOS_ACME_ISSUE_HPP
 #define ALOS_ACME_ISSUE_HPP
 
-#include <alos/acme/challenge.hpp>
+#include <alos/acme/board.hpp>
 #include <alos/acme/client.hpp>
 #include <alos/acme/download.hpp>
 #include <alos/acme/kept_order.hpp>
+#include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/prover.hpp>
+#include <alos/acme/storage.hpp>
+#include <alos/cert/credential.hpp>
+#include <alos/cert/names.hpp>
 #include <alos/crypto/botan_csr.hpp>
 
 #include <chrono>
@@ -16,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 

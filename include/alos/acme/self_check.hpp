@@ -5,6 +5,8 @@
 
 #include <alos/acme/board.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>

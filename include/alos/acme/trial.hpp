@@ -9,6 +9,8 @@
 #include <alos/http/clean_up.hpp>
 
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace alos::inline v0::acme {
