@@ -1,5 +1,5 @@
-// Several names on one address, each with its own certificate, which is replaced while the server runs: connections that
-// are open keep the old one, new ones see the new one, nothing is dropped.
+// Several names on one address, each with its own certificate, which is replaced while the server runs: connections
+// that are open keep the old one, new ones see the new one, nothing is dropped.
 //
 //     several_names [address]
 //     curl -k --resolve one.example:8443:127.0.0.1 https://one.example:8443/

@@ -16,8 +16,8 @@
 
 namespace alos::inline v0 {
 
-// One thread's free blocks. A block may be taken from one thread's pool and given back to another's. When the thread has
-// ended the pool is closed: what a static object still gives back is freed.
+// One thread's free blocks. A block may be taken from one thread's pool and given back to another's. When the thread
+// has ended the pool is closed: what a static object still gives back is freed.
 class block_pool {
 public:
     // Idle read, small answers, one whole record, four records, sixteen records and their framing.

@@ -214,7 +214,8 @@ private:
 
 // Gives `log` an event with its fields, if it wants to know. What a log or its hook throws is ignored: serving goes on.
 template <class Log>
-void log_event(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields) noexcept
+void log_event(const Log& log, log_level level, std::string_view event,
+               std::initializer_list<log_field> fields) noexcept
 {
     try {
         if (log.takes(level))

@@ -144,24 +144,30 @@ public:
     {
         return certificates().add_certs(domain, cert_pem, key_pem, passphrase);
     }
-    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                                  std::string_view passphrase = {})
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file,
+                                                const std::string& key_file, std::string_view passphrase = {})
     {
         return certificates().add_cert_from_files(domain, cert_file, key_file, passphrase);
     }
-    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain) { return certificates().add_self_signed_cert(domain); }
+    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain)
+    {
+        return certificates().add_self_signed_cert(domain);
+    }
     [[nodiscard]] outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                           std::string_view passphrase = {})
     {
         return certificates().update_cert(domain, cert_pem, key_pem, passphrase);
     }
-    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                          std::string_view passphrase = {})
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file,
+                                        const std::string& key_file, std::string_view passphrase = {})
     {
         return certificates().reload_cert(domain, cert_file, key_file, passphrase);
     }
     [[nodiscard]] outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
-    [[nodiscard]] outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
+    [[nodiscard]] outcome<> set_default_cert(std::string_view domain)
+    {
+        return certificates().set_default_cert(domain);
+    }
     [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const
     {
         auto lines = state_->certificates.list_certs();
@@ -419,7 +425,8 @@ private:
         for (const cipher_suite each : state_->config.tls.suites)
             suites.emplace_back(name_of(each));
         const std::string spoken = join(suites);
-        log_event(state_->log, log_level::info, "server.protocols", {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
+        log_event(state_->log, log_level::info, "server.protocols",
+                  {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
         log_event(state_->log, log_level::info, "server.threads",
             {{"threads", threads}, {"connections", state_->config.limits.connections}});
     }

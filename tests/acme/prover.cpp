@@ -73,7 +73,8 @@ struct office {
         std::vector<identifier> all;
         for (const std::string& each : names)
             all.push_back(*alos::acme::identifier_of(each));
-        alos::acme::account_keeper account(ca, storage, "admin@example.com", [](alos::acme::event_kind, std::string) {});
+        alos::acme::account_keeper account(ca, storage, "admin@example.com",
+                                           [](alos::acme::event_kind, std::string) {});
         const auto by = co_await account.open();
         std::string payload = alos::acme::new_order_payload(all);
         const auto placed = co_await ca.post(&alos::acme::directory::new_order, std::move(payload), *by, "order");
@@ -103,10 +104,14 @@ struct office {
         const auto ended = [this](const std::exception_ptr& thrown, std::string what) {
             said = thrown ? alos::text_of_exception(thrown) : std::move(what);
         };
-        boost::asio::co_spawn(self.executor(), std::move(work), boost::asio::bind_cancellation_slot(cancel.slot(), ended));
+        boost::asio::co_spawn(self.executor(), std::move(work),
+                              boost::asio::bind_cancellation_slot(cancel.slot(), ended));
     }
 
-    bool wait(std::chrono::seconds longest = 20min) { return world.run_until([&] { return said.has_value(); }, longest); }
+    bool wait(std::chrono::seconds longest = 20min)
+    {
+        return world.run_until([&] { return said.has_value(); }, longest);
+    }
 
     static awaitable<std::string> post(alos::acme::board& on, posting what, std::shared_ptr<counting_dns> dns)
     {
@@ -147,7 +152,7 @@ TEST_CASE("prover: a name on a host and one in the DNS are proven, and nothing i
     CHECK(here.files.list("/data/challenge/http-01").value().empty());
 }
 
-TEST_CASE("prover: what was not put into the DNS, as another answer failed before, is neither taken away nor left there")
+TEST_CASE("prover: what was not put into the DNS, as another answer failed, is neither taken away nor left there")
 {
     office here;
     here.on_proof = [&] { here.disk->set_full(true); };
@@ -252,7 +257,8 @@ TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC
     alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(), odd.url("/account")};
     here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
     REQUIRE(here.wait(1min));
-    CHECK_MESSAGE(here.said->find("challenge: https://ca.test/directory names http://ca.test/challenge, which is no https")
-                      != std::string::npos,
-                  *here.said);
+    CHECK_MESSAGE(
+        here.said->find("challenge: https://ca.test/directory names http://ca.test/challenge, which is no https")
+            != std::string::npos,
+        *here.said);
 }

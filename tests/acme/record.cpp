@@ -85,7 +85,8 @@ TEST_CASE("record: an order needs its URL and its directory")
 {
     const order_record order{"https://ca.example/directory", "https://ca.example/account/1",
                              "https://ca.example/order/2", "AAA.BBB",
-                             {{identifier_type::dns, "*.example.com"}, {identifier_type::ip, "2001:db8::1"}}, noon, "shortlived"};
+                             {{identifier_type::dns, "*.example.com"}, {identifier_type::ip, "2001:db8::1"}},
+                             noon, "shortlived"};
     const auto read = parse_order_record(to_json(order));
     REQUIRE(read);
     CHECK(read->url == order.url);

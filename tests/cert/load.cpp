@@ -149,7 +149,8 @@ TEST_CASE("an issuer of the right name and the wrong key is passed over for the 
     REQUIRE_FALSE(made.has_value());
     CHECK(made.error().code == errc::broken_chain);
     says(made.error(), "certificate 2");
-    const failure why = why_not(pem("p256.crt") + pem("impostor.crt"), pem("p256.key"), {.certificate_file = "api.pem"});
+    const failure why =
+        why_not(pem("p256.crt") + pem("impostor.crt"), pem("p256.key"), {.certificate_file = "api.pem"});
     CHECK(why.code == errc::broken_chain);
     says(why, "api.pem: the certificate for CN=p256 is not signed by the key of CN=Intermediate");
 }
@@ -203,8 +204,8 @@ TEST_CASE("a key of another certificate is refused")
         why_not(pem("p256.crt"), pem("p384.key"), {.certificate_file = "certs/api.pem", .key_file = "api-key.pem"});
     CHECK(why.code == errc::key_mismatch);
     CHECK(why.what
-          == "certs/api.pem: the private key api-key.pem does not belong to this certificate; use the key the certificate "
-             "was requested with");
+          == "certs/api.pem: the private key api-key.pem does not belong to this certificate; use the key the "
+             "certificate was requested with");
     CHECK(why_not(pem("p256.crt"), pem("rsa.key")).code == errc::key_mismatch);
     CHECK(why_not(pem("rsa.crt"), pem("pss.key")).code == errc::key_mismatch);
 }
@@ -280,11 +281,13 @@ TEST_CASE("unreadable PEM: one line with the file, the cause and the cure")
     const std::string certificate = pem("p256.crt");
     const std::string key = pem("p256.key");
     says(why_not("", key, files), "c.pem: no PEM block");
-    says(why_not(key, certificate, files), "c.pem: it holds a private key and no certificate; are the two files swapped?");
+    says(why_not(key, certificate, files),
+         "c.pem: it holds a private key and no certificate; are the two files swapped?");
     says(why_not(certificate, certificate, files), "k.pem: it holds no private key");
     says(why_not(certificate, "hello", files), "k.pem: no PEM block");
     says(why_not(certificate, "", files), "k.pem: it holds no private key");
-    says(why_not(certificate, pem("p256_pbes2.key"), files), "k.pem: the private key is encrypted; give its passphrase");
+    says(why_not(certificate, pem("p256_pbes2.key"), files),
+         "k.pem: the private key is encrypted; give its passphrase");
     CHECK(why_not(certificate, pem("p256_pbes2.key"), {.passphrase = "x"}).code == errc::wrong_passphrase);
     std::string damaged = certificate;
     damaged[100] = '!';
@@ -315,7 +318,8 @@ TEST_CASE("a key that is elsewhere, as in an HSM, makes a credential when its sc
     CHECK((*made)->key == key);
     CHECK((*made)->chain.size() == 2);
     CHECK((*made)->about.key_type == "ECDSA P-256");
-    for (const auto& wrong : std::vector<std::vector<signature_scheme>>{{}, {ed25519}, {ecdsa_secp256r1_sha256, ed25519}})
+    for (const auto& wrong :
+         std::vector<std::vector<signature_scheme>>{{}, {ed25519}, {ecdsa_secp256r1_sha256, ed25519}})
         CHECK(make_remote_credential(chain, std::make_shared<far_key>(wrong)).error().code == errc::key_mismatch);
     CHECK(make_remote_credential(chain, std::shared_ptr<const signing_key>()).error().code == errc::key_mismatch);
     CHECK(make_remote_credential(pem("intermediate.crt") + pem("p256.crt"), key).error().code == errc::broken_chain);

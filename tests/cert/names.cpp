@@ -79,7 +79,8 @@ TEST_CASE("parse_domain takes host names, wildcards of one label, and addresses"
     CHECK(parse_domain("2001:DB8::1") == "2001:db8::1");
     CHECK(parse_domain("127.0.0.1") == "127.0.0.1");
     for (const char* text : {"", "*", "*.", "*.*.com", "f*.example.com", "a.*.com", "*example.com",
-                             "b\xc3\xbc" "cher.example", "https://example.com", "example.com:443", "*.127.0.0.1", "0x7f.1"})
+                             "b\xc3\xbc" "cher.example", "https://example.com", "example.com:443", "*.127.0.0.1",
+                             "0x7f.1"})
         CHECK_FALSE(parse_domain(text).has_value());
     CHECK_FALSE(parse_domain("*." + name_253).has_value());
 }

@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(fixture, "names that are none are refused everywhere")
     CHECK(certs.list_certs().empty());
 }
 
-TEST_CASE_FIXTURE(fixture, "add_cert_from_files, reload_cert: two files or one, a passphrase, errors with file and domain")
+TEST_CASE_FIXTURE(fixture, "add_cert_from_files, reload_cert: two files or one, passphrase, errors with file and name")
 {
     const temporary_folder folder;
     const std::string both = folder / "both.pem";

@@ -208,7 +208,8 @@ TEST_CASE("refused names: exact and one label below a wildcard, as long as nothi
         CAPTURE(name);
         CHECK(map.refuses(name));
     }
-    for (const std::string_view name : {"", "www.a.test", "c.b.a.test", "b.test", "default.test", ".a.test", "a..test"}) {
+    for (const std::string_view name :
+         {"", "www.a.test", "c.b.a.test", "b.test", "default.test", ".a.test", "a..test"}) {
         CAPTURE(name);
         CHECK_FALSE(map.refuses(name));
     }

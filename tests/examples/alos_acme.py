@@ -229,8 +229,8 @@ def failures():
         hook.write_text('#!/bin/sh\necho "$@" >> %s/hook.log\n' % elsewhere)
         hook.chmod(0o700)
         begun = time.monotonic()
-        _, said = call('issue', '--challenge=dns-01', '--dns-exec', hook, '--dns-wait', '3', '*.d.test', folder=elsewhere,
-                       ca=ca, status=1)
+        _, said = call('issue', '--challenge=dns-01', '--dns-exec', hook, '--dns-wait', '3', '*.d.test',
+                       folder=elsewhere, ca=ca, status=1)
         assert time.monotonic() - begun > 3
         has(said, 'the TXT record _acme-challenge.d.test was not there yet')
         has((elsewhere / 'hook.log').read_text(), 'present _acme-challenge.d.test. ')

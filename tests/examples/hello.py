@@ -10,12 +10,15 @@ same(app.curl(f'http://127.0.0.1:{app.port}/', '-w', '%{http_code}'),
      'This port speaks HTTPS only: write https:// in the address.\n400')
 
 # A second one on the same port says why it cannot, in one line, and what helps.
-second = subprocess.run([PROGRAM, f'127.0.0.1:{app.port}'], cwd=app.folder.name, capture_output=True, text=True, timeout=20)
+second = subprocess.run([PROGRAM, f'127.0.0.1:{app.port}'], cwd=app.folder.name, capture_output=True, text=True,
+                        timeout=20)
 same(second.returncode, 1)
-assert len(second.stderr.splitlines()) == 1 and 'Address already in use' in second.stderr and 'ss -ltnp' in second.stderr, second.stderr
+assert len(second.stderr.splitlines()) == 1, second.stderr
+assert 'Address already in use' in second.stderr and 'ss -ltnp' in second.stderr, second.stderr
 same(open(app.folder.name + '/.alos-cert.pem').read(), kept)
 
-# A client within its handshake is still served when the server is told to stop; one that said nothing is not waited for.
+# A client within its handshake is still served when the server is told to stop; one that said nothing is not waited
+# for.
 silent = socket.create_connection(('127.0.0.1', app.port), 10)
 time.sleep(1.5)  # it arrives late
 late = socket.create_connection(('127.0.0.1', app.port), 10)

@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         static_cast<void>(choose_protocol(*first, config));
         static_cast<void>(choose_credential(*first, config.certificates->load()->find(first->server_name)));
         const auto choice = negotiate(*first, config);
-        demand(!choice || choice->retry || first->key_share.find(choice->group)->size() == client_share_size(choice->group),
+        demand(!choice || choice->retry
+                   || first->key_share.find(choice->group)->size() == client_share_size(choice->group),
                "a share that is used has the right length");
         if (choice && second)
             static_cast<void>(check_second_hello(*first, *second, choice->group, {}));

@@ -7,7 +7,9 @@ namespace {
 
 using namespace alos_tests;
 
-enum flag : std::uint8_t { ask_retry = 1, early_data = 2, hello_from_input = 4, no_finished = 8, fallback = 16, padding = 32 };
+enum flag : std::uint8_t {
+    ask_retry = 1, early_data = 2, hello_from_input = 4, no_finished = 8, fallback = 16, padding = 32
+};
 
 server_config config_for(std::uint8_t flags)
 {

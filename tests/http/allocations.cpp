@@ -43,12 +43,13 @@ std::size_t count(const alos::router& routes, std::string_view request)
     return allocations - before;
 }
 
-constexpr std::string_view fields = "Host: example.com\r\n"
-                                    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
-                                    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
-                                    "Accept-Language: en-US,en;q=0.5\r\n"
-                                    "Accept-Encoding: gzip, deflate, br, zstd\r\n"
-                                    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n";
+constexpr std::string_view fields =
+    "Host: example.com\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    "Accept-Language: en-US,en;q=0.5\r\n"
+    "Accept-Encoding: gzip, deflate, br, zstd\r\n"
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n";
 
 std::string ask(std::string_view line, std::string_view rest = "\r\n")
 {

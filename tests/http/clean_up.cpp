@@ -80,7 +80,8 @@ struct course {
     {
         cancel_at = std::move(when);
         const auto ended = [this](const std::exception_ptr& why) { thrown = why ? alos::text_of_exception(why) : ""; };
-        boost::asio::co_spawn(context, all(std::move(begun)), boost::asio::bind_cancellation_slot(cancel.slot(), ended));
+        boost::asio::co_spawn(context, all(std::move(begun)),
+                              boost::asio::bind_cancellation_slot(cancel.slot(), ended));
         context.run();
     }
 

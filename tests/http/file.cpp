@@ -175,11 +175,12 @@ TEST_CASE("serve_directory: nothing outside of the folder can be reached")
     for (const std::string& path :
          {"/../" + name + "/secret.txt", "/%2e%2e/" + name + "/secret.txt", "/sub/../../" + name + "/secret.txt",
           "/.%2e/" + name + "/secret.txt", "/..%2f" + name + "/secret.txt", "/%2e%2e%2f" + name + "/secret.txt",
-          "/..%5c" + name + "/secret.txt", "/%252e%252e/" + name + "/secret.txt", "/" + outside.path.string() + "/secret.txt",
-          "/" + outside.path.string(), std::string("//etc/passwd"), std::string("/sub//../../etc/passwd"),
-          std::string("/link.txt"), std::string("/out/secret.txt"), std::string("/out/"), std::string("/sub/relative.txt"),
-          std::string("/slash/etc/passwd"), std::string("/index.html%00.txt"), std::string("/index.html/"),
-          std::string("/index.html/x"), std::string("/nothing")}) {
+          "/..%5c" + name + "/secret.txt", "/%252e%252e/" + name + "/secret.txt",
+          "/" + outside.path.string() + "/secret.txt", "/" + outside.path.string(),
+          std::string("//etc/passwd"), std::string("/sub//../../etc/passwd"), std::string("/link.txt"),
+           std::string("/out/secret.txt"), std::string("/out/"),
+          std::string("/sub/relative.txt"), std::string("/slash/etc/passwd"), std::string("/index.html%00.txt"),
+          std::string("/index.html/"), std::string("/index.html/x"), std::string("/nothing")}) {
         answer a(server, path);
         CHECK_MESSAGE((!a.feed.complete || a.res.status() == 404), path);
     }

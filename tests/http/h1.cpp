@@ -52,7 +52,8 @@ TEST_CASE("h1: what cannot be read is answered once, and nothing behind it is")
 {
     router routes;
     REQUIRE(routes.build().has_value());
-    const std::string input = "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+    const std::string input =
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n";
     const std::string got = answers(routes, input, input.size());
     CHECK(got.starts_with("HTTP/1.1 400 Bad Request\r\n"));
     CHECK(got.ends_with("\r\n\r\nmalformed or contradictory Content-Length\n[closed]"));
@@ -88,7 +89,8 @@ TEST_CASE("h1: a handler that throws costs a 500 and nothing else")
     routes.get("/a", [](request&, response&) { throw std::runtime_error("no"); });
     routes.get("/b", [](request&, response& res) { res.set("X", "a\r\nY: b"); });
     REQUIRE(routes.build().has_value());
-    const std::string got = answers(routes, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n", 1000);
+    const std::string got =
+        answers(routes, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n", 1000);
     const std::string one = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
                             "Content-Length: 26\r\n\r\n500 Internal Server Error\n";
     CHECK(got == one + one);

@@ -45,7 +45,8 @@ void accepts(const std::string& input, std::string_view body = {})
 
 TEST_CASE("h1: a request is method, target, version, fields and body (RFC 9112 2.1)")
 {
-    const std::string input = "POST /a/b?c=d HTTP/1.1\r\nHost: example.com:8443\r\nContent-Length: 5\r\nX-Y:  z \t\r\n\r\nhello";
+    const std::string input =
+        "POST /a/b?c=d HTTP/1.1\r\nHost: example.com:8443\r\nContent-Length: 5\r\nX-Y:  z \t\r\n\r\nhello";
     accepts(input, "hello");
     feed_in_pieces(input, [&](h1_feed& feed) {
         CHECK(feed.request.method() == alos::verb::post);
@@ -181,7 +182,8 @@ TEST_CASE("h1: absolute-form is accepted, and its authority goes before Host (RF
         CHECK(feed.request.query() == "y");
         CHECK(feed.request.header("host") == "a");
     });
-    feed_in_pieces("GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", [](h1_feed& feed) { CHECK(feed.request.path() == "/"); });
+    feed_in_pieces("GET http://b HTTP/1.1\r\nHost: a\r\n\r\n",
+                   [](h1_feed& feed) { CHECK(feed.request.path() == "/"); });
 }
 
 TEST_CASE("h1: a target holds no control characters, no spaces, no fragment (RFC 9112 3.2)")
@@ -284,7 +286,8 @@ TEST_CASE("h1: Content-Length with Transfer-Encoding is refused (RFC 9112 6.1)")
 
 TEST_CASE("h1: Content-Length is one number (RFC 9112 6.3)")
 {
-    for (const char* value : {"", "a", "-1", "+1", "1 2", "1,1", "3, 3", "0x10", "1.0", "18446744073709551616", "\"1\"", "1;"})
+    for (const char* value :
+         {"", "a", "-1", "+1", "1 2", "1,1", "3, 3", "0x10", "1.0", "18446744073709551616", "\"1\"", "1;"})
         refuses(get_head + "Content-Length: " + value + "\r\n\r\n", errc::bad_content_length);
     refuses(get_head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", errc::bad_content_length);
     refuses(get_head + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", errc::bad_content_length);
@@ -297,7 +300,8 @@ TEST_CASE("h1: Transfer-Encoding is chunked and nothing else (RFC 9112 6.1)")
                               "identity", "chunked;q=1", "\"chunked\"", "chun ked", ", chunked", "chunked,"})
         refuses(get_head + "Transfer-Encoding: " + value + "\r\n\r\n0\r\n\r\n", errc::bad_transfer_encoding);
     refuses(get_head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", errc::bad_transfer_encoding);
-    refuses(get_head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", errc::bad_transfer_encoding);
+    refuses(get_head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n",
+            errc::bad_transfer_encoding);
     accepts(get_head + "transfer-encoding: Chunked \r\n\r\n0\r\n\r\n");
 }
 
@@ -336,8 +340,8 @@ TEST_CASE("h1: chunk extensions are ignored, and limited (RFC 9112 7.1.1)")
 
 TEST_CASE("h1: a malformed chunk is refused (RFC 9112 7.1)")
 {
-    for (const char* line : {"", "g", "-1", "+1", "0x1", " 1", "1 ", "1\t", "1_", "ffffffffffffffff", "10000000000000000",
-                             "100000000000000000000000000000000", "0000000000000000000001"})
+    for (const char* line : {"", "g", "-1", "+1", "0x1", " 1", "1 ", "1\t", "1_", "ffffffffffffffff",
+                             "10000000000000000", "100000000000000000000000000000000", "0000000000000000000001"})
         refuses(chunked + line + "\r\nx\r\n0\r\n\r\n", errc::bad_chunk);
     refuses(chunked + "1\r\nxy\r\n0\r\n\r\n", errc::bad_chunk);
     refuses(chunked + "1\r\nx0\r\n\r\n", errc::bad_chunk);
@@ -362,7 +366,8 @@ TEST_CASE("h1: trailers are kept apart from the header (RFC 9110 6.5)")
 
 TEST_CASE("h1: fields about framing and routing may not be trailers (RFC 9110 6.5.1)")
 {
-    for (const char* name : {"Content-Length", "Transfer-Encoding", "Host", "Connection", "Trailer", "TE", "Upgrade", "Expect"})
+    for (const char* name :
+         {"Content-Length", "Transfer-Encoding", "Host", "Connection", "Trailer", "TE", "Upgrade", "Expect"})
         refuses(chunked + "0\r\n" + name + ": 1\r\n\r\n", errc::bad_trailer);
 }
 

@@ -32,7 +32,10 @@ struct answer {
         return append_head(out, asked, access::data(res), date, keep_alive);
     }
 
-    [[nodiscard]] bool has(std::string_view line) const { return out.find(std::string(line) + "\r\n") != std::string::npos; }
+    [[nodiscard]] bool has(std::string_view line) const
+    {
+        return out.find(std::string(line) + "\r\n") != std::string::npos;
+    }
 };
 
 }

@@ -153,7 +153,8 @@ TEST_CASE("middleware: `before` can answer itself")
 TEST_CASE("middleware: an exception goes outwards until a hook deals with it")
 {
     std::string trace;
-    outcome result = serve({throws, {trace_hook{&trace, 'a'}, trace_hook{&trace, 'b', true, true}, trace_hook{&trace, 'c'}}});
+    outcome result =
+        serve({throws, {trace_hook{&trace, 'a'}, trace_hook{&trace, 'b', true, true}, trace_hook{&trace, 'c'}}});
     CHECK(trace == "<a<b<cc!b!a>");
     CHECK_FALSE(result.failed);
 

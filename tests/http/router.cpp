@@ -230,7 +230,8 @@ TEST_CASE("router: conflicting routes are an error that names both places")
     const auto line = std::to_string(__LINE__ - 1);
     routes.get("/a/:name", says("2"));
     const auto second = std::to_string(__LINE__ - 1);
-    CHECK(why(routes) == "route GET /a/:name (router.cpp:" + second + ") conflicts with GET /a/:id (router.cpp:" + line + ")");
+    CHECK(why(routes)
+          == "route GET /a/:name (router.cpp:" + second + ") conflicts with GET /a/:id (router.cpp:" + line + ")");
 
     router several;
     several.any({verb::get, verb::put}, "/x", says("1"));

@@ -93,7 +93,8 @@ TEST_CASE("uri: an encoded path decodes to what it was")
 
 TEST_CASE("uri: host and port (RFC 3986 3.2)")
 {
-    for (const char* good : {"", "a", "a:1", "a.b-c.example", "192.0.2.1:80", "[::1]", "[2001:db8::1]:443", "a:", "%41"})
+    for (const char* good :
+         {"", "a", "a:1", "a.b-c.example", "192.0.2.1:80", "[::1]", "[2001:db8::1]:443", "a:", "%41"})
         CHECK_MESSAGE(is_host_and_port(good), good);
     for (const char* bad : {"a b", "a:b", "a:1:2", "a/b", "a?b", "u@a", "[", "[]", "[::1", "[::1]a", "::1", "a:123456",
                             "\xc3\xbc", "a\x01", "a,b", "[g::]"})

@@ -210,7 +210,7 @@ TEST_CASE("acme service: it warns at start of what others can read, once for eac
     }
 }
 
-TEST_CASE("acme service: a CA is answered what another process has stored, before the manager hears of it (RFC 8555 8.3)")
+TEST_CASE("acme service: a CA is answered what another process stored, before the manager hears of it (RFC 8555 8.3)")
 {
     scratch folder;
     listener heard;

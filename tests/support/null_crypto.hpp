@@ -86,7 +86,8 @@ struct null_crypto {
 
     class aead {
     public:
-        aead(aead_algorithm algorithm, byte_view key, bool) noexcept : key_(0x200 + static_cast<std::uint64_t>(algorithm))
+        aead(aead_algorithm algorithm, byte_view key, bool) noexcept
+            : key_(0x200 + static_cast<std::uint64_t>(algorithm))
         {
             key_.bytes(key);
         }

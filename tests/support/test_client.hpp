@@ -87,7 +87,10 @@ public:
         return joined({encode_record_header(type, content.size()), content});
     }
 
-    [[nodiscard]] static byte_vector change_cipher_spec() { return record(content_type::change_cipher_spec, as_bytes("\1")); }
+    [[nodiscard]] static byte_vector change_cipher_spec()
+    {
+        return record(content_type::change_cipher_spec, as_bytes("\1"));
+    }
 
     // A record under the present keys.
     [[nodiscard]] byte_vector sealed(content_type type, byte_view content, std::size_t padding = 0)
@@ -112,7 +115,8 @@ public:
 
     [[nodiscard]] byte_vector alert_record(alert_level level, alert description)
     {
-        const std::array<std::uint8_t, 2> content{static_cast<std::uint8_t>(level), static_cast<std::uint8_t>(description)};
+        const std::array<std::uint8_t, 2> content{static_cast<std::uint8_t>(level),
+                                                  static_cast<std::uint8_t>(description)};
         return write_ ? sealed(content_type::alert, content) : record(content_type::alert, content);
     }
 

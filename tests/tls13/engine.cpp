@@ -108,7 +108,8 @@ TEST_CASE("without a server_name the local address chooses the certificate")
         tls.client.hello.remove(extension_type::server_name);
         tls.handshake();
         const std::string_view certificate = last == 7 ? "by address" : "by name";
-        CHECK(as_text(byte_view(tls.client.message(handshake_type::certificate)->body).subspan(7)).starts_with(certificate));
+        CHECK(as_text(byte_view(tls.client.message(handshake_type::certificate)->body).subspan(7))
+                  .starts_with(certificate));
     }
 }
 

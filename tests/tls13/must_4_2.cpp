@@ -493,7 +493,8 @@ TEST_CASE("RFC 8446 4.2.10: EndOfEarlyData after early data was rejected is unex
     CHECK(play([](connection& tls) {
               offer_early_data(tls);
               tls.feed(tls.client.client_hello());
-              tls.feed(tls.client.sealed(content_type::handshake, handshake_message(handshake_type::end_of_early_data, {})));
+              tls.feed(
+                  tls.client.sealed(content_type::handshake, handshake_message(handshake_type::end_of_early_data, {})));
           }) == refused(errc::unexpected_handshake_message, alert::unexpected_message));
 }
 

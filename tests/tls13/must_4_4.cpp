@@ -166,7 +166,8 @@ TEST_CASE("RFC 8446 4.4.3: what is signed is 64 spaces, the context, a zero and 
     tls.feed(tls.client.client_hello());
     REQUIRE(tls.server.wants() == want::signature);
     const byte_vector& content = tls.server.signature_request().content;
-    const byte_vector start = joined({byte_vector(64, ' '), as_bytes("TLS 1.3, server CertificateVerify"), byte_vector(1)});
+    const byte_vector start =
+        joined({byte_vector(64, ' '), as_bytes("TLS 1.3, server CertificateVerify"), byte_vector(1)});
     CHECK(equal(byte_view(content).first(start.size()), start));
     CHECK(content.size() == start.size() + hash_size(hash_algorithm::sha256));
 }

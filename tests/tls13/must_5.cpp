@@ -653,8 +653,9 @@ TEST_CASE("RFC 8446 9.3, RFC 8701: GREASE in every field of a ClientHello is ign
                   hello.set(extension_type::signature_algorithms, list16<>({grease, 0x0403}));
                   hello.set(extension_type::supported_versions, versions({grease, tls13_version}));
                   hello.set(extension_type::psk_key_exchange_modes, {2, 0x0b, 1});
-                  const byte_view key = *key_share_entries(byte_view(hello.find(extension_type::key_share)->data).subspan(2))
-                                             .find(named_group::x25519);
+                  const byte_view key =
+                      *key_share_entries(byte_view(hello.find(extension_type::key_share)->data).subspan(2))
+                           .find(named_group::x25519);
                   hello.set(extension_type::key_share,
                             shares({{named_group{grease}, {0}}, {named_group::x25519, copy_of(key)}}));
                   hello.extensions.insert(hello.extensions.begin(), {extension_type{grease}, {}});

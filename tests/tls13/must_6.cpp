@@ -332,7 +332,8 @@ TEST_CASE("RFC 8446 6.2: every errc has an alert, and its own words")
 
 TEST_CASE("something that is not TLS is protocol_version")
 {
-    for (const std::string_view text : {"SSH-2.0-OpenSSH_9.2\r\n", "\x16\x02 rest of a header", "EHLO mail.example\r\n"})
+    for (const std::string_view text :
+         {"SSH-2.0-OpenSSH_9.2\r\n", "\x16\x02 rest of a header", "EHLO mail.example\r\n"})
         CHECK(play([&](connection& tls) { tls.feed(as_bytes(text)); }) ==
               refused(errc::not_tls, alert::protocol_version));
 }

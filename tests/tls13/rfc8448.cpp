@@ -126,8 +126,8 @@ TEST_CASE("RFC 8448 6: client authentication: transcript, key schedule and recor
     }
     CHECK(to_hex(signed_content(messages.current().view())) == trace.server_signed_content);
     const byte_vector certificate_verify = from_hex(trace.certificate_verify);
-    CHECK(to_hex(encode_certificate_verify(signature_scheme::ecdsa_secp256r1_sha256, from_hex(trace.server_signature))) ==
-          to_hex(without_header(certificate_verify)));
+    CHECK(to_hex(encode_certificate_verify(signature_scheme::ecdsa_secp256r1_sha256, from_hex(trace.server_signature)))
+          == to_hex(without_header(certificate_verify)));
     messages.add(certificate_verify);
     const byte_vector server_finished = from_hex(trace.server_finished);
     CHECK(to_hex(kdf.verify_data(handshake_secrets.server.view(), messages.current().view()).view()) ==
@@ -152,7 +152,8 @@ TEST_CASE("RFC 8448 6: client authentication: transcript, key schedule and recor
     CHECK(opened->type == content_type::handshake);
     const byte_view before_finished = opened->content.first(opened->content.size() - 36);
     messages.add(before_finished);
-    CHECK(to_hex(opened->content.last(32)) == to_hex(kdf.extract(finished_key.view(), messages.current().view()).view()));
+    CHECK(to_hex(opened->content.last(32))
+          == to_hex(kdf.extract(finished_key.view(), messages.current().view()).view()));
 
     byte_vector goodbye = from_hex(trace.client_close_notify_record);
     const auto closed =

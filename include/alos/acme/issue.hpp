@@ -123,9 +123,10 @@ private:
 
     refusal too_many(time_point later) const
     {
-        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our "
-                                          "own limit, `certificates` of this CA in the configuration; wait, or raise it "
-                                          "there for a CA that allows more");
+        refusal wait =
+            refused("request", "as many certificates were issued for these names as a CA allows: that is our "
+                               "own limit, `certificates` of this CA in the configuration; wait, or raise it "
+                               "there for a CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());

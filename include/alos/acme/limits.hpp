@@ -1,5 +1,6 @@
-// How much may still be asked of one CA, so that its own limits are never met: token buckets in the storage, shared with
-// the other processes and kept over restarts, as a program that is started again and again must not empty one each time.
+// How much may still be asked of one CA, so that its own limits are never met: token buckets in the storage, shared
+// with the other processes and kept over restarts, as a program that is started again and again must not empty one each
+// time.
 #ifndef ALOS_ACME_LIMITS_HPP
 #define ALOS_ACME_LIMITS_HPP
 
@@ -32,8 +33,8 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
-// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when that
-// was written. A storage that cannot keep it is no reason not to renew.
+// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when
+// that was written. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
     // Both outlive it.
@@ -99,7 +100,8 @@ private:
     }
 
     // `was_ahead`: the clock that wrote it was; as many are missing as were then.
-    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found, time_point now, bool& was_ahead) const
+    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found, time_point now,
+                                    bool& was_ahead) const
     {
         time_point full_at{};
         if (found && found->has_value()) {

@@ -61,7 +61,8 @@ using step_teller = std::function<void(const std::string&)>;
 // Of one issuance. It remembers which challenges failed for which name.
 class prover {
 public:
-    // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is known.
+    // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is
+    // known.
     prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, limits allowed,
            std::chrono::milliseconds life, time_point deadline, step_teller tell)
         : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(std::move(allowed)),
@@ -173,7 +174,8 @@ private:
         co_return all;
     }
 
-    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be tried.
+    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be
+    // tried.
     [[nodiscard]] awaitable<std::optional<time_point>> next_failure_allowed(const std::vector<proof>& proofs)
     {
         std::optional<time_point> latest;
@@ -244,8 +246,8 @@ private:
             tell_("clean-up of " + answer.about.value + ": " + done.error().what);
     }
 
-    // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the authorization
-    // tells.
+    // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the
+    // authorization tells.
     [[nodiscard]] awaitable<reply<>> accept(proof& of)
     {
         std::string payload(challenge_payload);

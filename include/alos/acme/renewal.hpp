@@ -212,7 +212,8 @@ struct next_try {
 };
 
 // What follows a failure. `open_at` has for each CA until when it wants not to be asked, as far as it said so. What one
-// of them said about waiting is not for another, which is asked with a sixth of life left whatever the first one wanted.
+// of them said about waiting is not for another, which is asked with a sixth of life left whatever the first one
+// wanted.
 [[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::span<const time_point> open_at,
                                             const std::optional<validity>& of, time_point now, double random) noexcept
 {

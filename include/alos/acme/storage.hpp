@@ -94,7 +94,8 @@ public:
     [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
 
     // Waits until certificates or documents may have changed, by this process or another: "certificates/<id>",
-    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may be new to the caller.
+    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may
+    // be new to the caller.
     [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
 };
 

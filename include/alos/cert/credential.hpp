@@ -57,8 +57,9 @@ struct description {
 
 // Immutable once it is made; shared by snapshots and by the handshakes that use it.
 struct credential {
-    std::vector<byte_vector> chain;              // DER, leaf first
-    std::vector<signature_scheme> chain_schemes; // what each is signed with but self-signed ones; 0: a scheme without a name in TLS
+    std::vector<byte_vector> chain; // DER, leaf first
+    // What each is signed with but self-signed ones; 0: a scheme without a name in TLS.
+    std::vector<signature_scheme> chain_schemes;
     std::shared_ptr<const signing_key> key;
     byte_vector certificate_message; // the body of the Certificate message (RFC 8446 4.4.2), encoded once
     description about;

@@ -58,8 +58,8 @@ public:
     }
 
     // `key_file` may be empty or the same file when it has both.
-    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                                  std::string_view passphrase = {})
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file,
+                                                const std::string& key_file, std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::add);
     }
@@ -81,8 +81,8 @@ public:
         return put_pem(domain, cert_pem, key_pem, {.passphrase = passphrase}, action::update);
     }
 
-    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                          std::string_view passphrase = {})
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file,
+                                        const std::string& key_file, std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::update);
     }
@@ -227,7 +227,8 @@ public:
     }
 
     // Serves the self-signed certificate in the files for these domains, and makes it when there is none.
-    [[nodiscard]] outcome<> add_kept_self_signed(const std::vector<std::string>& domains, const self_signed_files& files = {})
+    [[nodiscard]] outcome<> add_kept_self_signed(const std::vector<std::string>& domains,
+                                                 const self_signed_files& files = {})
     {
         const auto kept = ensure_self_signed(domains, now_(), files);
         if (!kept)
@@ -310,8 +311,8 @@ private:
         return made;
     }
 
-    [[nodiscard]] outcome<> put_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                        std::string_view passphrase, action how)
+    [[nodiscard]] outcome<> put_files(std::string_view domain, const std::string& cert_file,
+                                      const std::string& key_file, std::string_view passphrase, action how)
     {
         auto made = load_files(domain, cert_file, key_file, passphrase);
         if (!made)

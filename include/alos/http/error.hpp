@@ -89,7 +89,8 @@ constexpr unsigned status_of(errc code) noexcept
     }
 }
 
-// Whether an operation failed because of the client: it went away, or sent what is none of HTTP. Nothing to worry about.
+// Whether an operation failed because of the client: it went away, or sent what is none of HTTP. Nothing to worry
+// about.
 [[nodiscard]] inline bool is_of_the_client(const error_code& ec) noexcept
 {
     using boost::system::errc::broken_pipe;

@@ -106,7 +106,8 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
     const int length = std::snprintf(etag.data(), etag.size(), "\"%llx.%lx-%llx\"",
                                      static_cast<long long>(about.st_mtim.tv_sec), about.st_mtim.tv_nsec,
                                      static_cast<long long>(about.st_size));
-    const representation have{{etag.data(), static_cast<std::size_t>(length)}, about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
+    const representation have{{etag.data(), static_cast<std::size_t>(length)},
+                              about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
 
     selection chosen{res.status(), 0, have.size};
     const bool is_get = asked != nullptr && (asked->method() == verb::get || asked->method() == verb::head);

@@ -67,8 +67,8 @@ private:
 }
 
 // Makes a 500 and a log record of an exception (400, 408 or 413 if it came from reading the client's body). Whatever is
-// used after it is further in, and guarded by it. Without it the server does the same, but what is used before it (a log
-// of requests, say) sees the exception instead of the status.
+// used after it is further in, and guarded by it. Without it the server does the same, but what is used before it (a
+// log of requests, say) sees the exception instead of the status.
 template <class Log = logger>
 [[nodiscard]] http::recovery_hook<Log> recovery(const Log& log = http::default_log())
 {

@@ -157,8 +157,8 @@ public:
     }
 
     // The file at `path`, with its type by its extension, ETag and Last-Modified; answers conditional and range
-    // requests (RFC 9110 13, 14). 404 if there is none. The path is the program's own: for paths that clients name there is
-    // serve_directory().
+    // requests (RFC 9110 13, 14). 404 if there is none. The path is the program's own: for paths that clients name
+    // there is serve_directory().
     response& file(const std::filesystem::path& path);
 
     // RFC 9110 15.4: sends the client to `location`, a URI reference.

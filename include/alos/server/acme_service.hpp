@@ -64,7 +64,10 @@ public:
         context_.shutdown(); // what still waits goes before what it refers to
     }
 
-    [[nodiscard]] outcome<> configure(acme::config settings) override { return call(do_configure(std::move(settings))); }
+    [[nodiscard]] outcome<> configure(acme::config settings) override
+    {
+        return call(do_configure(std::move(settings)));
+    }
 
     [[nodiscard]] outcome<> add_domain(acme::certificate_names names) override
     {
@@ -223,8 +226,8 @@ private:
         co_return done ? resolver : done;
     }
 
-    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program, unless it may be
-    // within.
+    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program, unless it may
+    // be within.
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;

@@ -167,8 +167,8 @@ private:
     static std::chrono::milliseconds coarse(const deadlines& limits) noexcept
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
-        for (const auto limit :
-             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.closing}) {
+        for (const auto limit : {limits.handshake, limits.header, limits.body, limits.handler, limits.write,
+                                 limits.idle, limits.closing}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }

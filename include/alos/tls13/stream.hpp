@@ -26,7 +26,9 @@ namespace alos::inline v0::tls13 {
 // A layer that can be read and written without waiting, such as a TCP socket: what can be done at once costs no trip
 // through the executor.
 template <class Next>
-concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable_buffer in, boost::asio::const_buffer out) {
+concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable_buffer in,
+                                  boost::asio::const_buffer out)
+{
     next.non_blocking(true, ec);
     { next.read_some(in, ec) } -> std::convertible_to<std::size_t>;
     { next.write_some(out, ec) } -> std::convertible_to<std::size_t>;
@@ -400,10 +402,12 @@ private:
     [[nodiscard]] std::size_t take(const Buffers& into)
     {
         std::size_t size = 0;
-        for (auto one = boost::asio::buffer_sequence_begin(into); one != boost::asio::buffer_sequence_end(into); ++one) {
+        for (auto one = boost::asio::buffer_sequence_begin(into); one != boost::asio::buffer_sequence_end(into);
+             ++one) {
             boost::asio::mutable_buffer room = *one;
             while (room.size() > 0 && !plaintext().empty()) {
-                const std::size_t n = boost::asio::buffer_copy(room, boost::asio::buffer(plaintext().data(), plaintext().size()));
+                const std::size_t n =
+                    boost::asio::buffer_copy(room, boost::asio::buffer(plaintext().data(), plaintext().size()));
                 consume(n);
                 room += n;
                 size += n;
@@ -416,7 +420,8 @@ private:
     [[nodiscard]] std::size_t put(const Buffers& from)
     {
         std::size_t size = 0;
-        for (auto one = boost::asio::buffer_sequence_begin(from); one != boost::asio::buffer_sequence_end(from); ++one) {
+        for (auto one = boost::asio::buffer_sequence_begin(from); one != boost::asio::buffer_sequence_end(from);
+             ++one) {
             const boost::asio::const_buffer bytes = *one;
             const std::size_t n = write({static_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
             size += n;
