@@ -513,8 +513,8 @@ private:
 
 namespace alos::inline v0 {
 
-// One thread's free blocks. A block may be taken from one thread's pool and given back to another's. When the thread has
-// ended the pool is closed: what a static object still gives back is freed.
+// One thread's free blocks. A block may be taken from one thread's pool and given back to another's. When the thread
+// has ended the pool is closed: what a static object still gives back is freed.
 class block_pool {
 public:
     // Idle read, small answers, one whole record, four records, sixteen records and their framing.
@@ -957,7 +957,8 @@ private:
 
 // Gives `log` an event with its fields, if it wants to know. What a log or its hook throws is ignored: serving goes on.
 template <class Log>
-void log_event(const Log& log, log_level level, std::string_view event, std::initializer_list<log_field> fields) noexcept
+void log_event(const Log& log, log_level level, std::string_view event,
+               std::initializer_list<log_field> fields) noexcept
 {
     try {
         if (log.takes(level))
@@ -1453,13 +1454,19 @@ inline std::string_view between(std::string_view from, std::string_view to) noex
     }
 }
 
+// RFC 4648 4, in one line.
+[[nodiscard]] inline secret_text encode_base64(byte_view bytes)
+{
+    secret_text base64(Botan::base64_encode_max_output(bytes.size()));
+    std::size_t consumed = 0;
+    base64.resize(Botan::base64_encode(base64.data(), bytes.data(), bytes.size(), consumed, true));
+    return base64;
+}
+
 // A block with this label and these bytes.
 [[nodiscard]] inline secret_text encode_pem(std::string_view label, byte_view der)
 {
-    secret_text base64(Botan::base64_encode_max_output(der.size()));
-    std::size_t consumed = 0;
-    base64.resize(Botan::base64_encode(base64.data(), der.data(), der.size(), consumed, true));
-
+    const secret_text base64 = encode_base64(der);
     secret_text out;
     out.reserve(base64.size() + base64.size() / 64 + 2 * label.size() + 40);
     const auto append = [&](std::string_view text) { out.insert(out.end(), text.begin(), text.end()); };
@@ -4128,8 +4135,9 @@ struct description {
 
 // Immutable once it is made; shared by snapshots and by the handshakes that use it.
 struct credential {
-    std::vector<byte_vector> chain;              // DER, leaf first
-    std::vector<signature_scheme> chain_schemes; // what each is signed with but self-signed ones; 0: a scheme without a name in TLS
+    std::vector<byte_vector> chain; // DER, leaf first
+    // What each is signed with but self-signed ones; 0: a scheme without a name in TLS.
+    std::vector<signature_scheme> chain_schemes;
     std::shared_ptr<const signing_key> key;
     byte_vector certificate_message; // the body of the Certificate message (RFC 8446 4.4.2), encoded once
     description about;
@@ -5249,8 +5257,8 @@ public:
     }
 
     // `key_file` may be empty or the same file when it has both.
-    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                                  std::string_view passphrase = {})
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file,
+                                                const std::string& key_file, std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::add);
     }
@@ -5272,8 +5280,8 @@ public:
         return put_pem(domain, cert_pem, key_pem, {.passphrase = passphrase}, action::update);
     }
 
-    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                          std::string_view passphrase = {})
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file,
+                                        const std::string& key_file, std::string_view passphrase = {})
     {
         return put_files(domain, cert_file, key_file, passphrase, action::update);
     }
@@ -5418,7 +5426,8 @@ public:
     }
 
     // Serves the self-signed certificate in the files for these domains, and makes it when there is none.
-    [[nodiscard]] outcome<> add_kept_self_signed(const std::vector<std::string>& domains, const self_signed_files& files = {})
+    [[nodiscard]] outcome<> add_kept_self_signed(const std::vector<std::string>& domains,
+                                                 const self_signed_files& files = {})
     {
         const auto kept = ensure_self_signed(domains, now_(), files);
         if (!kept)
@@ -5501,8 +5510,8 @@ private:
         return made;
     }
 
-    [[nodiscard]] outcome<> put_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                        std::string_view passphrase, action how)
+    [[nodiscard]] outcome<> put_files(std::string_view domain, const std::string& cert_file,
+                                      const std::string& key_file, std::string_view passphrase, action how)
     {
         auto made = load_files(domain, cert_file, key_file, passphrase);
         if (!made)
@@ -7220,7 +7229,9 @@ namespace alos::inline v0::tls13 {
 // A layer that can be read and written without waiting, such as a TCP socket: what can be done at once costs no trip
 // through the executor.
 template <class Next>
-concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable_buffer in, boost::asio::const_buffer out) {
+concept waitable_layer = requires(Next next, error_code ec, boost::asio::mutable_buffer in,
+                                  boost::asio::const_buffer out)
+{
     next.non_blocking(true, ec);
     { next.read_some(in, ec) } -> std::convertible_to<std::size_t>;
     { next.write_some(out, ec) } -> std::convertible_to<std::size_t>;
@@ -7594,10 +7605,12 @@ private:
     [[nodiscard]] std::size_t take(const Buffers& into)
     {
         std::size_t size = 0;
-        for (auto one = boost::asio::buffer_sequence_begin(into); one != boost::asio::buffer_sequence_end(into); ++one) {
+        for (auto one = boost::asio::buffer_sequence_begin(into); one != boost::asio::buffer_sequence_end(into);
+             ++one) {
             boost::asio::mutable_buffer room = *one;
             while (room.size() > 0 && !plaintext().empty()) {
-                const std::size_t n = boost::asio::buffer_copy(room, boost::asio::buffer(plaintext().data(), plaintext().size()));
+                const std::size_t n =
+                    boost::asio::buffer_copy(room, boost::asio::buffer(plaintext().data(), plaintext().size()));
                 consume(n);
                 room += n;
                 size += n;
@@ -7610,7 +7623,8 @@ private:
     [[nodiscard]] std::size_t put(const Buffers& from)
     {
         std::size_t size = 0;
-        for (auto one = boost::asio::buffer_sequence_begin(from); one != boost::asio::buffer_sequence_end(from); ++one) {
+        for (auto one = boost::asio::buffer_sequence_begin(from); one != boost::asio::buffer_sequence_end(from);
+             ++one) {
             const boost::asio::const_buffer bytes = *one;
             const std::size_t n = write({static_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
             size += n;
@@ -8092,8 +8106,8 @@ private:
     static std::chrono::milliseconds coarse(const deadlines& limits) noexcept
     {
         std::chrono::milliseconds shortest = std::chrono::seconds(4);
-        for (const auto limit :
-             {limits.handshake, limits.header, limits.body, limits.handler, limits.write, limits.idle, limits.closing}) {
+        for (const auto limit : {limits.handshake, limits.header, limits.body, limits.handler, limits.write,
+                                 limits.idle, limits.closing}) {
             if (limit.count() > 0)
                 shortest = std::min(shortest, limit);
         }
@@ -8240,7 +8254,8 @@ constexpr unsigned status_of(errc code) noexcept
     }
 }
 
-// Whether an operation failed because of the client: it went away, or sent what is none of HTTP. Nothing to worry about.
+// Whether an operation failed because of the client: it went away, or sent what is none of HTTP. Nothing to worry
+// about.
 [[nodiscard]] inline bool is_of_the_client(const error_code& ec) noexcept
 {
     using boost::system::errc::broken_pipe;
@@ -9674,8 +9689,8 @@ public:
     }
 
     // The file at `path`, with its type by its extension, ETag and Last-Modified; answers conditional and range
-    // requests (RFC 9110 13, 14). 404 if there is none. The path is the program's own: for paths that clients name there is
-    // serve_directory().
+    // requests (RFC 9110 13, 14). 404 if there is none. The path is the program's own: for paths that clients name
+    // there is serve_directory().
     response& file(const std::filesystem::path& path);
 
     // RFC 9110 15.4: sends the client to `location`, a URI reference.
@@ -10027,7 +10042,8 @@ inline void respond_with_file(response& res, const request* asked, int opened, s
     const int length = std::snprintf(etag.data(), etag.size(), "\"%llx.%lx-%llx\"",
                                      static_cast<long long>(about.st_mtim.tv_sec), about.st_mtim.tv_nsec,
                                      static_cast<long long>(about.st_size));
-    const representation have{{etag.data(), static_cast<std::size_t>(length)}, about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
+    const representation have{{etag.data(), static_cast<std::size_t>(length)},
+                              about.st_mtim.tv_sec, static_cast<std::uint64_t>(about.st_size)};
 
     selection chosen{res.status(), 0, have.size};
     const bool is_get = asked != nullptr && (asked->method() == verb::get || asked->method() == verb::head);
@@ -10592,8 +10608,8 @@ private:
 }
 
 // Makes a 500 and a log record of an exception (400, 408 or 413 if it came from reading the client's body). Whatever is
-// used after it is further in, and guarded by it. Without it the server does the same, but what is used before it (a log
-// of requests, say) sees the exception instead of the status.
+// used after it is further in, and guarded by it. Without it the server does the same, but what is used before it (a
+// log of requests, say) sees the exception instead of the status.
 template <class Log = logger>
 [[nodiscard]] http::recovery_hook<Log> recovery(const Log& log = http::default_log())
 {
@@ -12788,7 +12804,7 @@ using outbound_fields = std::vector<std::pair<std::string, std::string>>;
 struct outbound_request {
     std::string method = "GET";
     std::string url{};          // absolute, http or https
-    outbound_fields fields{};   // Host, User-Agent, Content-Length and Connection are set by the client
+    outbound_fields fields{};   // those of the connection, Host and User-Agent are set by the client
     std::string body{};
     std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one fails
     std::chrono::milliseconds timeout{30'000};  // for all of it, redirects included
@@ -12874,6 +12890,8 @@ public:
 #ifndef ALOS_ACME_ANSWERS_HPP
 #define ALOS_ACME_ANSWERS_HPP
 
+#include <boost/asio/awaitable.hpp>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -12902,9 +12920,9 @@ public:
             answers_.erase(found);
     }
 
-    // Where else find() looks: for answers that other processes have left in a storage they share. It is called from
-    // every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
-    using lookup = std::function<std::optional<std::string>(std::string_view token)>;
+    // Where find_elsewhere() looks: for answers that other processes have left in a storage they share. It is awaited
+    // on every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
+    using lookup = std::function<boost::asio::awaitable<std::optional<std::string>>(std::string token)>;
     void also_look_in(lookup elsewhere)
     {
         auto next = elsewhere ? std::make_shared<const lookup>(std::move(elsewhere)) : nullptr;
@@ -12914,17 +12932,31 @@ public:
 
     [[nodiscard]] std::optional<std::string> find(std::string_view token) const
     {
-        std::shared_ptr<const lookup> elsewhere;
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto found = answers_.find(token); found != answers_.end())
-                return found->second;
-            elsewhere = elsewhere_;
-        }
-        return elsewhere ? (*elsewhere)(token) : std::nullopt;
+        const std::lock_guard lock(mutex_);
+        const auto found = answers_.find(token);
+        return found != answers_.end() ? std::optional(found->second) : std::nullopt;
+    }
+
+    [[nodiscard]] bool has_elsewhere() const { return elsewhere() != nullptr; }
+
+    // For what find() does not have. Outlives the wait.
+    [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> find_elsewhere(std::string token) const
+    {
+        const std::shared_ptr<const lookup> there = elsewhere();
+        if (!there)
+            co_return std::nullopt;
+        auto work = (*there)(std::move(token));
+        auto found = co_await std::move(work);
+        co_return found;
     }
 
 private:
+    [[nodiscard]] std::shared_ptr<const lookup> elsewhere() const
+    {
+        const std::lock_guard lock(mutex_);
+        return elsewhere_;
+    }
+
     mutable std::mutex mutex_;
     std::map<std::string, std::string, std::less<>> answers_;
     std::shared_ptr<const lookup> elsewhere_;
@@ -13202,65 +13234,11 @@ public:
 using maker = std::unique_ptr<service> (*)(host);
 inline std::atomic<maker> make_service{nullptr};
 
-}
-
-#endif
-// ---- alos/acme/finding.hpp ----
-// What a check-up found: one line for people, one object for programs.
-#ifndef ALOS_ACME_FINDING_HPP
-#define ALOS_ACME_FINDING_HPP
-
-#include <boost/json/object.hpp>
-
-#include <cstdint>
-#include <functional>
-#include <string>
-#include <string_view>
-
-namespace alos::inline v0::acme {
-
-enum class health : std::uint8_t { ok, warning, problem };
-
-[[nodiscard]] constexpr std::string_view name_of(health how) noexcept
-{
-    switch (how) {
-    case health::ok: return "ok";
-    case health::warning: return "warning";
-    case health::problem: return "problem";
-    }
-    return {};
-}
-
-struct finding {
-    std::string about; // "example.com", a folder, the URL of a directory
-    std::string check; // what was looked at: "addresses", "CAA", "clock"
-    health how = health::ok;
-    std::string seen;
-    std::string cure{}; // empty when all is well, or when what was seen says it
-};
-
-// Called with each as it is found.
-using finding_teller = std::function<void(finding)>;
-
-[[nodiscard]] inline std::string to_text(const finding& one)
-{
-    std::string line(name_of(one.how));
-    line.append(": ").append(one.about).append(": ").append(one.check).append(": ").append(one.seen);
-    if (!one.cure.empty())
-        line.append("; ").append(one.cure);
-    return line;
-}
-
-[[nodiscard]] inline boost::json::object to_json(const finding& one)
-{
-    boost::json::object out;
-    out["about"] = one.about;
-    out["check"] = one.check;
-    out["health"] = name_of(one.how);
-    out["seen"] = one.seen;
-    out["cure"] = one.cure.empty() ? boost::json::value(nullptr) : boost::json::value(one.cure);
-    return out;
-}
+// The certificates of a configuration that no manager was given yet, and any of them as JSON; set with the other.
+using lister = std::vector<certificate_status> (*)(const config&);
+inline std::atomic<lister> list_configured{nullptr};
+using list_writer = std::string (*)(const std::vector<certificate_status>&);
+inline std::atomic<list_writer> write_list{nullptr};
 
 }
 
@@ -13709,6 +13687,59 @@ inline std::vector<inherited_socket> inherited_sockets()
 }
 
 #endif
+// ---- alos/server/node_health.hpp ----
+// What is told of the node that other challenges are asked of: that it does not answer, and that it does again, without
+// a line for every request.
+#ifndef ALOS_SERVER_NODE_HEALTH_HPP
+#define ALOS_SERVER_NODE_HEALTH_HPP
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace alos::inline v0 {
+
+// All members may be called from any thread.
+class node_health {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    // Whether that is to be told: when it begins, once an hour as long as it lasts, and no sooner than a minute after
+    // it was told before.
+    [[nodiscard]] bool fails(time_point now)
+    {
+        const std::lock_guard lock(mutex_);
+        const auto pause = is_failing_ ? long_pause : short_pause;
+        is_failing_ = true;
+        if (told_ && now - *told_ < pause)
+            return false;
+        told_ = now;
+        is_told_ = true;
+        return true;
+    }
+
+    // Whether that is to be told: after a failure that was.
+    [[nodiscard]] bool works()
+    {
+        const std::lock_guard lock(mutex_);
+        is_failing_ = false;
+        return std::exchange(is_told_, false);
+    }
+
+private:
+    static constexpr std::chrono::seconds short_pause = std::chrono::minutes(1);
+    static constexpr std::chrono::seconds long_pause = std::chrono::hours(1);
+
+    std::mutex mutex_;
+    std::optional<time_point> told_; // of a failure, at last
+    bool is_failing_ = false;
+    bool is_told_ = false;
+};
+
+}
+
+#endif
 // ---- alos/server/redirect.hpp ----
 // What is spoken on the port of plain HTTP: redirects to HTTPS, and the answers to ACME's http-01 challenges
 // (RFC 8555 8.3), ours or those of another node that is asked for them.
@@ -13719,11 +13750,15 @@ inline std::vector<inherited_socket> inherited_sockets()
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace alos::inline v0 {
 
@@ -13770,6 +13805,8 @@ struct challenge_node {
     std::string address; // "host:port", plain HTTP
     // Asks it, on the executor that awaits.
     std::function<awaitable<outcome<http::outbound_response>>(http::outbound_request)> fetch;
+    // Told, from any thread, that it does not answer, and when it does again. May be empty.
+    std::function<void(log_level, std::string_view event, std::initializer_list<log_field> fields)> log{};
 };
 
 // The routes of plain HTTP.
@@ -13777,7 +13814,7 @@ class redirect_routes {
 public:
     explicit redirect_routes(const acme::answers& challenges)
         : here_(route(http::handler([this](request& req, response& res) { answer(req, res); })))
-        , elsewhere_(route(http::handler([this](request& req, response& res) { return ask_node(req, res); })))
+        , elsewhere_(route(http::handler([this](request& req, response& res) { return ask_others(req, res); })))
         , challenges_(challenges)
     {}
 
@@ -13798,18 +13835,25 @@ public:
         if (!parts || parts->host.empty() || parts->port == 0 || host_of_authority(node.address).empty())
             return failure{errc::bad_configuration,
                            "acme_node is \"" + node.address + "\"; write \"host:port\" or \"[address]:port\""};
-        node_.store(std::make_shared<const challenge_node>(std::move(node)));
+        node_.store(std::make_shared<watched_node>(std::move(node)));
         return {};
     }
 
     // Only a challenge that somebody else may know is worth a coroutine.
     [[nodiscard]] const http::endpoint& find(http::request_data& asked) const noexcept
     {
-        const bool somewhere = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method) && node_.load();
-        return somewhere ? elsewhere_ : here_;
+        const bool is_challenge = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method);
+        return is_challenge && (node_.load() || challenges_.has_elsewhere()) ? elsewhere_ : here_;
     }
 
 private:
+    struct watched_node {
+        explicit watched_node(challenge_node node) : at(std::move(node)) {}
+
+        const challenge_node at;
+        node_health health;
+    };
+
     static constexpr std::string_view challenge_path = "/.well-known/acme-challenge/";
     static constexpr std::size_t most_token = 512;
     static constexpr std::size_t most_answer = 4096;
@@ -13836,19 +13880,6 @@ private:
         return good ? token : std::string_view();
     }
 
-    // True: the answer is ours, or nobody's.
-    bool answer_challenge(std::string_view token, response& res, bool is_last) const
-    {
-        const auto found = token.empty() ? std::nullopt : challenges_.find(token);
-        if (found)
-            give(res, 200, *found);
-        else if (is_last || token.empty())
-            http::respond_with_status(res, 404);
-        else
-            return false;
-        return true;
-    }
-
     static void give(response& res, unsigned status, std::string_view text)
     {
         res.status(status).set("Content-Type", "application/octet-stream").string(text);
@@ -13858,7 +13889,11 @@ private:
     {
         const bool safe = is_safe(req.method());
         if (safe && req.path().starts_with(challenge_path)) {
-            answer_challenge(token_of(req), res, true);
+            const std::string_view token = token_of(req);
+            if (const auto found = token.empty() ? std::nullopt : challenges_.find(token))
+                give(res, 200, *found);
+            else
+                http::respond_with_status(res, 404);
             return;
         }
         const std::string_view host = host_of_authority(req.host());
@@ -13872,28 +13907,67 @@ private:
         res.redirect(location, safe ? 301 : 308);
     }
 
-    awaitable<> ask_node(const request& req, response& res) const
+    // Ours, then those of other processes here, then those of the node.
+    awaitable<> ask_others(const request& req, response& res) const
     {
-        const std::shared_ptr<const challenge_node> node = node_.load();
-        const std::string_view token = token_of(req);
-        if (answer_challenge(token, res, !node || req.header(hop_field)))
+        const std::string token(token_of(req));
+        auto found = token.empty() ? std::nullopt : challenges_.find(token);
+        if (!found && !token.empty()) {
+            auto work = challenges_.find_elsewhere(token);
+            found = co_await std::move(work);
+        }
+        const std::shared_ptr<watched_node> node = node_.load();
+        if (found) {
+            give(res, 200, *found);
             co_return;
+        }
+        if (token.empty() || !node || req.header(hop_field)) {
+            http::respond_with_status(res, 404);
+            co_return;
+        }
         const asking turn(asking_);
         if (turn.before >= most_asking) {
             http::respond_with_status(res, 503);
             co_return;
         }
         http::outbound_request ask;
-        ask.url.append("http://").append(node->address).append(challenge_path).append(token);
+        ask.url.append("http://").append(node->at.address).append(challenge_path).append(token);
         ask.fields.emplace_back(hop_field, "1");
         ask.max_body = most_answer;
         ask.timeout = patience;
-        auto asking = node->fetch(std::move(ask));
+        auto asking = node->at.fetch(std::move(ask));
         const auto said = co_await std::move(asking);
-        if (said && (said->status == 200 || said->status == 404) && said->body.size() <= most_answer)
+        const std::string fault = fault_of(said);
+        if (fault.empty())
             give(res, said->status, said->body);
         else
             http::respond_with_status(res, 502);
+        note(*node, fault);
+    }
+
+    // Why it is no answer; empty: it is one.
+    static std::string fault_of(const outcome<http::outbound_response>& said)
+    {
+        if (!said)
+            return said.error().what;
+        if (said->status != 200 && said->status != 404)
+            return "it answers a challenge with status " + std::to_string(said->status);
+        return said->body.size() <= most_answer ? "" : "it answers a challenge with more than 4096 bytes";
+    }
+
+    static void note(watched_node& node, const std::string& fault)
+    {
+        if (fault.empty() ? !node.health.works() : !node.health.fails(std::chrono::steady_clock::now()))
+            return;
+        if (!node.at.log)
+            return;
+        if (fault.empty())
+            node.at.log(log_level::info, "acme.node", {{"node", node.at.address}, {"reason", "it answers again"}});
+        else
+            node.at.log(log_level::warning, "acme.node",
+                        {{"node", node.at.address},
+                         {"reason", fault},
+                         {"hint", "CAs that ask for its challenges here get 502; start it, or correct acme_node"}});
     }
 
     // One request to the node, for as long as this lives.
@@ -13911,7 +13985,7 @@ private:
     const http::endpoint elsewhere_;
     const acme::answers& challenges_;
     std::string port_;
-    std::atomic<std::shared_ptr<const challenge_node>> node_;
+    std::atomic<std::shared_ptr<watched_node>> node_;
     mutable std::atomic<unsigned> asking_ = 0;
 };
 
@@ -14070,6 +14144,23 @@ public:
         told_.store(told ? std::make_shared<const hook>(std::move(told)) : nullptr);
     }
 
+    // Where each certificate stands; before there is a manager, what is configured.
+    [[nodiscard]] std::vector<acme::certificate_status> certificates() const
+    {
+        if (const acme::service* const manager = get())
+            return manager->certificates();
+        const acme::lister list = acme::list_configured;
+        return list ? list(settings_) : std::vector<acme::certificate_status>();
+    }
+
+    [[nodiscard]] std::string certificates_json() const
+    {
+        if (const acme::service* const manager = get())
+            return manager->certificates_json();
+        const acme::list_writer write = acme::write_list;
+        return write ? write(certificates()) : "[]";
+    }
+
     // Adds what the manager knows to lines about its certificates, and about those that stand in for them.
     void annotate(std::vector<cert::listed_certificate>& lines) const
     {
@@ -14179,7 +14270,7 @@ private:
         auto fetch = make(settings.resolver);
         if (!fetch)
             return fetch.error();
-        return routes_.forward_to({settings.acme_node, std::move(*fetch)});
+        return routes_.forward_to({settings.acme_node, std::move(*fetch), host_.log});
     }
 
     [[nodiscard]] outcome<> start_if_open(acme::service& manager)
@@ -14983,24 +15074,30 @@ public:
     {
         return certificates().add_certs(domain, cert_pem, key_pem, passphrase);
     }
-    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                                  std::string_view passphrase = {})
+    [[nodiscard]] outcome<> add_cert_from_files(std::string_view domain, const std::string& cert_file,
+                                                const std::string& key_file, std::string_view passphrase = {})
     {
         return certificates().add_cert_from_files(domain, cert_file, key_file, passphrase);
     }
-    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain) { return certificates().add_self_signed_cert(domain); }
+    [[nodiscard]] outcome<> add_self_signed_cert(std::string_view domain)
+    {
+        return certificates().add_self_signed_cert(domain);
+    }
     [[nodiscard]] outcome<> update_cert(std::string_view domain, std::string_view cert_pem, std::string_view key_pem,
                           std::string_view passphrase = {})
     {
         return certificates().update_cert(domain, cert_pem, key_pem, passphrase);
     }
-    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file, const std::string& key_file,
-                          std::string_view passphrase = {})
+    [[nodiscard]] outcome<> reload_cert(std::string_view domain, const std::string& cert_file,
+                                        const std::string& key_file, std::string_view passphrase = {})
     {
         return certificates().reload_cert(domain, cert_file, key_file, passphrase);
     }
     [[nodiscard]] outcome<> remove_cert(std::string_view domain) { return certificates().remove_cert(domain); }
-    [[nodiscard]] outcome<> set_default_cert(std::string_view domain) { return certificates().set_default_cert(domain); }
+    [[nodiscard]] outcome<> set_default_cert(std::string_view domain)
+    {
+        return certificates().set_default_cert(domain);
+    }
     [[nodiscard]] std::vector<cert::listed_certificate> list_certs() const
     {
         auto lines = state_->certificates.list_certs();
@@ -15072,17 +15169,10 @@ public:
         co_return co_await std::move(revocation);
     }
 
-    // Where each of them stands, as values and as JSON.
-    [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const
-    {
-        const acme::service* manager = acme_.get();
-        return manager ? manager->certificates() : std::vector<acme::certificate_status>();
-    }
-    [[nodiscard]] std::string acme_certificates_json() const
-    {
-        const acme::service* manager = acme_.get();
-        return manager ? manager->certificates_json() : "[]";
-    }
+    // Where each of them stands, as values and as JSON. Before start() and enable_acme(): what is configured, without
+    // what the storage has of it. After stop(): as they were then.
+    [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const { return acme_.certificates(); }
+    [[nodiscard]] std::string acme_certificates_json() const { return acme_.certificates_json(); }
 
     // Called with everything that happens to them, on the manager's thread.
     void on_acme_event(std::function<void(const acme::event&)> told) { acme_.on_event(std::move(told)); }
@@ -15265,7 +15355,8 @@ private:
         for (const cipher_suite each : state_->config.tls.suites)
             suites.emplace_back(name_of(each));
         const std::string spoken = join(suites);
-        log_event(state_->log, log_level::info, "server.protocols", {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
+        log_event(state_->log, log_level::info, "server.protocols",
+                  {{"tls", "1.3"}, {"alpn", alpn}, {"suites", spoken}});
         log_event(state_->log, log_level::info, "server.threads",
             {{"threads", threads}, {"connections", state_->config.limits.connections}});
     }
@@ -17526,7 +17617,8 @@ connect(boost::asio::any_io_executor executor, std::vector<boost::asio::ip::addr
 
 #endif
 // ---- alos/http/proxy.hpp ----
-// Which proxy a request goes through, as the usual environment variables say.
+// Which proxy a request goes through, as the usual environment variables say, and what it is told of who asks
+// (RFC 9110 11.7, RFC 7617).
 #ifndef ALOS_HTTP_PROXY_HPP
 #define ALOS_HTTP_PROXY_HPP
 
@@ -17536,6 +17628,8 @@ connect(boost::asio::any_io_executor executor, std::vector<boost::asio::ip::addr
 #include <boost/asio/ip/network_v6.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
 #include <optional>
@@ -17545,7 +17639,8 @@ connect(boost::asio::any_io_executor executor, std::vector<boost::asio::ip::addr
 
 namespace alos::inline v0::http {
 
-// Proxies speak HTTP without TLS: "http://proxy.example:3128", or "proxy.example:3128".
+// Proxies speak HTTP without TLS: "http://proxy.example:3128", or "proxy.example:3128". A user and password may stand
+// before the host, percent-encoded: "http://user:pa%20ss@proxy.example:3128".
 struct proxies {
     std::string http{};   // for http URLs; empty: none
     std::string https{};  // for https URLs
@@ -17607,22 +17702,72 @@ inline bool is_excepted(std::string_view entry, const url& target,
            && (end.size() == host.size() || (!address && host[host.size() - end.size() - 1] == '.'));
 }
 
+// Takes user and password (RFC 3986 3.2.1) out of a URL, which has one host all the same: what is before the last '@'
+// of its authority.
+inline std::string take_userinfo(std::string& url_text)
+{
+    const std::size_t start = url_text.find("://") + 3;
+    const std::size_t end = std::min(url_text.find_first_of("/?#", start), url_text.size());
+    const std::size_t at = std::string_view(url_text).substr(0, end).rfind('@');
+    if (at == std::string::npos || at < start)
+        return {};
+    std::string userinfo = url_text.substr(start, at - start);
+    url_text.erase(start, at + 1 - start);
+    return userinfo;
 }
 
-// The proxy for `target`, or nothing when it is asked directly, as this machine itself always is. A failure: the
-// setting makes no sense.
-[[nodiscard]] inline outcome<std::optional<url>> proxy_for(const proxies& settings, const url& target)
+// RFC 3986 2.1; an escape that is none stays as it is.
+inline std::string percent_decoded(std::string_view text)
 {
-    const std::string& chosen = target.is_secure() ? settings.https : settings.http;
-    if (chosen.empty())
-        return std::optional<url>();
+    std::string decoded;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const int byte = escaped_byte(text.substr(i));
+        const bool is_escape = text[i] == '%' && byte >= 0;
+        decoded.push_back(is_escape ? static_cast<char>(byte) : text[i]);
+        i += is_escape ? 2 : 0;
+    }
+    return decoded;
+}
+
+// RFC 7617 2.
+inline outcome<std::string> basic_credentials(std::string_view userinfo)
+{
+    const std::size_t colon = std::min(userinfo.find(':'), userinfo.size());
+    const std::string user = percent_decoded(userinfo.substr(0, colon));
+    const std::string password = percent_decoded(userinfo.substr(std::min(colon + 1, userinfo.size())));
+    const std::string pair = user + ":" + password;
+    // "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
+    if (user.find(':') != std::string::npos || !std::ranges::all_of(pair, [](char c) {
+            return static_cast<std::uint8_t>(c) >= 0x20 && c != 0x7f;
+        }))
+        return failure{alos::errc::bad_configuration, "a user name with a colon in it, or a control character in that "
+                                                      "or the password, which Basic cannot carry"};
+    return "Basic " + std::string(as_text(encode_base64(as_bytes(pair))));
+}
+
+}
+
+// The proxy that a request goes through.
+struct chosen_proxy {
+    url where{};
+    std::string authorization{}; // the value of Proxy-Authorization (RFC 9110 11.7.2); empty: it gets none
+    std::string_view variable{}; // of the environment, that names it
+};
+
+// The proxy for `target`, or nothing when it is asked directly, as this machine itself always is. A failure: the
+// setting makes no sense. What it says has no user and no password in it.
+[[nodiscard]] inline outcome<std::optional<chosen_proxy>> proxy_for(const proxies& settings, const url& target)
+{
+    const std::string& setting = target.is_secure() ? settings.https : settings.http;
+    if (setting.empty())
+        return std::optional<chosen_proxy>();
     error_code ec;
     const auto parsed = boost::asio::ip::make_address(target.host, ec);
     std::optional<boost::asio::ip::address> address;
     if (!ec)
         address = parsed;
     if (target.host == "localhost" || (address && address->is_loopback()))
-        return std::optional<url>();
+        return std::optional<chosen_proxy>();
     std::string_view rest = settings.except;
     while (!rest.empty()) {
         const std::size_t start = std::min(rest.find_first_not_of(", \t"), rest.size());
@@ -17630,18 +17775,105 @@ inline bool is_excepted(std::string_view entry, const url& target,
         const std::string_view entry = rest.substr(0, rest.find_first_of(", \t"));
         rest.remove_prefix(entry.size());
         if (detail::is_excepted(entry, target, address))
-            return std::optional<url>();
+            return std::optional<chosen_proxy>();
     }
-    const bool has_scheme = chosen.find("://") != std::string::npos;
-    auto proxy = parse_url(has_scheme ? chosen : "http://" + chosen);
-    const std::string variable = target.is_secure() ? "https_proxy" : "http_proxy";
-    if (!proxy)
-        return failure{alos::errc::bad_configuration, "the proxy in " + variable + ": " + proxy.error().what};
-    if (proxy->is_secure())
-        return failure{alos::errc::bad_configuration,
-                       "the proxy in " + variable + " is to be asked by TLS, which is not supported; write it like "
-                                                    "http://proxy.example:3128"};
-    return std::optional<url>(std::move(*proxy));
+    chosen_proxy chosen;
+    chosen.variable = target.is_secure() ? "https_proxy" : "http_proxy";
+    const auto refused = [&](const std::string& why) {
+        return failure{alos::errc::bad_configuration, "the proxy in " + std::string(chosen.variable) + ": " + why};
+    };
+    std::string text = setting.find("://") == std::string::npos ? "http://" + setting : setting;
+    if (const std::string userinfo = detail::take_userinfo(text); !userinfo.empty()) {
+        auto credentials = detail::basic_credentials(userinfo);
+        if (!credentials)
+            return refused(credentials.error().what);
+        chosen.authorization = std::move(*credentials);
+    }
+    auto where = parse_url(text);
+    if (!where)
+        return refused(where.error().what);
+    if (where->is_secure())
+        return refused("it is to be asked by TLS, which is not supported; write it like http://proxy.example:3128");
+    chosen.where = std::move(*where);
+    return std::optional<chosen_proxy>(std::move(chosen));
+}
+
+// Why a proxy answered with 407 (RFC 9110 15.5.8), for people; `offered` is its Proxy-Authenticate field.
+[[nodiscard]] inline std::string describe_407(const chosen_proxy& by, std::string_view offered)
+{
+    const std::string there = by.where.host_and_port();
+    const std::string variable(by.variable);
+    if (!by.authorization.empty())
+        return "the proxy " + there + " does not take the user and password that " + variable
+               + " has (status 407); correct them there";
+    std::string text = "the proxy " + there + " wants to know who asks (status 407); write a user and password into "
+                       + variable + ", percent-encoded, as in http://user:password@" + there;
+    const std::string_view scheme = offered.substr(0, offered.find_first_of(" ,\t"));
+    if (is_token(scheme) && !equal_ignoring_case(scheme, "Basic"))
+        text.append("; it has to offer Basic, and names ").append(scheme).append(" first");
+    return text;
+}
+
+}
+
+#endif
+// ---- alos/http/tunnel.hpp ----
+// A connection through a proxy to somebody else (RFC 9110 9.3.6), as an HTTP client asks for it.
+#ifndef ALOS_HTTP_TUNNEL_HPP
+#define ALOS_HTTP_TUNNEL_HPP
+
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include <cstddef>
+#include <string>
+#include <tuple>
+
+namespace alos::inline v0::http {
+
+// Asks the proxy at the other end of `by` for a connection to `target`, and returns when what is sent goes there. A
+// failure says why not, and what to do. Afterwards, and when it is cancelled, `by` can only be closed. `max_header` is
+// that of the answer, in bytes. All that is referred to outlives it.
+template <class Stream>
+[[nodiscard]] boost::asio::awaitable<outcome<>> open_tunnel(Stream& by, const chosen_proxy& proxy, const url& target,
+                                                            const std::string& user_agent, std::size_t max_header)
+{
+    const std::string there = target.host_and_port();
+    std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent + "\r\n";
+    if (!proxy.authorization.empty())
+        text += "Proxy-Authorization: " + proxy.authorization + "\r\n";
+    text += "\r\n";
+    const auto sent = co_await boost::asio::async_write(by, boost::asio::buffer(text), as_results);
+    throw_if_aborted(std::get<0>(sent));
+    if (std::get<0>(sent))
+        co_return failure{std::get<0>(sent), "the proxy: " + std::get<0>(sent).message()};
+    text.clear();
+    auto into = boost::asio::dynamic_buffer(text, max_header);
+    const auto got = co_await boost::asio::async_read_until(by, into, "\r\n\r\n", as_results);
+    throw_if_aborted(std::get<0>(got));
+    if (std::get<0>(got))
+        co_return failure{std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message()};
+    boost::beast::http::response_parser<boost::beast::http::empty_body> parser;
+    parser.skip(true);
+    boost::beast::error_code ec;
+    parser.put(boost::asio::buffer(text.data(), std::get<1>(got)), ec);
+    const unsigned status = ec ? 0 : parser.get().result_int();
+    // Nobody speaks in a tunnel before we do; behind a refusal there may be a page.
+    if (ec || (status / 100 == 2 && std::get<1>(got) != text.size()))
+        co_return failure{ec ? ec : make_error_code(boost::system::errc::protocol_error),
+                          "the proxy's answer is not HTTP; check http_proxy and https_proxy"};
+    const error_code refused = make_error_code(boost::system::errc::connection_refused);
+    if (status == 407)
+        co_return failure{refused, describe_407(proxy, parser.get()["Proxy-Authenticate"])};
+    if (status / 100 != 2)
+        co_return failure{refused, "the proxy refused with status " + std::to_string(status)
+                                       + "; ask its owner to allow " + there + ", or name the host in no_proxy"};
+    co_return outcome<>();
 }
 
 }
@@ -18073,9 +18305,6 @@ private:
 
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -18170,7 +18399,8 @@ bool is_quiet(Stream& stream)
 
 inline bool is_set_by_client(std::string_view name)
 {
-    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding"}) {
+    for (const std::string_view each : {"Host", "User-Agent", "Content-Length", "Connection", "Transfer-Encoding",
+                                        "Proxy-Authorization"}) {
         if (equal_ignoring_case(name, each))
             return true;
     }
@@ -18289,8 +18519,20 @@ private:
         const auto via = proxy_for(options_.via, target);
         if (!via)
             co_return progress.fail(via.error().code, via.error().what);
-        const bool is_forwarded = via->has_value() && !target.is_secure();
-        const std::string message = message_of(request, target, is_forwarded);
+        const chosen_proxy* const forwarder = *via && !target.is_secure() ? &**via : nullptr;
+        const std::string message = message_of(request, target, forwarder);
+        auto answered = co_await send(message, request, target, *via, progress);
+        if (answered && answered->status == 407 && forwarder)
+            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
+                                    describe_407(*forwarder, answered->field("Proxy-Authenticate")));
+        co_return std::move(answered);
+    }
+
+    // On a connection that was kept, or a new one.
+    awaitable<outcome<outbound_response>> send(const std::string& message, const outbound_request& request,
+                                               const url& target, const std::optional<chosen_proxy>& via,
+                                               progress_type& progress)
+    {
         if (auto kept = take_idle(target, request.authorities)) {
             auto answered = co_await exchange(*kept, request, message, progress);
             // RFC 9112 9.3.1: it may have been closed just when the request was sent; nothing was answered to it.
@@ -18299,7 +18541,7 @@ private:
                 co_return std::move(answered);
             }
         }
-        auto opened = co_await open(target, *via, request.authorities, progress);
+        auto opened = co_await open(target, via, request.authorities, progress);
         if (!opened)
             co_return opened.error();
         auto answered = co_await exchange(**opened, request, message, progress);
@@ -18307,12 +18549,15 @@ private:
         co_return std::move(answered);
     }
 
-    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5
-    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target, bool is_forwarded)
+    // RFC 9112 3.2, 6.2, RFC 9110 8.6, 10.1.5, 11.7.2; `forwarder` is null when the server reads it itself.
+    [[nodiscard]] static std::string message_of(const outbound_request& request, const url& target,
+                                                const chosen_proxy* forwarder)
     {
-        std::string message = request.method + " " + (is_forwarded ? target.text() : target.target) + " HTTP/1.1\r\n";
+        std::string message = request.method + " " + (forwarder ? target.text() : target.target) + " HTTP/1.1\r\n";
         message += "Host: " + target.authority() + "\r\n";
         message += "User-Agent: " + user_agent() + "\r\n";
+        if (forwarder && !forwarder->authorization.empty())
+            message += "Proxy-Authorization: " + forwarder->authorization + "\r\n";
         const bool is_plain = request.method == "GET" || request.method == "HEAD" || request.method == "DELETE";
         if (!is_plain || !request.body.empty())
             message += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
@@ -18361,12 +18606,12 @@ private:
         idle_.push_front(std::move(one));
     }
 
-    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<url>& proxy,
+    awaitable<outcome<std::unique_ptr<connection>>> open(const url& target, const std::optional<chosen_proxy>& proxy,
                                                          std::shared_ptr<const trust> authorities,
                                                          progress_type& progress)
     {
-        const url& first = proxy ? *proxy : target;
-        const std::string whom = proxy ? "the proxy " + proxy->host : target.host;
+        const url& first = proxy ? proxy->where : target;
+        const std::string whom = (proxy ? "the proxy " : "") + first.host;
         progress.phase = "resolve";
         progress.address = whom;
         dns::addresses addresses;
@@ -18394,9 +18639,10 @@ private:
             co_return std::move(one);
         }
         if (proxy) {
-            auto trouble = co_await tunnel(connected->first, target, progress);
-            if (trouble)
-                co_return std::move(*trouble);
+            const std::string agent = user_agent();
+            const auto through = co_await open_tunnel(connected->first, *proxy, target, agent, options_.max_header);
+            if (!through)
+                co_return progress.fail(through.error().code, through.error().what);
         }
         progress.phase = "handshake";
         tls_client::options settings;
@@ -18417,37 +18663,6 @@ private:
         if (std::get<0>(shaken))
             co_return progress.fail(std::get<0>(shaken), handshake_trouble(std::get<0>(shaken), *one->secure));
         co_return std::move(one);
-    }
-
-    // RFC 9110 9.3.6: why the proxy's connection to `target` did not come about, if it did not.
-    awaitable<std::optional<failure>> tunnel(socket& by, const url& target, progress_type& progress)
-    {
-        progress.phase = "connect";
-        const std::string there = target.host_and_port();
-        std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\nUser-Agent: " + user_agent()
-                           + "\r\n\r\n";
-        const auto sent = co_await boost::asio::async_write(by, boost::asio::buffer(text), as_results);
-        throw_if_aborted(std::get<0>(sent));
-        if (std::get<0>(sent))
-            co_return progress.fail(std::get<0>(sent), "the proxy: " + std::get<0>(sent).message());
-        text.clear();
-        auto into = boost::asio::dynamic_buffer(text, options_.max_header);
-        const auto got = co_await boost::asio::async_read_until(by, into, "\r\n\r\n", as_results);
-        throw_if_aborted(std::get<0>(got));
-        if (std::get<0>(got))
-            co_return progress.fail(std::get<0>(got), "the proxy did not answer: " + std::get<0>(got).message());
-        boost::beast::http::response_parser<boost::beast::http::empty_body> parser;
-        parser.skip(true);
-        boost::beast::error_code ec;
-        parser.put(boost::asio::buffer(text), ec);
-        if (ec || std::get<1>(got) != text.size())
-            co_return progress.fail(ec ? ec : make_error_code(boost::system::errc::protocol_error),
-                                    "the proxy's answer is not HTTP; check http_proxy and https_proxy");
-        if (parser.get().result_int() / 100 != 2)
-            co_return progress.fail(make_error_code(boost::system::errc::connection_refused),
-                                    "the proxy refused with status " + std::to_string(parser.get().result_int())
-                                        + "; ask its owner to allow " + there + ", or name the host in no_proxy");
-        co_return std::nullopt;
     }
 
     [[nodiscard]] static std::string handshake_trouble(
@@ -18697,6 +18912,7 @@ public:
 #include <boost/system/errc.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18811,6 +19027,7 @@ result<Bytes> decode_base64(std::string_view text, Value value_of)
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19339,8 +19556,7 @@ inline constexpr auto known_problems = std::to_array<known_problem>({
     {"tls", failure_class::transient,
      "check that port 443 of every address of the name leads to this server, and that nothing before it ends TLS"},
     {"unauthorized", failure_class::transient,
-     "check that every address of the name leads to this server, or the TXT record; and the account: that it is open, "
-     "and made with the eab_kid and eab_hmac_key of the CA's page"},
+     "check that the account is open, may do that, and was made with the eab_kid and eab_hmac_key of the CA's page"},
     {"unsupportedContact", failure_class::permanent, "give an e-mail address, or none"},
     {"unsupportedIdentifier", failure_class::permanent,
      "leave out names of that kind, or choose a profile or a CA that certifies them"},
@@ -19546,7 +19762,8 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
     return text;
 }
 
-// What the operator can do about it, or what is done without them; a sentence's end.
+// What the operator can do about it, or what is done without them; a sentence's end. What is said of a challenge has
+// another one, in cure.hpp.
 [[nodiscard]] inline std::string_view cure_of(const problem& what) noexcept
 {
     if (const detail::known_problem* const known = detail::find_problem(what.type))
@@ -19558,18 +19775,20 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
     return "check that the directory's URL is that of an ACME CA, and that no proxy answers in its place";
 }
 
+// That a CA is believed. Nothing of ours is planned for longer after the end of a certificate.
+inline constexpr std::chrono::seconds longest_retry_after = std::chrono::days(7);
+
 // RFC 9110 10.2.3: how long to wait; a date is taken by the server's own clock if the answer has its Date. Within 0
-// and 7 days; nothing without the field or when it cannot be read.
+// and longest_retry_after; nothing without the field or when it cannot be read.
 [[nodiscard]] inline std::optional<std::chrono::seconds> retry_after(const http::outbound_response& answer,
                                                                      time_point now) noexcept
 {
-    constexpr std::chrono::seconds longest = std::chrono::days(7);
     const std::string_view text = http::trim(answer.field("Retry-After"));
     if (text.empty())
         return std::nullopt;
     if (std::ranges::all_of(text, http::is_digit)) {
         const auto number = http::parse_decimal(text);
-        const auto most = static_cast<std::uint64_t>(longest.count());
+        const auto most = static_cast<std::uint64_t>(longest_retry_after.count());
         return std::chrono::seconds(static_cast<std::int64_t>(std::min(number.value_or(most), most)));
     }
     const std::time_t here = std::max<std::time_t>(1, std::chrono::system_clock::to_time_t(now));
@@ -19577,7 +19796,8 @@ inline void append_with(std::string& out, std::string_view before, std::string_v
     if (!when)
         return std::nullopt;
     const auto there = http::parse_date(http::trim(answer.field("Date")), here);
-    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0), longest);
+    return std::clamp(std::chrono::seconds(*when - there.value_or(here)), std::chrono::seconds(0),
+                      longest_retry_after);
 }
 
 }
@@ -20399,6 +20619,7 @@ inline bool has_relation(std::string_view relations, std::string_view wanted) no
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20590,6 +20811,140 @@ inline bool names_only(const certificate& one, const std::string& identifier)
                        *name + " answers another challenge than this one; another ACME client, or an attempt that has "
                                "ended, answers there"};
     return {};
+}
+
+}
+
+#endif
+// ---- alos/acme/cure.hpp ----
+// What to do about a name that a CA did not see proven, by the challenge that was tried and the CA's own words. Those
+// of Boulder (Let's Encrypt) and Pebble are known; what others say gets the advice of the type. RFC 8555 8, RFC 8737.
+#ifndef ALOS_ACME_CURE_HPP
+#define ALOS_ACME_CURE_HPP
+
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+namespace detail {
+
+// Of a refusal: everything that the CA said in words.
+inline std::string words_of(const problem& why)
+{
+    std::string words = why.detail;
+    for (const subproblem& each : why.subproblems)
+        words.append("\n").append(each.detail);
+    return words;
+}
+
+// RFC 8555 6.7.1: what a compound problem is about is in its parts.
+inline std::string_view type_of(const problem& why) noexcept
+{
+    return why.type == "compound" && !why.subproblems.empty() ? why.subproblems.front().type : why.type;
+}
+
+inline bool has_any(std::string_view words, std::initializer_list<std::string_view> of)
+{
+    return std::ranges::any_of(of, [&](std::string_view each) { return words.find(each) != words.npos; });
+}
+
+// "404" of "Invalid response from http://a.example/x: 404" and of "http://a.example/x returned 404"; empty if there is
+// none.
+inline std::string_view status_in(std::string_view words) noexcept
+{
+    for (const std::string_view before : {": ", " returned "}) {
+        const std::size_t at = words.rfind(before);
+        const std::string_view last = at == words.npos ? std::string_view() : words.substr(at + before.size());
+        if (last.size() == 3 && last.front() >= '1' && last.front() <= '5' && std::ranges::all_of(last, http::is_digit))
+            return last;
+    }
+    return {};
+}
+
+inline std::string port_of(std::string_view port, const identifier& about)
+{
+    const std::string_view whose = about.type == identifier_type::ip ? " of " : " of every address of ";
+    return std::string("port ").append(port).append(whose).append(about.value);
+}
+
+inline std::string open_port(std::string_view port, const identifier& about)
+{
+    return "let the CA reach " + port_of(port, about)
+           + "; look at firewalls, forwarded ports, and an AAAA record that leads elsewhere";
+}
+
+inline std::string find_addresses(const identifier& about)
+{
+    return "give " + about.value + " an A or AAAA record of this host; all name servers of the domain have to answer, "
+           "and its DNSSEC has to be valid";
+}
+
+inline std::string cure_of_http01(std::string_view type, std::string_view words, const identifier& about)
+{
+    const std::string here = port_of("80", about) + " lead to this program";
+    if (type == "dns" || has_any(words, {"Could not resolve", "occurred while resolving", "o IP addresses found"}))
+        return find_addresses(about);
+    if (type == "connection" || type == "malformed")
+        return open_port("80", about);
+    if (type == "tls" || words.find("Invalid response from https://") != words.npos)
+        return "let " + here + ": something there redirects challenges to https, and that does not answer them";
+    if (words.find("did not match this challenge") != words.npos)
+        return "let " + here + ": another ACME client or a CDN answers challenges there, or an address is that of "
+               "another host, which may pass them on to this one (acme_node)";
+    if (const std::string_view status = status_in(words); !status.empty())
+        return "let " + here + ": something else answers there, or on another host, and says " + std::string(status);
+    return "let " + here + ": something else answers http://" + about.value + std::string(http01_prefix) + " there";
+}
+
+inline std::string cure_of_tls_alpn01(std::string_view type, std::string_view words, const identifier& about)
+{
+    if (type == "dns" || has_any(words, {"Could not resolve", "occurred while resolving", "o IP addresses found"}))
+        return find_addresses(about);
+    const std::string itself = "let " + port_of("443", about) + " reach this program itself";
+    if (has_any(words, {"extension value"}))
+        return itself + ": another ACME client answers tls-alpn-01 there, or an address is that of another host";
+    // Note: Pebble says "unauthorized: Failed to connect" of a port that nobody listens on, and of TLS that fails.
+    if (type == "connection" || type == "malformed" || words.find("Failed to connect") != words.npos)
+        return open_port("443", about) + "; a proxy that ends TLS cannot answer";
+    return itself + ", and no proxy or CDN that ends TLS: it has to see the protocol acme-tls/1";
+}
+
+inline std::string cure_of_dns01(std::string_view words, const identifier& about)
+{
+    const std::string record = dns01_name(about.value);
+    if (has_any(words, {"Incorrect TXT", "Correct value not found"}))
+        return "the TXT record " + record + " has other values, and not ours: look for old ones, for a CNAME or NS "
+               "record that leads to another zone, and for name servers that are late; maybe wait longer after it is "
+               "set";
+    if (has_any(words, {"No TXT record", "NXDOMAIN"}))
+        return "the TXT record " + record + " was not there yet: look whether it is set in the zone that the world "
+               "sees, on all of its name servers, or behind a CNAME; maybe wait longer after it is set";
+    return "all name servers have to answer for the TXT record " + record + ", and DNSSEC has to be valid there";
+}
+
+}
+
+// A sentence's end, as from cure_of(problem); `why` is what the CA says of a challenge of type `tried` for `about`.
+[[nodiscard]] inline std::string cure_of(const problem& why, challenge_type tried, const identifier& about)
+{
+    const std::string_view type = detail::type_of(why);
+    constexpr auto of_validation = std::to_array<std::string_view>(
+        {"unauthorized", "incorrectResponse", "connection", "dns", "tls", "malformed"});
+    if (std::ranges::count(of_validation, type) == 0)
+        return std::string(cure_of(why));
+    const std::string words = detail::words_of(why);
+    std::string cure = tried == challenge_type::http_01       ? detail::cure_of_http01(type, words, about)
+                       : tried == challenge_type::tls_alpn_01 ? detail::cure_of_tls_alpn01(type, words, about)
+                                                              : detail::cure_of_dns01(words, about);
+    if (words.find("secondary validation") != words.npos)
+        cure += "; the CA looks from several places of the world, none of which may be blocked";
+    return cure;
 }
 
 }
@@ -20809,7 +21164,8 @@ struct next_try {
 };
 
 // What follows a failure. `open_at` has for each CA until when it wants not to be asked, as far as it said so. What one
-// of them said about waiting is not for another, which is asked with a sixth of life left whatever the first one wanted.
+// of them said about waiting is not for another, which is asked with a sixth of life left whatever the first one
+// wanted.
 [[nodiscard]] inline next_try plan_next_try(const failed_attempt& last, std::span<const time_point> open_at,
                                             const std::optional<validity>& of, time_point now, double random) noexcept
 {
@@ -20922,8 +21278,9 @@ private:
 
 #endif
 // ---- alos/acme/limits.hpp ----
-// How much may still be asked of one CA, so that its own limits are never met: token buckets in the storage, shared with
-// the other processes and kept over restarts, as a program that is started again and again must not empty one each time.
+// How much may still be asked of one CA, so that its own limits are never met: token buckets in the storage, shared
+// with the other processes and kept over restarts, as a program that is started again and again must not empty one each
+// time.
 #ifndef ALOS_ACME_LIMITS_HPP
 #define ALOS_ACME_LIMITS_HPP
 
@@ -20938,9 +21295,13 @@ private:
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -21081,12 +21442,12 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
         detail::put_time(out, "failedAt", state.failed_at);
         out["lastClass"] = detail::class_words[static_cast<std::size_t>(state.last_class)];
         out["lastError"] = state.last_error;
-        boost::json::object open_at;
-        for (const auto& [directory, when] : state.open_at)
-            detail::put_time(open_at, directory, when);
-        if (!open_at.empty())
-            out["openAt"] = std::move(open_at);
     }
+    boost::json::object open_at;
+    for (const auto& [directory, when] : state.open_at)
+        detail::put_time(open_at, directory, when);
+    if (!open_at.empty())
+        out["openAt"] = std::move(open_at);
     out["directory"] = state.directory;
     out["generation"] = state.generation;
     out["spread"] = state.spread;
@@ -21212,7 +21573,14 @@ struct bundle {
     std::string meta_json; // who issued it, when, by which profile
     std::uint64_t generation = 0; // 1, 2, ...; the storage numbers them
     std::string skipped{}; // what is wrong with the current generation, where an older one is read; empty: nothing
+    std::vector<std::uint64_t> aside{}; // the generations that were put aside, as far as they are still there
     cert::credential_ptr credential{}; // of chain and key, which are thereby known to fit; made by whoever reads them
+};
+
+// A generation that nobody takes for one any more.
+struct put_aside {
+    std::string what;  // was wrong, and with which file
+    std::string where; // it is now
 };
 
 // A text under a key such as "order/example.com": parts as an id is, joined by one '/'. Versions differ whenever the
@@ -21252,6 +21620,11 @@ public:
     [[nodiscard]] virtual awaitable<outcome<std::uint64_t>>
     store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
 
+    // Puts aside, under names with the time in them, the generations that load_certificate() passes over as they are
+    // damaged, and makes the one that it gives the current one. What only cannot be read now stays.
+    [[nodiscard]] virtual awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
+                                                                                      storage_lock guard) = 0;
+
     // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
     [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
     [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
@@ -21272,7 +21645,8 @@ public:
     [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
 
     // Waits until certificates or documents may have changed, by this process or another: "certificates/<id>",
-    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may be new to the caller.
+    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may
+    // be new to the caller.
     [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
 };
 
@@ -21285,7 +21659,6 @@ public:
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21302,8 +21675,8 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
-// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when that
-// was written. A storage that cannot keep it is no reason not to renew.
+// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when
+// that was written. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
     // Both outlive it.
@@ -21369,7 +21742,8 @@ private:
     }
 
     // `was_ahead`: the clock that wrote it was; as many are missing as were then.
-    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found, time_point now, bool& was_ahead) const
+    [[nodiscard]] token_bucket read(const outcome<std::optional<document>>& found, time_point now,
+                                    bool& was_ahead) const
     {
         time_point full_at{};
         if (found && found->has_value()) {
@@ -21582,11 +21956,13 @@ private:
 #define ALOS_ACME_CLIENT_HPP
 
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace alos::inline v0::acme {
@@ -21655,6 +22031,9 @@ public:
 
     // Told in one sentence, once for each page, that the CA wants its users to visit one (RFC 8555 7.3.3).
     std::function<void(std::string)> on_action_required;
+
+    // Told in one sentence of a request that takes long, once for each.
+    std::function<void(std::string)> on_progress;
 
     // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
     [[nodiscard]] awaitable<reply<directory>> find_directory()
@@ -21745,6 +22124,10 @@ public:
             auto answer = co_await send(std::move(request), phase);
             // RFC 8555 6.5: "the client SHOULD retry the request with a new nonce", which came with the answer.
             const bool stale = !answer && answer.error().why.type == "badNonce";
+            if (stale && tries == quiet_nonce_repeats && on_progress)
+                on_progress(phase + ": " + ca_.directory + " refuses the nonces that it gives (badNonce), "
+                            + std::to_string(tries + 1) + " in a row; the request is repeated with new ones, "
+                            + std::to_string(most_nonce_repeats) + " times or 5 minutes at most");
             if (stale && tries < most_nonce_repeats && world_.now() - begun <= longest_nonce_repeats)
                 continue;
             if (answer)
@@ -21770,6 +22153,7 @@ private:
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
     static constexpr unsigned most_nonce_repeats = 300;
+    static constexpr unsigned quiet_nonce_repeats = 3; // nobody is told of fewer
     static constexpr std::chrono::minutes longest_nonce_repeats{5};
 
     struct nonce {
@@ -22063,7 +22447,7 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
 #endif
 // ---- alos/acme/kept_account_key.hpp ----
 // The key of an account in the storage: made, and changed so that no account is lost wherever that is cut off.
-// RFC 8555 7.3.5.
+// RFC 8555 7.3, 7.3.5.
 #ifndef ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 #define ALOS_ACME_KEPT_ACCOUNT_KEY_HPP
 
@@ -22115,7 +22499,7 @@ public:
                                                   + "); it is now in " + *aside + ", and a new account is made");
             }
             // What is known of an account belongs to a key that is gone.
-            static_cast<void>(co_await storage_.erase("account/" + id_));
+            static_cast<void>(co_await storage_.erase(account_document()));
             auto made = account_key::generate(ca_.ca().account_key);
             if (!made)
                 co_return account_trouble(made.error());
@@ -22144,6 +22528,16 @@ public:
         co_return next && next->has_value();
     }
 
+    // The account that it is known to have; empty: none.
+    [[nodiscard]] awaitable<std::string> load_url()
+    {
+        const auto kept = co_await storage_.load(account_document());
+        if (!kept || !kept->has_value())
+            co_return std::string();
+        const auto record = parse_account_record(as_text((*kept)->text));
+        co_return record ? record->url : std::string();
+    }
+
     // The right to change it, for one process at a time. Fails when it is no longer what was read here.
     [[nodiscard]] awaitable<reply<storage_lock>> lock_unchanged()
     {
@@ -22170,22 +22564,36 @@ public:
         const auto lock = co_await lock_unchanged();
         if (!lock)
             co_return lock.error();
-        secret_text pem = next->to_pem();
-        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
-        if (!stored)
-            co_return account_trouble(stored.error());
+        if (auto stored = co_await keep_next(*next); !stored)
+            co_return stored;
         const auto done = co_await ca_.post(&directory::key_change, std::move(*inner), by, "account key");
         if (!done) {
-            if (is_no(done.error()))
-                static_cast<void>(co_await storage_.erase(next_document()));
+            co_await forget_next(done.error());
             co_return done.error();
         }
         auto promoted = co_await promote(*next);
         co_return promoted;
     }
 
-    // After a change whose answer was lost: the new key takes its place if the CA knows it. Another process that is
-    // changing it is left alone.
+    // Keeps a key that the CA has not heard of, also one for a new account. Under the lock.
+    [[nodiscard]] awaitable<reply<>> keep_next(account_key next)
+    {
+        secret_text pem = next.to_pem();
+        const auto stored = co_await storage_.store(next_document(), std::move(pem), 0);
+        if (!stored)
+            co_return account_trouble(stored.error());
+        co_return reply<>();
+    }
+
+    // The CA was not asked, or did not take it. When that cannot be told, it stays, and finish_change() finds out.
+    [[nodiscard]] awaitable<> forget_next(refusal why)
+    {
+        if (is_no(why) || why.is_ours || why.is_unsent)
+            static_cast<void>(co_await storage_.erase(next_document()));
+    }
+
+    // After a change whose answer was lost: the new key takes its place if the CA knows it, of the same account or of a
+    // new one. Another process that is changing it is left alone.
     [[nodiscard]] awaitable<reply<>> finish_change()
     {
         const bool is_begun = co_await is_changing();
@@ -22208,6 +22616,17 @@ public:
             if (!present)
                 co_return account_trouble(present.error());
             version_ = present->has_value() ? (*present)->version : 0;
+            const std::string known = co_await load_url();
+            const bool is_of_another = present->has_value() && (!found || found->url != known);
+            if (is_of_another && version_ != (*kept)->version) {
+                static_cast<void>(co_await storage_.erase(account_document()));
+                const auto aside = co_await replace(*next);
+                if (!aside)
+                    co_return account_trouble(aside.error());
+                tell_(event_kind::account_reused,
+                      "the account that was begun with a new key is used; the old key is in " + *aside);
+                co_return reply<>();
+            }
             auto promoted = co_await promote(*next);
             co_return promoted;
         }
@@ -22263,6 +22682,7 @@ private:
         return status >= 400 && status < 500 && status != 408 && status != 429;
     }
 
+    [[nodiscard]] std::string account_document() const { return "account/" + id_; }
     [[nodiscard]] std::string next_document() const { return "account/" + id_ + ".next.key"; }
 
     [[nodiscard]] awaitable<reply<storage_lock>> lock()
@@ -22327,7 +22747,7 @@ public:
         const admission_gate::place turn = co_await gate_.enter();
         if (open_) {
             const bool is_same = co_await key_.is_unchanged();
-            const std::string kept = co_await load_url(); // another process may have registered the key again
+            const std::string kept = co_await key_.load_url(); // another process may have registered the key again
             const bool is_changing = co_await key_.is_changing(); // or have changed it, and not heard of that
             if (is_same && !is_changing && (kept.empty() || kept == open_->url))
                 co_return *open_;
@@ -22338,7 +22758,7 @@ public:
         auto key = co_await key_.load();
         if (!key)
             co_return key.error();
-        std::string known = co_await load_url();
+        std::string known = co_await key_.load_url();
         if (!known.empty()) {
             tell_(event_kind::account_reused, "registration reused: " + known);
             open_.emplace(signer{std::move(*key), std::move(known)});
@@ -22461,15 +22881,6 @@ public:
 private:
     [[nodiscard]] std::string document() const { return "account/" + id_; }
 
-    [[nodiscard]] awaitable<std::string> load_url()
-    {
-        const auto kept = co_await storage_.load(document());
-        if (!kept || !kept->has_value())
-            co_return std::string();
-        const auto record = parse_account_record(as_text((*kept)->text));
-        co_return record ? record->url : std::string();
-    }
-
     [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
         const account_record record{ca_.ca().directory, std::move(email), std::move(url)};
@@ -22522,9 +22933,14 @@ private:
         const auto lock = co_await key_.lock_unchanged();
         if (!lock)
             co_return lock.error();
+        // Kept before the CA hears of it: whatever is cut off, no account is there that nobody has the key of.
+        if (const auto kept = co_await key_.keep_next(*key); !kept)
+            co_return kept.error();
         const auto made = co_await register_account(ca_, storage_, *key, email_);
-        if (!made)
+        if (!made) {
+            co_await key_.forget_next(made.error());
             co_return made.error();
+        }
         // The URL goes first: it belongs to the old key.
         static_cast<void>(co_await storage_.erase(document()));
         const auto aside = co_await key_.replace(*key);
@@ -22720,12 +23136,13 @@ private:
 #endif
 // ---- alos/acme/detail/certificate_folder.hpp ----
 // Certificates in a folder, <id>/000001/{fullchain.pem,privkey.pem,meta.json} and <id>/current -> 000001: a new one
-// is written beside the others, and is the current one at once or not at all.
+// is written beside the others, and is the current one at once or not at all. A broken one is renamed, for people.
 #ifndef ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
 #define ALOS_ACME_DETAIL_CERTIFICATE_FOLDER_HPP
 
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <functional>
@@ -22754,6 +23171,15 @@ inline std::uint64_t parse_generation(std::string_view name) noexcept
     const bool is_whole = failed == std::errc() && end == name.data() + name.size();
     const bool is_spelled = name.size() == 6 || (name.size() > 6 && name.front() != '0');
     return is_whole && is_spelled && number <= max_generation ? number : 0;
+}
+
+// What does not come right by itself. Not: what only cannot be read now, and what another version of alos may use.
+inline bool is_damage(error_code why) noexcept
+{
+    constexpr std::array damages = {errc::bad_pem, errc::bad_certificate, errc::bad_private_key, errc::key_mismatch,
+                                    errc::broken_chain};
+    return is_missing(why) || why == boost::system::errc::file_too_large
+           || std::ranges::any_of(damages, [&](errc each) { return why == each; });
 }
 
 // One writer at a time, any number of readers. Ids have been checked.
@@ -22794,14 +23220,17 @@ public:
             std::string skipped;
             if (current != 0) {
                 auto found = read_generation(folder, current);
-                if (found)
+                if (found) {
+                    found->aside = numbered(folder, true);
                     return std::optional<bundle>(std::move(*found));
+                }
                 skipped = found.error().what;
             }
             std::optional<failure> newest_failure;
             for (const std::uint64_t number : generations(folder)) {
                 auto found = read_generation(folder, number);
                 if (found) {
+                    found->aside = numbered(folder, true);
                     if (!skipped.empty())
                         found->skipped = skipped + "; the one before it is used, " + std::to_string(number);
                     return std::optional<bundle>(std::move(*found));
@@ -22834,10 +23263,14 @@ public:
         if (!is_in_use(id, expected))
             return conflict(folder);
 
-        // A writer that died may have left a generation that never was the current one. Its number is spent.
-        const auto present = generations(folder);
+        // A writer that died may have left a generation that never was the current one. Its number is spent, as are
+        // those of what was put aside.
         const std::uint64_t before = read_current(folder);
-        const std::uint64_t number = std::max({before, expected, present.empty() ? 0 : present.front()}) + 1;
+        std::uint64_t number = std::max(before, expected);
+        for (const bool is_aside : {false, true})
+            if (const auto present = numbered(folder, is_aside); !present.empty())
+                number = std::max(number, present.front());
+        ++number;
         if (number > max_generation)
             return failure{errc::bad_configuration, folder + ": its numbers are used up; move it away"};
 
@@ -22853,6 +23286,40 @@ public:
         return stored.error();
     }
 
+    // Puts the generations aside that read() passes over as they are damaged, and makes the one that it gives the
+    // current one. `suffix` has a dot in front.
+    [[nodiscard]] outcome<std::vector<put_aside>> put_broken_aside(const std::string& id, const std::string& suffix)
+    {
+        const std::string folder = folder_of(id);
+        const std::uint64_t current = read_current(folder);
+        auto numbers = generations(folder);
+        std::ranges::stable_partition(numbers, [&](std::uint64_t number) { return number == current; });
+        std::vector<std::pair<std::uint64_t, std::string>> broken; // and why
+        std::uint64_t used = 0;
+        for (const std::uint64_t number : numbers) {
+            const auto found = read_generation(folder, number);
+            if (found) {
+                used = number;
+                break;
+            }
+            if (is_damage(found.error().code))
+                broken.emplace_back(number, found.error().what);
+        }
+        const bool is_current_gone = !numbers.empty() && numbers.front() != current;
+        if (is_current_gone || (!broken.empty() && broken.front().first == current))
+            if (auto pointed = point_to(folder, used); !pointed)
+                return pointed.error();
+        std::vector<put_aside> done;
+        for (auto& [number, what] : broken) {
+            const std::string path = folder + '/' + generation_name(number);
+            if (const error_code failed = files_.rename(path, path + suffix, os::if_exists::fail))
+                return storage_failure(path, "cannot be moved aside", failed);
+            done.push_back({std::move(what), path + suffix});
+        }
+        disk_.settle(folder);
+        return done;
+    }
+
 private:
     [[nodiscard]] std::string folder_of(std::string_view id) const { return certs_ + '/' + std::string(id); }
 
@@ -22866,13 +23333,20 @@ private:
     }
 
     // Highest first; none where nothing can be listed.
-    [[nodiscard]] std::vector<std::uint64_t> generations(const std::string& folder)
+    [[nodiscard]] std::vector<std::uint64_t> generations(const std::string& folder) { return numbered(folder, false); }
+
+    // The same, or those that were put aside.
+    [[nodiscard]] std::vector<std::uint64_t> numbered(const std::string& folder, bool is_aside)
     {
         std::vector<std::uint64_t> numbers;
-        if (const auto names = files_.list(folder))
-            for (const std::string& name : *names)
-                if (const std::uint64_t number = parse_generation(name); number != 0)
-                    numbers.push_back(number);
+        const auto names = files_.list(folder);
+        for (std::size_t i = 0; names && i < names->size(); ++i) {
+            const std::string_view name = (*names)[i];
+            const std::size_t dot = name.find('.');
+            const std::uint64_t number = parse_generation(name.substr(0, dot));
+            if (number != 0 && (dot != name.npos) == is_aside)
+                numbers.push_back(number);
+        }
         std::ranges::sort(numbers, std::greater<>());
         return numbers;
     }
@@ -22958,8 +23432,7 @@ private:
     [[nodiscard]] outcome<> publish(const std::string& folder, const std::string& made, std::uint64_t number,
                                     std::uint64_t before, const check& may_commit)
     {
-        const std::string name = generation_name(number);
-        const error_code renamed = files_.rename(made, folder + '/' + name, os::if_exists::fail);
+        const error_code renamed = files_.rename(made, folder + '/' + generation_name(number), os::if_exists::fail);
         if (is_taken(renamed))
             return conflict(folder);
         if (renamed)
@@ -22970,7 +23443,20 @@ private:
             return may;
         if (read_current(folder) != before)
             return conflict(folder);
+        return point_to(folder, number);
+    }
 
+    // Makes that generation the current one; 0: none.
+    [[nodiscard]] outcome<> point_to(const std::string& folder, std::uint64_t number)
+    {
+        const std::string current = folder + "/current";
+        if (number == 0) {
+            if (const error_code failed = files_.remove(current); failed && !is_missing(failed))
+                return storage_failure(current, "cannot be removed", failed);
+            disk_.settle(folder);
+            return {};
+        }
+        const std::string name = generation_name(number);
         const std::string link = folder + "/.current.new";
         disk_.remove_left_over(link);
         outcome<> pointed;
@@ -22981,8 +23467,8 @@ private:
             pointed = disk_.write_lasting(link, name + "\n");
         }
         if (pointed)
-            if (const error_code failed = files_.rename(link, folder + "/current", os::if_exists::replace))
-                pointed = storage_failure(folder + "/current", "cannot be replaced", failed);
+            if (const error_code failed = files_.rename(link, current, os::if_exists::replace))
+                pointed = storage_failure(current, "cannot be replaced", failed);
         if (!pointed)
             disk_.remove_left_over(link);
         else
@@ -23009,6 +23495,168 @@ private:
     os::file_system& files_;
     std::string certs_;
     std::size_t kept_;
+};
+
+}
+
+#endif
+// ---- alos/acme/detail/fenced_locks.hpp ----
+// Locks of a storage's folder, <name>.lock, each with a number that grows with every holder, <name>.fence.json: who
+// comes back after somebody else had the lock is told apart from who has it.
+#ifndef ALOS_ACME_DETAIL_FENCED_LOCKS_HPP
+#define ALOS_ACME_DETAIL_FENCED_LOCKS_HPP
+
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace alos::inline v0::acme::detail {
+
+// The number in a lock's fence file; nothing when it is damaged.
+inline std::optional<std::uint64_t> parse_fence(std::string_view text)
+{
+    error_code ec;
+    const boost::json::value whole = boost::json::parse(text, ec);
+    const auto* const object = ec ? nullptr : whole.if_object();
+    const auto* const fence = object ? object->if_contains("fence") : nullptr;
+    if (!fence || !fence->is_number())
+        return std::nullopt;
+    const auto number = fence->try_to_number<std::uint64_t>();
+    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return std::nullopt;
+    return *number;
+}
+
+// Names have been checked.
+class fenced_locks {
+public:
+    using clock = std::function<time_point()>;
+
+    // `disk` outlives this. `owner` is for people.
+    fenced_locks(durable_files& disk, std::string folder, std::string owner, clock now)
+        : disk_(disk), files_(disk.files()), folder_(std::move(folder)), owner_(std::move(owner)), now_(std::move(now))
+    {
+    }
+
+    // Nothing when somebody else has it.
+    [[nodiscard]] outcome<std::optional<storage_lock>> take(const std::string& name)
+    {
+        if (auto made = disk_.ensure_directory(folder_); !made)
+            return made.error();
+        const std::string path = path_of(name) + ".lock";
+        auto lock = files_.try_lock(path);
+        if (!lock)
+            return storage_failure(path, "cannot be locked", lock.error());
+        if (!*lock)
+            return std::optional<storage_lock>();
+        const auto fence = raise_fence(name);
+        if (!fence)
+            return fence.error();
+        auto mine = std::make_shared<held_lock>();
+        mine->lock = std::move(*lock);
+        forget_gone();
+        held_[name] = mine;
+        storage_lock held;
+        held.name = name;
+        held.owner = owner_;
+        held.fence = *fence;
+        held.held = std::move(mine);
+        return std::optional<storage_lock>(std::move(held));
+    }
+
+    void give_back(const storage_lock& held)
+    {
+        if (held_lock* const mine = find_held(held))
+            mine->lock.reset();
+        forget_gone();
+    }
+
+    // Fails when the lock went to somebody else, or is not held at all.
+    [[nodiscard]] outcome<> check(const storage_lock& guard)
+    {
+        const held_lock* const mine = find_held(guard);
+        if (!mine || !mine->lock)
+            return failure{errc::lock_lost, "the lock '" + guard.name + "' is not held; take it first"};
+        const auto last = read_fence(guard.name);
+        if (!last)
+            return last.error();
+        if (*last != guard.fence)
+            return failure{errc::lock_lost, "the lock '" + guard.name + "' was taken by somebody else meanwhile"};
+        return {};
+    }
+
+private:
+    // What storage_lock::held points to; without a lock once it is given back.
+    struct held_lock {
+        std::unique_ptr<os::file_system::lock> lock;
+    };
+
+    [[nodiscard]] std::string path_of(std::string_view name) const { return folder_ + '/' + std::string(name); }
+
+    // 0 when there is none yet; nothing when it is damaged.
+    [[nodiscard]] outcome<std::optional<std::uint64_t>> read_fence(const std::string& name)
+    {
+        constexpr std::size_t most = 65536;
+        const std::string path = path_of(name) + ".fence.json";
+        const auto text = files_.read(path, most);
+        if (text)
+            return parse_fence(as_text(*text));
+        if (is_missing(text.error()))
+            return std::optional<std::uint64_t>(0);
+        return read_failure(path, text.error());
+    }
+
+    // Called by who has the lock.
+    [[nodiscard]] outcome<std::uint64_t> raise_fence(const std::string& name)
+    {
+        const auto last = read_fence(name);
+        if (!last)
+            return last.error();
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
+        // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
+        const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
+        boost::json::object about;
+        about["fence"] = raised;
+        about["owner"] = owner_;
+        about["since"] = format_rfc3339(now_());
+        const std::string text = boost::json::serialize(about);
+        if (const auto written = disk_.replace_file(path_of(name) + ".fence.json", text); !written)
+            return written.error();
+        return raised;
+    }
+
+    [[nodiscard]] held_lock* find_held(const storage_lock& guard)
+    {
+        const auto found = held_.find(guard.name);
+        const auto mine = found == held_.end() ? nullptr : found->second.lock();
+        return mine && mine == guard.held ? mine.get() : nullptr;
+    }
+
+    void forget_gone()
+    {
+        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+    }
+
+    durable_files& disk_;
+    os::file_system& files_;
+    const std::string folder_;
+    const std::string owner_;
+    const clock now_;
+    std::map<std::string, std::weak_ptr<held_lock>, std::less<>> held_;
 };
 
 }
@@ -23213,23 +23861,17 @@ private:
 // ---- alos/acme/file_storage.hpp ----
 // Certificates and documents in a folder, written so that a crash at any moment leaves the old state or the new one:
 //   certs/<id>/000001/{fullchain.pem,privkey.pem,meta.json}, certs/<id>/current -> 000001
+//   certs/<id>/000001.broken-<time>, <key>.json.broken-<time>: put aside, for people
 //   <key>.json, or <key> where that ends with ".key"; locks/<name>.lock, locks/<name>.fence.json
 // Names that begin with a dot are being written. For one host: its processes keep each other out by flock().
 #ifndef ALOS_ACME_FILE_STORAGE_HPP
 #define ALOS_ACME_FILE_STORAGE_HPP
 
 
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
-#include <boost/json/value.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23240,21 +23882,6 @@ private:
 namespace alos::inline v0::acme {
 
 namespace detail {
-
-// The number in a lock's fence file; nothing when it is damaged.
-inline std::optional<std::uint64_t> parse_fence(std::string_view text)
-{
-    error_code ec;
-    const boost::json::value whole = boost::json::parse(text, ec);
-    const auto* const object = ec ? nullptr : whole.if_object();
-    const auto* const fence = object ? object->if_contains("fence") : nullptr;
-    if (!fence || !fence->is_number())
-        return std::nullopt;
-    const auto number = fence->try_to_number<std::uint64_t>();
-    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-        return std::nullopt;
-    return *number;
-}
 
 // The file of a document, below the folder. What holds a private key is called as such files are everywhere.
 inline std::string file_of(std::string_view key)
@@ -23294,9 +23921,9 @@ public:
     // cancelled as environment::sleep_until() does. `kept` generations of a certificate stay. `files` outlives this.
     file_storage(os::file_system& files, std::string directory, std::string owner, clock now, sleeper sleep,
                  unsigned kept = 5)
-        : files_(files), directory_(without_slash(std::move(directory))), owner_(std::move(owner)),
-          now_(std::move(now)), sleep_(std::move(sleep)), disk_(files, directory_),
-          certificates_(disk_, path_of("certs"), kept), watch_(files, directory_, sleep_)
+        : files_(files), directory_(without_slash(std::move(directory))), now_(std::move(now)),
+          sleep_(std::move(sleep)), disk_(files, directory_), certificates_(disk_, path_of("certs"), kept),
+          locks_(disk_, path_of("locks"), std::move(owner), now_), watch_(files, directory_, sleep_)
     {
     }
 
@@ -23348,8 +23975,21 @@ public:
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
-        const auto may_commit = [&] { return check_held(guard); };
+        const auto may_commit = [&] { return locks_.check(guard); };
         co_return certificates_.write(id, next, expected, may_commit);
+    }
+
+    [[nodiscard]] awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
+                                                                              storage_lock guard) override
+    {
+        if (!detail::is_key_part(id))
+            co_return bad_name(id);
+        const auto commit = co_await begin_commit();
+        if (!commit)
+            co_return commit.error();
+        if (const auto may = locks_.check(guard); !may)
+            co_return may.error();
+        co_return certificates_.put_broken_aside(id, aside());
     }
 
     [[nodiscard]] awaitable<outcome<std::vector<std::string>>> list(std::string prefix) override
@@ -23418,9 +24058,9 @@ public:
         if (!commit)
             co_return commit.error();
         const std::string path = document_path(key);
-        const std::string aside = path + ".broken-" + format_rfc3339(now_());
+        const std::string first = path + aside();
         for (unsigned i = 1; true; ++i) {
-            const std::string there = i == 1 ? aside : aside + "-" + std::to_string(i);
+            const std::string there = i == 1 ? first : first + "-" + std::to_string(i);
             const error_code failed = files_.rename(path, there, os::if_exists::fail);
             if (detail::is_taken(failed) && i < 100)
                 continue;
@@ -23435,14 +24075,12 @@ public:
     {
         if (!detail::is_key_part(name))
             co_return bad_name(name);
-        co_return take_lock(name);
+        co_return locks_.take(name);
     }
 
     [[nodiscard]] awaitable<> unlock(storage_lock held) override
     {
-        if (held_lock* const mine = find_held(held))
-            mine->lock.reset();
-        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
+        locks_.give_back(held);
         co_return;
     }
 
@@ -23460,11 +24098,6 @@ public:
 private:
     using lock_ptr = std::unique_ptr<os::file_system::lock>;
 
-    // What storage_lock::held points to; without a lock after unlock().
-    struct held_lock {
-        lock_ptr lock;
-    };
-
     static std::string without_slash(std::string path)
     {
         while (path.size() > 1 && path.ends_with('/'))
@@ -23474,8 +24107,10 @@ private:
 
     [[nodiscard]] std::string path_of(std::string_view below) const { return directory_ + '/' + std::string(below); }
     [[nodiscard]] std::string document_path(std::string_view key) const { return path_of(detail::file_of(key)); }
-    [[nodiscard]] std::string lock_path(std::string_view name) const { return path_of("locks/") + std::string(name); }
-    [[nodiscard]] std::string commit_lock() const { return lock_path(".commit"); }
+    [[nodiscard]] std::string commit_lock() const { return path_of("locks/.commit"); }
+
+    // What the names of broken things end in.
+    [[nodiscard]] std::string aside() const { return ".broken-" + format_rfc3339(now_()); }
 
     static failure bad_name(std::string_view name)
     {
@@ -23531,94 +24166,14 @@ private:
                           path + ": another process has been writing for too long; see what it hangs on"};
     }
 
-    // --- Locks ---
-
-    [[nodiscard]] outcome<std::optional<storage_lock>> take_lock(const std::string& name)
-    {
-        const std::string path = lock_path(name) + ".lock";
-        if (auto made = disk_.ensure_directory(cert::detail::directory_of(path)); !made)
-            return made.error();
-        auto lock = files_.try_lock(path);
-        if (!lock)
-            return detail::storage_failure(path, "cannot be locked", lock.error());
-        if (!*lock)
-            return std::optional<storage_lock>();
-        const auto fence = raise_fence(name);
-        if (!fence)
-            return fence.error();
-        auto mine = std::make_shared<held_lock>();
-        mine->lock = std::move(*lock);
-        std::erase_if(held_, [](const auto& each) { return each.second.expired(); });
-        held_[name] = mine;
-        storage_lock held;
-        held.name = name;
-        held.owner = owner_;
-        held.fence = *fence;
-        held.held = std::move(mine);
-        return std::optional<storage_lock>(std::move(held));
-    }
-
-    // 0 when there is none yet; nothing when it is damaged.
-    [[nodiscard]] outcome<std::optional<std::uint64_t>> read_fence(const std::string& name)
-    {
-        constexpr std::size_t most = 65536;
-        const std::string path = lock_path(name) + ".fence.json";
-        const auto text = files_.read(path, most);
-        if (text)
-            return detail::parse_fence(as_text(*text));
-        if (detail::is_missing(text.error()))
-            return std::optional<std::uint64_t>(0);
-        return detail::read_failure(path, text.error());
-    }
-
-    // Called by who has the lock.
-    [[nodiscard]] outcome<std::uint64_t> raise_fence(const std::string& name)
-    {
-        const auto last = read_fence(name);
-        if (!last)
-            return last.error();
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
-        // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
-        const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
-        boost::json::object about;
-        about["fence"] = raised;
-        about["owner"] = owner_;
-        about["since"] = format_rfc3339(now_());
-        const std::string text = boost::json::serialize(about);
-        if (const auto written = disk_.replace_file(lock_path(name) + ".fence.json", text); !written)
-            return written.error();
-        return raised;
-    }
-
-    [[nodiscard]] held_lock* find_held(const storage_lock& guard)
-    {
-        const auto found = held_.find(guard.name);
-        const auto mine = found == held_.end() ? nullptr : found->second.lock();
-        return mine && mine == guard.held ? mine.get() : nullptr;
-    }
-
-    [[nodiscard]] outcome<> check_held(const storage_lock& guard)
-    {
-        const held_lock* const mine = find_held(guard);
-        if (!mine || !mine->lock)
-            return failure{errc::lock_lost, "the lock '" + guard.name + "' is not held; take it first"};
-        const auto last = read_fence(guard.name);
-        if (!last)
-            return last.error();
-        if (*last != guard.fence)
-            return failure{errc::lock_lost, "the lock '" + guard.name + "' was taken by somebody else meanwhile"};
-        return {};
-    }
-
     os::file_system& files_;
     std::string directory_;
-    std::string owner_;
     clock now_;
     sleeper sleep_;
     detail::durable_files disk_;
     detail::certificate_folder certificates_;
+    detail::fenced_locks locks_;
     detail::folder_watch watch_;
-    std::map<std::string, std::weak_ptr<held_lock>, std::less<>> held_;
 };
 
 }
@@ -23754,6 +24309,28 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
     return found;
 }
 
+// Certbot's links in live/<name> lead to ../../archive/<name>.
+inline std::string behind_link(os::file_system& files, const std::string& directory, const std::string& path)
+{
+    constexpr std::string_view up = "../..";
+    const auto target = files.read_symlink(path);
+    return target && target->starts_with(up) ? directory + target->substr(up.size()) : path;
+}
+
+// Whether any user of this machine can read that file below `top`.
+inline bool is_open_to_all(os::file_system& files, const std::string& top, const std::string& path)
+{
+    constexpr ::mode_t may_read = 0004;
+    constexpr ::mode_t may_pass = 0001;
+    for (std::size_t end = top.size(); end != path.npos; end = path.find('/', end + 1)) {
+        const auto folder = files.stat(path.substr(0, end));
+        if (!folder || (folder->type == os::file_type::directory && (folder->permissions & may_pass) == 0))
+            return false;
+    }
+    const auto file = files.stat(path);
+    return file && file->type == os::file_type::regular && (file->permissions & may_read) != 0;
+}
+
 }
 
 // Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt.
@@ -23767,6 +24344,20 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
 [[nodiscard]] inline bool is_lego(os::file_system& files, const std::string& directory)
 {
     return !detail::find_lego(files, directory).empty();
+}
+
+// The private keys of either that any user can read. Not those for a group: that may be what it is for.
+[[nodiscard]] inline std::vector<std::string> open_foreign_keys(os::file_system& files, const std::string& directory)
+{
+    std::vector<std::string> open;
+    for (const auto& all : {detail::find_certbot(files, directory), detail::find_lego(files, directory)}) {
+        for (const detail::foreign_files& one : all) {
+            std::string key = detail::behind_link(files, directory, one.key);
+            if (detail::is_open_to_all(files, directory, key))
+                open.push_back(std::move(key));
+        }
+    }
+    return open;
 }
 
 // All that either of them has there and that can be served, whether expired or not.
@@ -23818,6 +24409,7 @@ public:
         : storage_(kept), client_(world, std::move(settings)), tell_(std::move(tell))
     {
         client_.on_action_required = [this](std::string what) { tell_(event_kind::action_required, std::move(what)); };
+        client_.on_progress = [this](std::string what) { tell_(event_kind::progress, std::move(what)); };
     }
 
     authority(const authority&) = delete;
@@ -23965,15 +24557,33 @@ public:
         co_return erased;
     }
 
-    // Answers here what other processes posted, and no longer what they took down, or left behind when they died.
+    // Nobody will make another attempt for that name. `dns` may be null, where none is published.
+    [[nodiscard]] awaitable<> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
+    {
+        const auto is_it = [&](const posting& each) { return each.about == about; };
+        for (auto found = std::ranges::find_if(standing_, is_it); found != standing_.end();
+             found = std::ranges::find_if(standing_, is_it)) {
+            posting old = std::move(*found);
+            standing_.erase(found);
+            if (old.type != challenge_type::dns_01 || dns)
+                static_cast<void>(co_await take_down(std::move(old), dns));
+        }
+    }
+
+    // Answers here what other processes posted, and no longer what they took down, or left behind when they died. What
+    // cannot be read for now is as it was.
     [[nodiscard]] awaitable<> follow_others()
     {
         std::map<std::string, others_posting> seen;
         for (const challenge_type type : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
             const std::string folder = "challenge/" + std::string(name_of(type));
             const auto listed = co_await storage_.list(folder);
-            if (!listed)
+            if (!listed) {
+                for (const auto& each : others_)
+                    if (each.second.what.type == type && is_of_now(each.second.until))
+                        seen.insert(each);
                 continue;
+            }
             for (const std::string& name : *listed) {
                 const std::string key = folder + "/" + name;
                 const auto known = others_.find(key);
@@ -24128,11 +24738,13 @@ private:
         return read;
     }
 
-    // Nothing when it is gone, unreadable, or forgotten by a process that died; that one is erased.
+    // Nothing when it is gone, makes no sense, or is forgotten by a process that died; that one is erased.
     [[nodiscard]] awaitable<std::optional<others_posting>> read_posting(challenge_type type, std::string name,
                                                                         std::string key)
     {
         const auto kept = co_await storage_.load(key);
+        if (const auto known = others_.find(key); !kept && known != others_.end() && is_of_now(known->second.until))
+            co_return known->second;
         if (!kept || !kept->has_value())
             co_return std::nullopt;
         const auto read = parse_posting(as_text((*kept)->text));
@@ -24187,6 +24799,8 @@ private:
 #define ALOS_ACME_SELF_CHECK_HPP
 
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24319,6 +24933,7 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
 
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24539,6 +25154,8 @@ inline std::vector<std::string> methods_allowed(const std::string& value, const 
 
 
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace alos::inline v0::acme {
@@ -24694,11 +25311,14 @@ namespace alos::inline v0::acme {
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
-#include <set>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -24736,7 +25356,8 @@ using step_teller = std::function<void(const std::string&)>;
 // Of one issuance. It remembers which challenges failed for which name.
 class prover {
 public:
-    // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is known.
+    // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is
+    // known.
     prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, limits allowed,
            std::chrono::milliseconds life, time_point deadline, step_teller tell)
         : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(std::move(allowed)),
@@ -24848,7 +25469,8 @@ private:
         co_return all;
     }
 
-    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be tried.
+    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be
+    // tried.
     [[nodiscard]] awaitable<std::optional<time_point>> next_failure_allowed(const std::vector<proof>& proofs)
     {
         std::optional<time_point> latest;
@@ -24919,8 +25541,8 @@ private:
             tell_("clean-up of " + answer.about.value + ": " + done.error().what);
     }
 
-    // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the authorization
-    // tells.
+    // RFC 8555 7.5.1: tells the CA that it may look. The CA's answer may be lost though it had effect; the
+    // authorization tells.
     [[nodiscard]] awaitable<reply<>> accept(proof& of)
     {
         std::string payload(challenge_payload);
@@ -24999,12 +25621,13 @@ private:
                 why = *each.error;
         }
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
-                                 + " failed: " + describe(why) + "; " + std::string(cure_of(why));
-        std::string& before = failures_[about]; // the first may be the one that is worth mending
-        unproven no = stop(before.empty() ? what : what + "; before that, " + before, class_of(why), true);
-        before = before.empty() ? what : before + "; then " + what;
+                                 + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
+        std::string all = what; // the first may be the one that is worth mending
+        for (const auto& [which, before] : failed_)
+            all += which.first == about ? "; before that, " + before : "";
+        failed_.insert({{about, of.answer.type}, what});
+        unproven no = stop(std::move(all), class_of(why), true);
         no.why.why = why;
-        failed_.insert({about, of.answer.type});
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take());
         const auto free = co_await failures.next();
@@ -25064,8 +25687,7 @@ private:
     const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
-    std::set<std::pair<identifier, challenge_type>> failed_;
-    std::map<identifier, std::string> failures_; // of those, for people
+    std::map<std::pair<identifier, challenge_type>, std::string> failed_; // and how, for people
     std::optional<std::chrono::seconds> last_pause_;
 };
 
@@ -25223,6 +25845,7 @@ namespace alos::inline v0::acme {
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25325,9 +25948,10 @@ private:
 
     refusal too_many(time_point later) const
     {
-        refusal wait = refused("request", "as many certificates were issued for these names as a CA allows: that is our "
-                                          "own limit, `certificates` of this CA in the configuration; wait, or raise it "
-                                          "there for a CA that allows more");
+        refusal wait =
+            refused("request", "as many certificates were issued for these names as a CA allows: that is our "
+                               "own limit, `certificates` of this CA in the configuration; wait, or raise it "
+                               "there for a CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
@@ -25615,6 +26239,7 @@ private:
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25665,6 +26290,32 @@ struct managed_certificate {
 
 // All certificates of a manager. Whoever works on one shares it, as it may be removed meanwhile.
 using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
+
+// Null when there is none.
+[[nodiscard]] inline std::shared_ptr<managed_certificate> find_by_id(const certificate_list& in, std::string_view id)
+{
+    const auto found = std::ranges::find_if(in, [&](const auto& each) { return each->id == id; });
+    return found == in.end() ? nullptr : *found;
+}
+
+// The first one for that name, null when there is none.
+[[nodiscard]] inline std::shared_ptr<managed_certificate> find_by_name(const certificate_list& in,
+                                                                       std::string_view name)
+{
+    const auto found = std::ranges::find_if(in, [&](const auto& each) { return has_name(*each, name); });
+    return found == in.end() ? nullptr : *found;
+}
+
+// Of all for that name.
+[[nodiscard]] inline std::vector<std::string> ids_by_name(const certificate_list& in, std::string_view name)
+{
+    std::vector<std::string> ids;
+    for (const auto& each : in) {
+        if (has_name(*each, name))
+            ids.push_back(each->id);
+    }
+    return ids;
+}
 
 // Serves, as long as it has none of its own, as one that another program keeps for exactly its names. Whether it has
 // another certificate now.
@@ -25833,6 +26484,42 @@ namespace alos::inline v0::acme {
     return list;
 }
 
+// Adds an entry, in the place of one for the same names that is there. Returns its certificates; what fails changes
+// nothing.
+[[nodiscard]] inline outcome<certificate_list> put_entry(std::vector<certificate_names>& entries,
+                                                         certificate_names next, const config& settings)
+{
+    auto made = configured_certificates(next, settings);
+    if (!made)
+        return made;
+    const managed_certificate& first = *made->front();
+    const auto before = std::ranges::find_if(entries, [&](const auto& other) { return is_of(other, first.domain); });
+    if (before != entries.end()) {
+        const auto known = configured_certificates(*before, settings);
+        if (const auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart)
+            return apart.error();
+        entries.erase(before);
+    }
+    entries.push_back(std::move(next));
+    return made;
+}
+
+// All of them, as long as nobody has looked what there is; without entries that cannot be meant.
+[[nodiscard]] inline std::vector<certificate_status> statuses_of(const config& settings)
+{
+    std::vector<certificate_status> all;
+    for (const certificate_names& each : settings.domains) {
+        const auto made = configured_certificates(each, settings);
+        if (!made)
+            continue;
+        for (const auto& one : *made) {
+            all.push_back(status_of(*one, {}));
+            all.back().ca = settings.cas.empty() ? std::string() : settings.cas.front().directory;
+        }
+    }
+    return all;
+}
+
 }
 
 #endif
@@ -25866,14 +26553,14 @@ inline void force(managed_certificate& of, std::string why)
     return of.state.forced != 0 && of.state.forced >= of.generation;
 }
 
-// When to do something. The epoch, if that is after its end and more than eight days off, which nobody waits: the clock
-// was ahead when it was set.
+// When to do something. The epoch, if that is after its end and farther off than anything is planned then, which is at
+// most what a CA may ask for (a token bucket fills faster): the clock was ahead when it was set.
 [[nodiscard]] inline time_point believed(const managed_certificate& of, time_point when, time_point now)
 {
     const auto life = of.life();
     const bool is_within_life = life && when <= life->not_after;
     const bool is_never = when == time_point::max();
-    return is_within_life || is_never || when <= now + std::chrono::days(8) ? when : time_point();
+    return is_within_life || is_never || when <= now + longest_retry_after + std::chrono::days(1) ? when : time_point();
 }
 
 // Until when that CA wants not to be asked; the epoch: it said nothing of the kind.
@@ -25949,7 +26636,11 @@ inline void force(managed_certificate& of, std::string why)
 #define ALOS_ACME_CERTIFICATE_KEEPER_HPP
 
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -26032,7 +26723,7 @@ public:
     // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
     [[nodiscard]] awaitable<> load(managed_certificate& of)
     {
-        co_await load_certificate(of);
+        co_await load_certificate(of, nullptr);
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
             auto state = parse_certificate_state(as_text((*kept)->text));
@@ -26048,11 +26739,12 @@ public:
         adopt_settings(of, random_part(world_));
     }
 
-    // Another process may have renewed it. Whether there is another certificate now.
-    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of)
+    // Another process may have renewed it. Whether there is another certificate now. `guard` is of who has the lock of
+    // the certificate, and outlives the call; null: not here.
+    [[nodiscard]] awaitable<bool> refresh(managed_certificate& of, const storage_lock* guard = nullptr)
     {
         const std::uint64_t before = of.generation;
-        co_await load_certificate(of);
+        co_await load_certificate(of, guard);
         const bool is_same = of.generation == before;
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
@@ -26062,8 +26754,12 @@ public:
         adopt_settings(of, random_part(world_));
         if (is_same)
             co_return false;
-        tell_({event_kind::loaded, of.id, "another process renewed it; generation " + std::to_string(of.generation)});
-        if (!same_identifiers(identifiers_in(*of.credential), of.names))
+        const std::string number = "generation " + std::to_string(of.generation);
+        tell_({event_kind::loaded, of.id,
+               of.generation == 0       ? "the storage has it no more; what is served goes on until the next one"
+               : of.generation < before ? "the storage went back to " + number
+                                        : "another process renewed it; " + number});
+        if (of.generation > before && !same_identifiers(identifiers_in(*of.credential), of.names))
             tell_({event_kind::loaded, of.id,
                    "warning: that process orders it for other names; give both the same configuration"});
         served_(of);
@@ -26094,6 +26790,8 @@ public:
         of.not_before = {};
         certificate_state fresh;
         fresh.configuration = of.configuration;
+        fresh.open_at = std::move(of.state.open_at); // of the CAs that another one stood in for
+        std::erase_if(fresh.open_at, [now = world_.now()](const auto& each) { return each.second <= now; });
         of.state = std::move(fresh);
         adopt_settings(of, random_part(world_));
         if (!same_identifiers(identifiers_in(*of.credential), of.names)) // which came meanwhile
@@ -26105,21 +26803,66 @@ public:
 
 private:
     // What is in the storage now; a broken one leaves what is served.
-    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of)
+    [[nodiscard]] awaitable<> load_certificate(managed_certificate& of, const storage_lock* guard)
     {
         const auto current = co_await storage_.current_generation(of.id);
         if (of.credential && current && *current == of.generation)
             co_return;
-        const auto kept = co_await storage_.load_certificate(of.id);
-        const std::string fault = !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
-        if (std::exchange(of.fault, fault) != fault && !fault.empty())
-            tell_({event_kind::unreadable, of.id, fault});
-        if (!kept || !kept->has_value() || (*kept)->generation == of.generation)
+        auto kept = co_await storage_.load_certificate(of.id);
+        const std::string fault = fault_of(kept);
+        if (std::exchange(of.fault, fault) != fault && !fault.empty()) {
+            std::string aside = co_await put_broken_aside(of.id, guard);
+            auto again = co_await storage_.load_certificate(of.id);
+            kept = std::move(again);
+            of.fault = fault_of(kept);
+            if (aside.empty())
+                aside = fault;
+            else if (!of.fault.empty())
+                aside += "; " + of.fault;
+            else if (*kept)
+                aside += "; generation " + std::to_string((*kept)->generation) + " serves instead";
+            else
+                aside += "; the storage has no other one";
+            tell_({event_kind::unreadable, of.id, std::move(aside)});
+        }
+        if (!kept)
+            co_return;
+        const std::uint64_t before = std::exchange(of.generation, kept->has_value() ? (*kept)->generation : 0);
+        if (of.generation == 0 || of.generation == before)
             co_return;
         const bundle& found = **kept;
+        // What was read before its files were damaged is good.
+        if (of.credential && std::ranges::count(found.aside, before) != 0)
+            co_return;
         of.credential = found.credential;
-        of.generation = found.generation;
         of.about = parse_generation_record(found.meta_json);
+    }
+
+    static std::string fault_of(const outcome<std::optional<bundle>>& kept)
+    {
+        return !kept ? kept.error().what : *kept ? (*kept)->skipped : std::string();
+    }
+
+    // Says what was wrong and where it is now; nothing when nothing is damaged, or somebody else works on it.
+    [[nodiscard]] awaitable<std::string> put_broken_aside(std::string id, const storage_lock* guard)
+    {
+        std::optional<storage_lock> own;
+        if (!guard) {
+            auto taken = co_await storage_.try_lock(id);
+            if (!taken || !taken->has_value())
+                co_return std::string();
+            own = std::move(*taken);
+            guard = &*own;
+        }
+        const auto done = co_await storage_.put_broken_aside(id, *guard);
+        if (own)
+            co_await storage_.unlock(*own);
+        std::string said;
+        for (std::size_t i = 0; done && i < done->size(); ++i) {
+            const put_aside& each = (*done)[i];
+            said += (said.empty() ? "" : "; ") + each.what + "; it is now in " + each.where;
+        }
+        co_return said;
     }
 
     environment& world_;
@@ -26347,9 +27090,9 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
     const validity life = *of.life();
     if (!got.is_offered) {
         of.state.advice.reset();
-        // Note: after the end of the certificate, a wait of more than eight days is that of a wrong clock.
+        // Note: after the end of the certificate, a longer wait is taken for that of a wrong clock.
         of.state.next_check = now + std::clamp<std::chrono::milliseconds>(lifetime(life) / 10, std::chrono::days(1),
-                                                                          std::chrono::days(7));
+                                                                          longest_retry_after);
         return;
     }
     if (got.window)
@@ -26420,6 +27163,8 @@ namespace alos::inline v0::acme {
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26486,13 +27231,23 @@ public:
     }
 
 private:
+    // The first one when it is none of ours any more.
+    [[nodiscard]] std::size_t index_of(const std::string& directory) const
+    {
+        const auto is_it = [&](const auto& each) { return each->directory_url() == directory; };
+        const auto found = std::ranges::find_if(authorities_, is_it);
+        return found == authorities_.end() ? 0 : static_cast<std::size_t>(found - authorities_.begin());
+    }
+
+    // After a failure the one that was planned, else the first that does not want to be left alone.
     [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
     {
-        for (std::size_t i = 0; i < authorities_.size() && of.state.failures > 0; ++i) {
-            if (authorities_[i]->directory_url() == of.state.directory)
-                return i;
-        }
-        return 0;
+        if (of.state.failures > 0)
+            return index_of(of.state.directory);
+        const time_point now = world_.now();
+        const auto is_open = [&](const auto& each) { return open_again(of, each->directory_url(), now) <= now; };
+        const auto first = std::ranges::find_if(authorities_, is_open);
+        return first == authorities_.end() ? 0 : static_cast<std::size_t>(first - authorities_.begin());
     }
 
     [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
@@ -26511,6 +27266,7 @@ private:
         if (!taken) {
             refusal why{failure_class::transient, "lock: " + taken.error().what};
             why.is_ours = true;
+            of.state.directory = authorities_[chosen_authority(of)]->directory_url();
             co_await failed(of, std::move(why));
             co_return;
         }
@@ -26520,7 +27276,7 @@ private:
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
-        static_cast<void>(co_await keeper_.refresh(of));
+        static_cast<void>(co_await keeper_.refresh(of, &*lock));
         if (is_due(of, world_.now()))
             co_await attempt_locked(of, lock);
         if (lock)
@@ -26548,7 +27304,7 @@ private:
                 co_return false;
             co_await world_.sleep_until(world_.now() + std::chrono::seconds(1));
         }
-        static_cast<void>(co_await keeper_.refresh(of));
+        static_cast<void>(co_await keeper_.refresh(of, &*lock));
         co_return of.generation == before;
     }
 
@@ -26687,7 +27443,7 @@ private:
 
     [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
     {
-        const std::size_t asked = chosen_authority(of);
+        const std::size_t asked = index_of(of.state.directory);
         ++of.state.failures;
         const time_point now = world_.now();
         of.state.failed_at = now;
@@ -26739,8 +27495,13 @@ private:
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 
+#include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace alos::inline v0::acme {
 
@@ -26771,6 +27532,14 @@ namespace alos::inline v0::acme {
     out["profile"] = text(one.profile);
     out["generation"] = one.generation;
     return out;
+}
+
+[[nodiscard]] inline std::string to_json_text(const std::vector<certificate_status>& all)
+{
+    boost::json::array list;
+    for (const certificate_status& each : all)
+        list.push_back(to_json(each));
+    return boost::json::serialize(list);
 }
 
 }
@@ -26848,6 +27617,136 @@ private:
     const decltype(host::log) log_;
     const listener on_event_;
     std::list<entry> list_;
+};
+
+}
+
+#endif
+// ---- alos/acme/foreign_folder.hpp ----
+// A folder of certbot's or lego's that a server serves from: read, read again after its owner, never written.
+#ifndef ALOS_ACME_FOREIGN_FOLDER_HPP
+#define ALOS_ACME_FOREIGN_FOLDER_HPP
+
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// The name that each is stored under, one that it is for: its owner's name for it when it is one, else the first that
+// no other one with that type of key has which ends later. Who has none left is left out. `all` is by its owner's name,
+// which is none of a host when there are several of one.
+[[nodiscard]] inline cert::named_credentials under_own_names(const std::map<std::string, cert::credential_ptr>& all)
+{
+    std::vector<std::pair<std::string, cert::credential_ptr>> latest_first(all.begin(), all.end());
+    const auto end = [](const auto& each) { return each.second->about.not_after; };
+    std::ranges::stable_sort(latest_first, std::greater<>(), end);
+    std::set<std::string> taken; // with the type of key
+    std::map<std::string, std::string> domains; // by its owner's name
+    for (const auto& [owners, one] : latest_first) {
+        std::vector<std::string> names = one->about.names;
+        names.insert(names.end(), one->about.addresses.begin(), one->about.addresses.end());
+        if (const auto found = std::ranges::find(names, owners); found != names.end())
+            std::rotate(names.begin(), found, found + 1);
+        const std::string_view type = one->about.key_type;
+        const std::string kind = " " + std::string(type.substr(0, type.find_first_of(" -")));
+        for (const std::string& each : names) {
+            if (taken.insert(each + kind).second)
+                domains.try_emplace(owners, each);
+        }
+    }
+    cert::named_credentials made;
+    for (const auto& [owners, domain] : domains)
+        made.emplace_back(domain, all.at(owners));
+    return made;
+}
+
+// Used on the manager's thread.
+class foreign_folder {
+public:
+    using taker = std::function<void(std::vector<cert::credential_ptr>)>;
+
+    // `world` and what `to` refers to outlive it. `offer` is called with all that there is.
+    foreign_folder(environment& world, host to, std::string directory, taker offer)
+        : world_(world), host_(std::move(to)), directory_(std::move(directory)), offer_(std::move(offer))
+    {
+    }
+
+    foreign_folder(const foreign_folder&) = delete;
+    foreign_folder& operator=(const foreign_folder&) = delete;
+
+    // Serves what is there, and what was renewed since the last time; tells of what is new.
+    void serve()
+    {
+        auto all = read_foreign(world_.files(), directory_);
+        std::vector<cert::credential_ptr> offered;
+        for (const foreign_certificate& each : all.found) {
+            offered.push_back(each.credential);
+            auto& known = known_[each.name];
+            if (!known || known->about.fingerprint != each.credential->about.fingerprint)
+                known = each.credential;
+        }
+        const cert::named_credentials named = under_own_names(known_);
+        std::set<cert::named_credentials::value_type> wanted(named.begin(), named.end());
+        cert::named_credentials made;
+        const auto is_new = [&](const auto& each) { return !served_.contains(each); };
+        std::ranges::copy_if(named, std::back_inserter(made), is_new);
+        for (const std::string& why : all.skipped) {
+            if (faults_.insert(why).second)
+                host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
+        }
+        offer_(std::move(offered));
+        if (made.empty())
+            return;
+        host_.log(log_level::info, "acme.foreign",
+                  {{"folder", directory_},
+                   {"certificates", made.size()},
+                   {"hint", "what it has there is never written"}});
+        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+        // What another name is better for, or another certificate.
+        for (const auto& each : std::exchange(served_, wanted)) {
+            if (!wanted.contains(each))
+                static_cast<void>(host_.certificates.remove_credential(each.first, each.second));
+        }
+    }
+
+    // Warns of keys that are no secret.
+    void check()
+    {
+        for (const std::string& key : open_foreign_keys(world_.files(), directory_))
+            host_.log(log_level::warning, "acme.open_to_others",
+                      {{"folder", directory_},
+                       {"reason", "this private key is open to others: " + key},
+                       {"hint", "chmod go= '" + key + "', and renew its certificate if others use this machine"}});
+    }
+
+    // Until it is cancelled.
+    [[nodiscard]] awaitable<> follow()
+    {
+        constexpr std::chrono::minutes pause{5};
+        for (;;) {
+            co_await world_.sleep_until(world_.now() + pause);
+            serve();
+        }
+    }
+
+private:
+    environment& world_;
+    const host host_;
+    const std::string directory_;
+    const taker offer_;
+    std::map<std::string, cert::credential_ptr> known_; // by its owner's name
+    std::set<cert::named_credentials::value_type> served_;
+    std::set<std::string> faults_; // that were told
 };
 
 }
@@ -26944,6 +27843,7 @@ private:
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27002,25 +27902,13 @@ public:
         outcome<> done;
         certificate_list added;
         for (certificate_names& each : wanted) {
-            auto made = settings_ ? configured_certificates(each, *settings_) : outcome<certificate_list>(nothing_yet);
+            auto made = settings_ ? put_entry(configured_, std::move(each), *settings_)
+                                  : outcome<certificate_list>(nothing_yet);
             if (!made) {
                 if (done)
                     done = made.error();
                 continue;
             }
-            const managed_certificate& first = *made->front();
-            const auto before
-                = std::ranges::find_if(configured_, [&](const auto& other) { return is_of(other, first.domain); });
-            if (before != configured_.end()) {
-                const auto known = configured_certificates(*before, *settings_);
-                if (auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart) {
-                    if (done)
-                        done = apart;
-                    continue;
-                }
-                configured_.erase(before);
-            }
-            configured_.push_back(std::move(each));
             for (auto& one : *made) {
                 if (const auto known = find(one->id)) {
                     known->names = one->names;
@@ -27059,13 +27947,15 @@ public:
         if (std::ranges::none_of(certificates_, is_it))
             return failure{errc::unknown_name, std::string(domain)
                                                    + ": ACME does not care for it; name the first of its names"};
-        for (auto& each : certificates_) {
-            if (!is_it(each))
-                continue;
+        certificate_list removed;
+        std::ranges::copy_if(certificates_, std::back_inserter(removed), is_it);
+        std::erase_if(certificates_, is_it);
+        for (auto& each : removed) {
             each->is_removed = true; // who works on it finishes, to no effect
             presenter_.withdraw(*each);
+            if (!each->is_busy)
+                begin_to_clear(*each);
         }
-        std::erase_if(certificates_, is_it);
         std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
     }
@@ -27135,7 +28025,7 @@ public:
     // See service.
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
     {
-        const auto ids = ids_of(domain, [](const managed_certificate&) { return true; });
+        const auto ids = ids_by_name(certificates_, domain);
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": ACME does not care for it; add_acme_domain() does"};
         for (const std::string& id : ids) {
@@ -27148,14 +28038,14 @@ public:
 
     [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name)
     {
-        auto found = find_by_name(name);
+        auto found = find_by_name(certificates_, name);
         if (!found) {
             std::vector<certificate_names> wanted;
             wanted.emplace_back(name);
             const auto added = co_await add(std::move(wanted));
             if (!added)
                 co_return added.error();
-            found = find_by_name(name);
+            found = find_by_name(certificates_, name);
             if (!found)
                 co_return failure{errc::unknown_name, name + ": it was removed meanwhile"};
         }
@@ -27174,7 +28064,8 @@ public:
     // RFC 8555 7.6.
     [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
     {
-        const auto ids = ids_of(domain, [](const managed_certificate& each) { return each.credential != nullptr; });
+        auto ids = ids_by_name(certificates_, domain);
+        std::erase_if(ids, [this](const std::string& id) { return !find(id)->credential; });
         if (ids.empty())
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
@@ -27215,25 +28106,7 @@ private:
 
     [[nodiscard]] std::shared_ptr<managed_certificate> find(std::string_view id) const
     {
-        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return each->id == id; });
-        return found == certificates_.end() ? nullptr : *found;
-    }
-
-    [[nodiscard]] std::shared_ptr<managed_certificate> find_by_name(std::string_view name) const
-    {
-        const auto found = std::ranges::find_if(certificates_, [&](const auto& each) { return has_name(*each, name); });
-        return found == certificates_.end() ? nullptr : *found;
-    }
-
-    template <class Predicate>
-    [[nodiscard]] std::vector<std::string> ids_of(std::string_view name, Predicate counts) const
-    {
-        std::vector<std::string> ids;
-        for (const auto& each : certificates_) {
-            if (has_name(*each, name) && counts(*each))
-                ids.push_back(each->id);
-        }
-        return ids;
+        return find_by_id(certificates_, id);
     }
 
     // Begins what may begin, and says when there is more to do.
@@ -27282,7 +28155,25 @@ private:
             of.not_before = world_.now() + std::chrono::minutes(1);
             listeners_.tell({event_kind::renewal_failed, of.id, "an attempt broke off: " + text_of_exception(thrown)});
         }
+        if (of.is_removed && !is_stopped_)
+            begin_to_clear(of);
         wake();
+    }
+
+    // Takes away what stands for the next attempt of one that was removed.
+    void begin_to_clear(const managed_certificate& of)
+    {
+        std::vector<identifier> names = of.names;
+        std::erase_if(names, [this](const identifier& each) { return find_by_name(certificates_, each.value); });
+        works_.begin(clear(std::move(names)), [this](const std::exception_ptr&) { wake(); });
+    }
+
+    [[nodiscard]] awaitable<> clear(std::vector<identifier> names)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + std::chrono::minutes(2);
+        for (const identifier& each : names)
+            co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
     }
 
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
@@ -27339,6 +28230,66 @@ private:
     signal changed_; // for who waits for a certificate
     alarm alarm_;    // for run()
 };
+
+}
+
+#endif
+// ---- alos/acme/finding.hpp ----
+// What a check-up found: one line for people, one object for programs.
+#ifndef ALOS_ACME_FINDING_HPP
+#define ALOS_ACME_FINDING_HPP
+
+#include <boost/json/object.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+enum class health : std::uint8_t { ok, warning, problem };
+
+[[nodiscard]] constexpr std::string_view name_of(health how) noexcept
+{
+    switch (how) {
+    case health::ok: return "ok";
+    case health::warning: return "warning";
+    case health::problem: return "problem";
+    }
+    return {};
+}
+
+struct finding {
+    std::string about; // "example.com", a folder, the URL of a directory
+    std::string check; // what was looked at: "addresses", "CAA", "clock"
+    health how = health::ok;
+    std::string seen;
+    std::string cure{}; // empty when all is well, or when what was seen says it
+};
+
+// Called with each as it is found.
+using finding_teller = std::function<void(finding)>;
+
+[[nodiscard]] inline std::string to_text(const finding& one)
+{
+    std::string line(name_of(one.how));
+    line.append(": ").append(one.about).append(": ").append(one.check).append(": ").append(one.seen);
+    if (!one.cure.empty())
+        line.append("; ").append(one.cure);
+    return line;
+}
+
+[[nodiscard]] inline boost::json::object to_json(const finding& one)
+{
+    boost::json::object out;
+    out["about"] = one.about;
+    out["check"] = one.check;
+    out["health"] = name_of(one.how);
+    out["seen"] = one.seen;
+    out["cure"] = one.cure.empty() ? boost::json::value(nullptr) : boost::json::value(one.cure);
+    return out;
+}
 
 }
 
@@ -27431,18 +28382,13 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
 
 }
 
-// `folder` is a cache_dir.
-[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
+// What others than its owner can read or write in a cache_dir, itself included; nothing when it is closed, or not
+// there.
+[[nodiscard]] inline std::vector<finding> check_permissions(os::file_system& files, const std::string& folder)
 {
     const auto there = files.stat(folder);
-    if (!there && detail::is_missing(there.error()))
-        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
     if (!there)
-        return {{folder, "permissions", health::problem,
-                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
-    if (there->type == os::file_type::regular || there->type == os::file_type::other)
-        return {{folder, "permissions", health::problem, "it is a file and not a folder",
-                 "move it away, or choose another cache_dir"}};
+        return {};
     detail::open_names open;
     // Note: of a link, the permissions say nothing.
     const bool is_open = there->type == os::file_type::directory && (there->permissions & detail::of_others) != 0;
@@ -27466,6 +28412,22 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
     if (!open.is_all)
         found.push_back({folder, "permissions", health::warning, "not all of it was looked at",
                          "find '" + folder + "' -perm /077 lists all that is open to others"});
+    return found;
+}
+
+// `folder` is a cache_dir.
+[[nodiscard]] inline std::vector<finding> check_folder(os::file_system& files, const std::string& folder)
+{
+    const auto there = files.stat(folder);
+    if (!there && detail::is_missing(there.error()))
+        return {{folder, "permissions", health::ok, "it is not there yet; the first certificate makes it"}};
+    if (!there)
+        return {{folder, "permissions", health::problem,
+                 detail::storage_failure(folder, "it cannot be looked at", there.error()).what}};
+    if (there->type == os::file_type::regular || there->type == os::file_type::other)
+        return {{folder, "permissions", health::problem, "it is a file and not a folder",
+                 "move it away, or choose another cache_dir"}};
+    std::vector<finding> found = check_permissions(files, folder);
     if (found.empty())
         found.push_back({folder, "permissions", health::ok, "closed to others, as is all that is in it"});
     found.push_back(detail::try_to_write(files, folder));
@@ -27927,6 +28889,119 @@ private:
 }
 
 #endif
+// ---- alos/server/answer_desk.hpp ----
+// Where threads that serve ask the manager's thread for answers to challenges that only the storage has: no disk keeps
+// a handshake waiting. RFC 8555 8.3.
+#ifndef ALOS_SERVER_ANSWER_DESK_HPP
+#define ALOS_SERVER_ANSWER_DESK_HPP
+
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace alos::inline v0 {
+
+class answer_desk : public std::enable_shared_from_this<answer_desk> {
+public:
+    using reader = std::function<std::optional<std::string>(const std::string& token)>;
+
+    static constexpr unsigned most = 32; // questions that wait at once
+
+    // `read` is called on `there`, which runs until close() was called, and what was asked before is answered.
+    answer_desk(boost::asio::any_io_executor there, reader read,
+                std::chrono::milliseconds patience = std::chrono::seconds(2))
+        : there_(std::move(there)), read_(std::move(read)), patience_(patience)
+    {
+    }
+
+    answer_desk(const answer_desk&) = delete;
+    answer_desk& operator=(const answer_desk&) = delete;
+
+    // May be awaited on any executor. Nothing when there is no answer, when it does not come in time, when too many
+    // ask, and after close().
+    [[nodiscard]] static boost::asio::awaitable<std::optional<std::string>> ask(std::shared_ptr<answer_desk> at,
+                                                                                std::string token)
+    {
+        const auto executor = co_await boost::asio::this_coro::executor;
+        const auto one = std::make_shared<question>(executor, at->patience_);
+        if (!at->take(one, std::move(token)))
+            co_return std::nullopt;
+        static_cast<void>(co_await one->end.async_wait(as_results));
+        one->is_over = true;
+        co_return std::move(one->answer);
+    }
+
+    // Takes no more questions.
+    void close()
+    {
+        const std::lock_guard lock(mutex_);
+        is_closed_ = true;
+    }
+
+private:
+    // All but `is_over` belongs to the executor of who asks.
+    struct question {
+        question(const boost::asio::any_io_executor& asking, std::chrono::milliseconds patience)
+            : end(asking, patience)
+        {
+        }
+
+        boost::asio::steady_timer end; // has come, once it is answered
+        std::optional<std::string> answer;
+        std::atomic<bool> is_over = false;
+    };
+
+    [[nodiscard]] bool take(std::shared_ptr<question> one, std::string token)
+    {
+        // Who asks runs until the question is given back, even when it is given up.
+        auto busy = boost::asio::make_work_guard(one->end.get_executor());
+        const std::lock_guard lock(mutex_); // so that nothing is posted after close()
+        if (is_closed_ || waiting_ == most)
+            return false;
+        ++waiting_;
+        boost::asio::post(there_, [self = shared_from_this(), busy = std::move(busy), one = std::move(one),
+                                   token = std::move(token)]() mutable { self->answer(std::move(one), token); });
+        return true;
+    }
+
+    void answer(std::shared_ptr<question> one, const std::string& token)
+    {
+        std::optional<std::string> found = one->is_over ? std::nullopt : read_(token);
+        {
+            const std::lock_guard lock(mutex_);
+            --waiting_;
+        }
+        const auto asking = one->end.get_executor();
+        boost::asio::post(asking, [one = std::move(one), found = std::move(found)]() mutable {
+            one->answer = std::move(found);
+            one->end.expires_at(boost::asio::steady_timer::time_point::min());
+        });
+    }
+
+    const boost::asio::any_io_executor there_;
+    const reader read_;
+    const std::chrono::milliseconds patience_;
+    std::mutex mutex_;
+    unsigned waiting_ = 0;
+    bool is_closed_ = false;
+};
+
+}
+
+#endif
 // ---- alos/server/acme_environment.hpp ----
 // The real world for acme/: this machine's clocks, network, files and random numbers.
 #ifndef ALOS_SERVER_ACME_ENVIRONMENT_HPP
@@ -28118,7 +29193,7 @@ private:
 #endif
 // ---- alos/server/acme_service.hpp ----
 // The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
-// no handshake ever does. Threads that serve read one small file for a token of http-01 that is not ours, no more.
+// no handshake ever does. Threads that serve ask it for the answer to a token of http-01 that is not ours.
 #ifndef ALOS_SERVER_ACME_SERVICE_HPP
 #define ALOS_SERVER_ACME_SERVICE_HPP
 
@@ -28139,11 +29214,9 @@ private:
 #include <exception>
 #include <functional>
 #include <future>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -28176,7 +29249,10 @@ public:
         context_.shutdown(); // what still waits goes before what it refers to
     }
 
-    [[nodiscard]] outcome<> configure(acme::config settings) override { return call(do_configure(std::move(settings))); }
+    [[nodiscard]] outcome<> configure(acme::config settings) override
+    {
+        return call(do_configure(std::move(settings)));
+    }
 
     [[nodiscard]] outcome<> add_domain(acme::certificate_names names) override
     {
@@ -28220,13 +29296,7 @@ public:
         }
     }
 
-    [[nodiscard]] std::string certificates_json() const override
-    {
-        boost::json::array list;
-        for (const acme::certificate_status& each : certificates())
-            list.push_back(to_json(each));
-        return boost::json::serialize(list);
-    }
+    [[nodiscard]] std::string certificates_json() const override { return acme::to_json_text(certificates()); }
 
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
                                                    std::function<void(const acme::event&)> told) override
@@ -28341,15 +29411,14 @@ private:
         co_return done ? resolver : done;
     }
 
-    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program, unless it may be
-    // within.
+    // The storage. A folder that is certbot's or lego's is served from, and ours is beside the program, unless it may
+    // be within.
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;
-        if (acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory)) {
-            foreign_dir_ = directory;
+        const bool is_foreign = acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory);
+        if (is_foreign)
             directory = settings.store_in_foreign ? directory + "/alos" : acme::config().cache_dir;
-        }
         char name[256] = "";
         ::gethostname(name, sizeof name - 1);
         auto storage = std::make_unique<acme::file_storage>(
@@ -28361,6 +29430,7 @@ private:
         if (auto ready = storage->prepare(); !ready)
             host_.log(log_level::error, "acme.storage", {{"reason", ready.error().what}});
         cache_dir_ = settings.cache_dir;
+        storage_dir_ = directory;
         storage_ = std::move(storage);
         answer_for_others(directory);
         manager_ = std::make_unique<acme::manager>(
@@ -28370,65 +29440,31 @@ private:
                     on_event(what);
             },
             context_.get_executor());
-        if (!foreign_dir_.empty())
-            serve_foreign();
+        if (is_foreign) {
+            foreign_ = std::make_unique<acme::foreign_folder>(
+                world_, host_, cache_dir_,
+                [this](std::vector<cert::credential_ptr> all) { manager_->offer(std::move(all)); });
+            foreign_->serve();
+        }
         return {};
     }
 
-    // Another process may have been asked for what a CA asks us for, before our thread has heard of it: it may be busy.
-    // Note: a small file is read by the thread that serves, for a token that can be one, and is not ours.
+    // A CA may ask us for what another process has stored a moment ago, before our thread has heard of it.
     void answer_for_others(std::string directory)
     {
-        host_.http01.also_look_in([folder = std::move(directory) + "/"](std::string_view token) {
+        const auto read = [this, folder = std::move(directory) + "/"](const std::string& token) {
             constexpr std::size_t most = 4096;
             std::optional<std::string> answer;
             if (token.empty() || !acme::is_token(token))
                 return answer;
-            const std::string document = "challenge/http-01/" + std::string(token);
-            if (const auto text = os::posix_files().read(folder + acme::detail::file_of(document), most))
-                answer = acme::board::answer_in(as_text(*text), std::chrono::system_clock::now());
+            const std::string document = "challenge/http-01/" + token;
+            if (const auto text = world_.files().read(folder + acme::detail::file_of(document), most))
+                answer = acme::board::answer_in(as_text(*text), world_.now());
             return answer;
-        });
-    }
-
-    // Serves what another program keeps in its folder, and what it has renewed since; tells of what is new.
-    void serve_foreign()
-    {
-        auto all = acme::read_foreign(world_.files(), foreign_dir_);
-        cert::named_credentials made;
-        std::vector<cert::credential_ptr> offered;
-        for (const acme::foreign_certificate& each : all.found) {
-            offered.push_back(each.credential);
-            auto& known = foreign_[each.name];
-            if (known == each.credential->about.fingerprint)
-                continue;
-            known = each.credential->about.fingerprint;
-            // Note: certbot's names are no names of hosts when there are several of one.
-            const bool is_domain = cert::parse_domain(each.name).has_value();
-            const auto& names = each.credential->about.names;
-            if (is_domain || !names.empty())
-                made.emplace_back(is_domain ? each.name : names.front(), each.credential);
-        }
-        for (const std::string& why : all.skipped) {
-            if (foreign_faults_.insert(why).second)
-                host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
-        }
-        manager_->offer(std::move(offered));
-        if (made.empty())
-            return;
-        host_.log(log_level::info, "acme.foreign",
-                  {{"folder", foreign_dir_}, {"certificates", made.size()}, {"hint", "what it has there is never written"}});
-        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
-            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
-    }
-
-    [[nodiscard]] awaitable<> follow_foreign()
-    {
-        constexpr std::chrono::minutes pause{5};
-        for (;;) {
-            co_await world_.sleep_until(world_.now() + pause);
-            serve_foreign();
-        }
+        };
+        desk_ = std::make_shared<answer_desk>(context_.get_executor(), read);
+        host_.http01.also_look_in(
+            [desk = desk_](std::string token) { return answer_desk::ask(desk, std::move(token)); });
     }
 
     [[nodiscard]] awaitable<outcome<>> do_add(acme::certificate_names names)
@@ -28454,9 +29490,19 @@ private:
             co_return outcome<>();
         spawn(manager_->run(), run_);
         spawn(manager_->follow(), follow_);
-        if (!foreign_dir_.empty())
-            spawn(follow_foreign(), foreign_stop_);
+        if (foreign_)
+            spawn(foreign_->follow(), foreign_stop_);
+        boost::asio::post(context_, [this] { warn_of_open_files(); }); // what is there is served first
         co_return outcome<>();
+    }
+
+    void warn_of_open_files()
+    {
+        for (const acme::finding& each : acme::check_permissions(world_.files(), storage_dir_))
+            host_.log(log_level::warning, "acme.open_to_others",
+                      {{"folder", each.about}, {"reason", each.seen}, {"hint", each.cure}});
+        if (foreign_)
+            foreign_->check();
     }
 
     void spawn(awaitable<> work, boost::asio::cancellation_signal& cancel)
@@ -28504,6 +29550,8 @@ private:
         last_ = std::make_shared<const status_list>(list());
         is_stopping_ = true;
         host_.http01.also_look_in(nullptr);
+        if (desk_)
+            desk_->close();
         stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
@@ -28531,15 +29579,15 @@ private:
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
     acme_environment world_;
     boost::asio::steady_timer stopping_{context_};
-    std::string cache_dir_;
+    std::string cache_dir_;   // of the settings
+    std::string storage_dir_; // where ours are
     std::unique_ptr<acme::file_storage> storage_;
+    std::shared_ptr<answer_desk> desk_; // null: there is no storage
     std::unique_ptr<acme::manager> manager_;
+    std::unique_ptr<acme::foreign_folder> foreign_; // null: there is none
     boost::asio::cancellation_signal run_;
     boost::asio::cancellation_signal follow_;
     boost::asio::cancellation_signal foreign_stop_;
-    std::string foreign_dir_;                                     // empty: none
-    std::map<std::string, decltype(cert::description::fingerprint)> foreign_; // by its owner's name
-    std::set<std::string> foreign_faults_;                        // that were told
     unsigned running_ = 0;
     bool is_started_ = false;
     std::atomic<bool> is_stopped_ = false;
@@ -28659,6 +29707,8 @@ inline const bool has_acme = [] {
     acme::make_service = [](acme::host to) -> std::unique_ptr<acme::service> {
         return std::make_unique<acme_service>(std::move(to));
     };
+    acme::list_configured = &acme::statuses_of;
+    acme::write_list = &acme::to_json_text;
     acme::make_fetcher = &make_node_client;
     return true;
 }();
