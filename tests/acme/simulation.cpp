@@ -289,11 +289,12 @@ private:
     // What was written, synced and asked for.
     [[nodiscard]] std::uint64_t effort() const { return disk_->steps() + world_.requests; }
 
-    // A certificate that has ended is tried again every minute, on a disk that is full, too; more is a loop.
+    // A certificate that has ended is tried again every minute, on a disk that is full, too, and one request is
+    // repeated often in a storm of nonces; more is a loop.
     void check_effort(std::uint64_t spent, std::chrono::nanoseconds time)
     {
         const auto minutes = static_cast<std::uint64_t>(time / 1min);
-        const std::uint64_t most = 1000 + 3 * minutes * wanted().size() * members_.size();
+        const std::uint64_t most = 3000 + 6 * minutes * wanted().size() * members_.size();
         if (spent > most)
             rules_->fail(std::to_string(spent) + " steps and requests, where " + std::to_string(most) + " are many");
     }
