@@ -26011,14 +26011,21 @@ private:
         return status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
+    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
+    static bool may_mean_predecessor(const refusal& why) noexcept
+    {
+        const problem& said = why.why;
+        return said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
+               && said.type != "accountDoesNotExist" && said.type != "badNonce";
+    }
+
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
-        if (!answer && !wanted_.replaces.empty() && answer.error().why.status >= 400 && answer.error().why.status < 500
-            && answer.error().kind != failure_class::throttled && answer.error().why.type != "accountDoesNotExist") {
+        if (!answer && !wanted_.replaces.empty() && may_mean_predecessor(answer.error())) {
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();

@@ -88,3 +88,26 @@ TEST_CASE("issue: an attempt that places no order takes none of those that may b
     CHECK(not_its_turn == 0);
     CHECK(here.ca.requests(step::new_order) == orders);
 }
+
+TEST_CASE("issue: an order that is refused for its nonce goes on naming what it replaces (RFC 8555 6.5, RFC 9773 5)")
+{
+    test::town here;
+    bool is_stormy = false;
+    here.ca.on_request = [&](step at) {
+        here.ca.behave({.bad_nonce = at == step::new_order && is_stormy ? 1.0 : 0.0});
+    };
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    bool is_named = false;
+    bool is_dropped = false;
+    one.on_event = [&](const alos::acme::event& what) {
+        is_named = is_named || what.message.find(", which replaces ") != std::string::npos;
+        is_dropped = is_dropped || what.message.find("repeated without") != std::string::npos;
+    };
+    is_stormy = true;
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }, 24h * 90));
+    is_stormy = false;
+    REQUIRE(here.wait([&] { return here.ca.issued().size() == 2; }, 24h * 30));
+    CHECK(is_named);
+    CHECK_FALSE(is_dropped);
+}
