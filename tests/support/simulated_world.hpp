@@ -87,16 +87,17 @@ public:
     [[nodiscard]] bool is_alive() const noexcept { return !dead_; }
 
     // Sets its clock, which is otherwise right, on or back. Those whose time has come by that wake, and who has an alarm
-    // when it is set back by more than a minute.
+    // when it is set back by more than a minute; the others sleep for no longer than they would have.
     void jump(std::chrono::seconds by)
     {
         offset_ += by;
-        if (by >= std::chrono::seconds(-60))
-            return;
         const auto waiting = sleepers_;
-        for (const auto& [when, each] : waiting)
-            if (each->alarm)
+        for (const auto& [when, each] : waiting) {
+            if (each->alarm && by < std::chrono::seconds(-60))
                 each->wake();
+            else
+                each->reckon_anew();
+        }
     }
 
     [[nodiscard]] time_point now() override;
@@ -177,7 +178,8 @@ private:
     // One coroutine that sleeps.
     struct sleeper {
         sleeper(simulated_member& of, time_point when, alos::acme::alarm* early)
-            : owner(of), bed(of), place(of.sleepers_.emplace(std::min(when, latest()), this)), alarm(early)
+            : owner(of), bed(of), until(std::min(when, latest())), offset(of.offset_),
+              place(of.sleepers_.emplace(until, this)), alarm(early)
         {
             if (alarm)
                 alarm->on_ring = [this] { wake(); };
@@ -195,6 +197,13 @@ private:
         // So that clocks which are wrong by centuries can be reckoned with.
         static time_point latest() { return std::chrono::sys_days{std::chrono::year{2150} / 1 / 1}; }
 
+        // A clock that was set back since it fell asleep keeps it no longer.
+        void reckon_anew()
+        {
+            owner.sleepers_.erase(place);
+            place = owner.sleepers_.emplace(until + std::min(owner.offset_ - offset, std::chrono::seconds(0)), this);
+        }
+
         void wake()
         {
             if (woken)
@@ -206,6 +215,8 @@ private:
 
         simulated_member& owner;
         seat bed;
+        const time_point until;
+        const std::chrono::seconds offset; // of the clock when it fell asleep
         sleepers::iterator place;
         alos::acme::alarm* alarm;
         bool woken = false;
