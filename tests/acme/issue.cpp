@@ -111,3 +111,20 @@ TEST_CASE("issue: an order that is refused for its nonce goes on naming what it 
     CHECK(is_named);
     CHECK_FALSE(is_dropped);
 }
+
+TEST_CASE("issue: an order is gone on with although the CA has moved its resources meanwhile (RFC 8555 7.1.1, 7.2)")
+{
+    test::town here;
+    bool is_broken = false;
+    here.ca.on_request = [&](step at) {
+        here.ca.behave({.no_nonce = at == step::new_nonce ? 0.0 : 1.0});
+        if (at != step::finalize || std::exchange(is_broken, true))
+            return;
+        here.ca.behave({.no_nonce = 1, .server_error = 1});
+        here.ca.move_directory();
+    };
+    test::acme_member& one = here.start();
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), test::all_of(one.warnings));
+    CHECK(is_broken);
+    CHECK(here.ca.requests(step::new_order) == 1);
+}

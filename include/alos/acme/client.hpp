@@ -153,8 +153,7 @@ public:
             if (url.empty())
                 co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
             auto answer = co_await post(url, payload, by, phase);
-            const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
-            if (!moved || again)
+            if (answer || again || !is_moved(answer.error()))
                 co_return answer;
             forget_directory();
         }
@@ -167,8 +166,11 @@ public:
         const time_point begun = world_.now();
         for (unsigned tries = 0;; ++tries) {
             auto fresh = co_await take_nonce();
-            if (!fresh)
-                co_return fresh.error();
+            if (!fresh) {
+                refusal why = fresh.error();
+                why.is_unsent = tries == 0;
+                co_return why;
+            }
             const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
             auto body = sign_jws(by.key, target, payload);
             if (!body)
@@ -216,6 +218,9 @@ private:
         time_point since;
     };
 
+    // Whether the directory names a resource that is there no more.
+    static bool is_moved(const refusal& why) noexcept { return why.why.status == 404 || why.why.status == 405; }
+
     // RFC 8555 7.2.
     [[nodiscard]] awaitable<reply<std::string>> take_nonce()
     {
@@ -226,19 +231,25 @@ private:
             if (now >= newest.since && now - newest.since < nonce_life)
                 co_return std::move(newest.text);
         }
-        const auto known = co_await find_directory();
-        if (!known)
-            co_return known.error();
-        http::outbound_request request{.method = "HEAD", .url = known->new_nonce};
-        const auto answer = co_await send(std::move(request), "nonce");
-        if (!answer) {
-            if (answer.error().why.status == 404 || answer.error().why.status == 405)
-                forget_directory();
-            co_return answer.error();
+        std::string url;
+        for (bool again = false;; again = true) {
+            const auto known = co_await find_directory();
+            if (!known)
+                co_return known.error();
+            url = known->new_nonce;
+            http::outbound_request request{.method = "HEAD", .url = url};
+            const auto answer = co_await send(std::move(request), "nonce");
+            if (answer)
+                break;
+            if (!is_moved(answer.error()))
+                co_return answer.error();
+            forget_directory();
+            if (again)
+                co_return answer.error();
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
         if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + known->new_nonce + " gave none"};
+            co_return refusal{failure_class::transient, "nonce: " + url + " gave none"};
         nonce fresh = std::move(nonces_.back());
         nonces_.pop_back();
         co_return std::move(fresh.text);

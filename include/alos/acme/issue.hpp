@@ -183,14 +183,14 @@ private:
     static bool says_nothing(const refusal& why) noexcept
     {
         const unsigned status = why.why.status;
-        return status == 0 || status == 408 || status == 429 || status >= 500;
+        return why.is_unsent || status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
     // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
     static bool may_mean_predecessor(const refusal& why) noexcept
     {
         const problem& said = why.why;
-        return said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
+        return !why.is_unsent && said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
                && said.type != "accountDoesNotExist" && said.type != "badNonce";
     }
 
