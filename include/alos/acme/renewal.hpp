@@ -147,8 +147,8 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
 }
 
 // When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
-// certificate yet. Our own waits are at most a tenth of the life that is left, and an hour when none is; a CA's
-// Retry-After is never cut short. It never gives up.
+// certificate yet. Our own waits are at most a tenth of the life that is left, and when none is, of the whole life, or
+// an hour; a CA's Retry-After is never cut short. It never gives up.
 [[nodiscard]] inline time_point next_attempt(failure_class last, unsigned failures, time_point now,
                                              const std::optional<validity>& of,
                                              std::optional<std::chrono::seconds> retry_after, double random) noexcept
@@ -163,7 +163,8 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
         own = detail::scaled(own, detail::around_one(0.2, random));
     if (of) {
         const milliseconds left = detail::between(now, of->not_after);
-        own = std::min<milliseconds>(own, left > left.zero() ? std::max(left / 10, least) : hours(1));
+        const milliseconds ended = std::min<milliseconds>(lifetime(*of) / 10, hours(1));
+        own = std::min(own, std::max(left > left.zero() ? left / 10 : ended, least));
         // Where the emergency begins, there is an attempt, whatever was planned.
         const milliseconds until_emergency = detail::between(now, latest_renewal(*of));
         if (until_emergency > until_emergency.zero())
