@@ -60,19 +60,81 @@ TEST_CASE("account key: the rest of a change that nobody can read is moved aside
     CHECK_FALSE(left->has_value());
 }
 
-TEST_CASE("account key: one that the CA refuses is forgotten, and one that it did not judge is kept (RFC 8555 7.3.5)")
+TEST_CASE("account key: one that was refused stays until the CA says that it has no account (RFC 8555 7.3.1, 7.3.5)")
 {
     town here;
     test::plain_ca ca(here.world);
     office one{here.world, here.disk, ca.url()};
-    ca.at["/new-account"] = [&](const auto&) {
-        return ca.reply(201, {{"status", "valid"}}, {{"Location", ca.url("/account/1")}});
-    };
-    for (const auto& [status, left] : {std::pair{409u, 2u}, std::pair{503u, 3u}}) {
-        ca.at["/key-change"] = [&ca, status = status](const auto&) { return ca.problem(status, "malformed"); };
+    alos::http::outbound_response page{.status = 403, .body = "<html>Forbidden</html>"};
+    page.fields.emplace_back("Content-Type", "text/html");
+    const alos::http::outbound_response created
+        = ca.reply(201, {{"status", "valid"}}, {{"Location", ca.url("/account/1")}});
+    alos::http::outbound_response answer = created;
+    ca.at["/new-account"] = [&](const auto&) { return answer; };
+    const auto refused = [&](alos::http::outbound_response by) {
+        ca.at["/key-change"] = [by = std::move(by)](const auto&) { return by; };
         account_keeper account = one.keeper();
-        CHECK(one.run(account.change_key(alos::key_kind::ecdsa_p256)).find("malformed") != std::string::npos);
-        CHECK(one.documents().size() == left);
+        CHECK(one.run(account.change_key(alos::key_kind::ecdsa_p384)) != "");
+        CHECK(one.documents().size() == 3);
+    };
+    office::seen found;
+    SUBCASE("it has none")
+    {
+        for (const unsigned status : {400u, 409u, 503u}) {
+            answer = created;
+            refused(ca.problem(status, "malformed"));
+            answer = ca.problem(400, "accountDoesNotExist");
+            account_keeper account = one.keeper();
+            CHECK(one.algorithm(account) == "ES256");
+            CHECK(one.documents().size() == 2);
+        }
+    }
+    SUBCASE("it has it, and the refusal was that of a proxy")
+    {
+        refused(page);
+        account_keeper account = one.keeper();
+        CHECK(one.algorithm(account) == "ES384");
+        CHECK(one.documents().size() == 2);
+    }
+    SUBCASE("it has it, and the refusal was that of the request repeated")
+    {
+        refused(ca.problem(403, "malformed"));
+        account_keeper account = one.keeper();
+        CHECK(one.algorithm(account) == "ES384");
+        CHECK(one.documents().size() == 2);
+    }
+    SUBCASE("it does not tell: what it cannot mean differently tomorrow puts the key aside")
+    {
+        refused(ca.problem(400, "malformed"));
+        answer = ca.problem(400, "externalAccountRequired");
+        account_keeper account = one.keeper();
+        CHECK(one.algorithm(account) == "ES256");
+        CHECK(one.documents().size() == 3);
+        CHECK(one.count(event_kind::unreadable) == 1);
+        CHECK(one.algorithm(account) == "ES256");
+        CHECK(one.count(event_kind::unreadable) == 1);
+    }
+    SUBCASE("it does not tell: it refuses all keys, and the old one stays in its place")
+    {
+        refused(ca.problem(403, "unauthorized"));
+        answer = ca.problem(403, "unauthorized");
+        account_keeper account = one.keeper();
+        CHECK(one.algorithm(account) == "ES256");
+        CHECK(one.url(account) == ca.url("/account/1"));
+        CHECK(one.documents().size() == 3);
+    }
+    SUBCASE("it does not tell: a proxy answers in its place")
+    {
+        refused(ca.problem(400, "malformed"));
+        for (const auto& by : {page, ca.problem(403, "rateLimited"), ca.problem(503, "serverInternal")}) {
+            answer = by;
+            account_keeper account = one.keeper();
+            CHECK(one.run(office::look(account, found)) != "");
+            CHECK(one.documents().size() == 3);
+        }
+        answer = created;
+        account_keeper account = one.keeper();
+        CHECK(one.algorithm(account) == "ES384");
     }
 }
 

@@ -226,7 +226,7 @@ private:
             co_return kept.error();
         const auto made = co_await register_account(ca_, storage_, *key, email_);
         if (!made) {
-            co_await key_.forget_next(made.error());
+            co_await key_.forget_refused(made.error());
             co_return made.error();
         }
         // The URL goes first: it belongs to the old key.

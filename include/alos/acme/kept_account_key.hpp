@@ -132,6 +132,16 @@ public:
         co_return promoted;
     }
 
+    // The CA refused an account to the next key, which signed that itself: had an earlier copy of the request been
+    // done, the account would have been the answer.
+    [[nodiscard]] awaitable<> forget_refused(refusal why)
+    {
+        if (is_no(why) || why.why.type == "unauthorized")
+            static_cast<void>(co_await storage_.erase(next_document()));
+        else
+            co_await forget_next(std::move(why));
+    }
+
     // Keeps a key that the CA has not heard of, also one for a new account. Under the lock.
     [[nodiscard]] awaitable<reply<>> keep_next(account_key next)
     {
@@ -142,10 +152,11 @@ public:
         co_return reply<>();
     }
 
-    // The CA was not asked, or did not take it. When that cannot be told, it stays, and finish_change() finds out.
+    // When the CA was not asked. Else it stays, and finish_change() finds out.
+    // Note: a refusal may be that of a proxy, or of a request that was repeated after the first one was done.
     [[nodiscard]] awaitable<> forget_next(refusal why)
     {
-        if (is_no(why) || why.is_ours || why.is_unsent)
+        if (why.is_ours || why.is_unsent)
             static_cast<void>(co_await storage_.erase(next_document()));
     }
 
@@ -168,7 +179,14 @@ public:
             co_return reply<>();
         }
         const auto found = co_await find_account(ca_, *next);
-        if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
+        bool is_known = found.has_value();
+        if (!found && found.error().why.type == "unauthorized") { // it is closed, or the CA refuses all keys
+            const auto disowned = co_await is_old_disowned();
+            if (!disowned)
+                co_return disowned.error();
+            is_known = *disowned;
+        }
+        if (is_known) {
             const auto present = co_await storage_.load(document());
             if (!present)
                 co_return account_trouble(present.error());
@@ -187,9 +205,17 @@ public:
             auto promoted = co_await promote(*next);
             co_return promoted;
         }
-        if (!is_no(found.error()))
+        if (found.error().why.type == "accountDoesNotExist") { // RFC 8555 7.3.1
+            static_cast<void>(co_await storage_.erase(next_document()));
+            co_return reply<>();
+        }
+        if (!is_no(found.error()) && found.error().why.type != "unauthorized")
             co_return found.error();
-        static_cast<void>(co_await storage_.erase(next_document()));
+        const auto aside = co_await storage_.move_aside(next_document());
+        if (!aside)
+            co_return account_trouble(aside.error());
+        tell_(event_kind::unreadable, "the CA does not say whether it knows the new account key (" + found.error().what
+                                          + "); it is now in " + *aside + ", and the old one is used");
         co_return reply<>();
     }
 
@@ -232,11 +258,13 @@ private:
         return account_trouble({errc::conflict, "another process is changing its key; try again in a minute"});
     }
 
-    // What a CA says of a new key that it did not take.
+    // Whether it is the CA's own word, and the same tomorrow. What is no problem document of ACME may be a proxy's.
     static bool is_no(const refusal& why)
     {
         const unsigned status = why.why.status;
-        return status >= 400 && status < 500 && status != 408 && status != 429;
+        const std::string& type = why.why.type;
+        const bool is_typed = !type.empty() && type != "about:blank";
+        return status >= 400 && status < 500 && is_typed && why.kind == failure_class::permanent;
     }
 
     [[nodiscard]] std::string account_document() const { return "account/" + id_; }
@@ -250,6 +278,28 @@ private:
         if (!held->has_value())
             co_return changed_elsewhere();
         co_return std::move(**held);
+    }
+
+    // Whether the CA has no account any more for the key that the next one replaces.
+    [[nodiscard]] awaitable<reply<bool>> is_old_disowned()
+    {
+        const auto kept = co_await storage_.load(document());
+        if (!kept)
+            co_return account_trouble(kept.error());
+        if (!kept->has_value())
+            co_return true;
+        const auto old = account_key::from_pem(as_text((*kept)->text));
+        if (!old)
+            co_return true;
+        const auto found = co_await find_account(ca_, *old);
+        if (found)
+            co_return false;
+        const std::string& type = found.error().why.type;
+        if (type == "accountDoesNotExist")
+            co_return true;
+        if (type == "unauthorized" || is_no(found.error()))
+            co_return false;
+        co_return found.error();
     }
 
     // Under the lock.
