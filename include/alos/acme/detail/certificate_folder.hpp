@@ -172,17 +172,24 @@ public:
                 broken.emplace_back(number, found.error().what);
         }
         const bool is_current_gone = !numbers.empty() && numbers.front() != current;
-        if (is_current_gone || (!broken.empty() && broken.front().first == current))
-            if (auto pointed = point_to(folder, used); !pointed)
-                return pointed.error();
+        const bool is_current_broken = !broken.empty() && broken.front().first == current;
         std::vector<put_aside> done;
-        for (auto& [number, what] : broken) {
+        outcome<> moved;
+        for (std::size_t i = 0; moved && i < broken.size(); ++i) {
+            auto& [number, what] = broken[i];
             const std::string path = folder + '/' + generation_name(number);
             if (const error_code failed = files_.rename(path, path + suffix, os::if_exists::fail))
-                return storage_failure(path, "cannot be moved aside", failed);
-            done.push_back({std::move(what), path + suffix});
+                moved = storage_failure(path, "cannot be moved aside", failed);
+            else
+                done.push_back({std::move(what), path + suffix});
         }
+        // Afterwards: whoever has the broken one whole in memory sees that it was put aside, and goes on with it.
+        if (is_current_gone || (is_current_broken && !done.empty()))
+            if (auto pointed = point_to(folder, used); !pointed)
+                return pointed.error();
         disk_.settle(folder);
+        if (!moved)
+            return moved.error();
         return done;
     }
 
