@@ -465,7 +465,7 @@ TEST_CASE("when the current generation is missing or broken, the highest that ca
     SUBCASE("its chain is empty") { put_text("000003/fullchain.pem", {}); }
     SUBCASE("its chain does not link") { put_text("000003/fullchain.pem", sample(2).chain_pem + sample(0).chain_pem); }
     SUBCASE("its chain is too large") { put_text("000003/fullchain.pem", std::string(max_stored_size + 1, 'x')); }
-    SUBCASE("a file of it is missing") { REQUIRE_FALSE(files.remove(folder + "000003/meta.json")); }
+    SUBCASE("a file of it is missing") { REQUIRE_FALSE(files.remove(folder + "000003/fullchain.pem")); }
     SUBCASE("two are broken")
     {
         put_text("000003/privkey.pem", {});
@@ -497,6 +497,21 @@ TEST_CASE("when the current generation is missing or broken, the highest that ca
     const std::uint64_t number = one.put(0, generation);
     CHECK(number >= 4);
     CHECK(one.shown() == std::to_string(number) + ":0");
+}
+
+TEST_CASE("a generation without what is only said of it serves, and is not put aside")
+{
+    test::simulated_files files;
+    member one(files);
+    for (std::size_t i = 0; i < 2; ++i)
+        REQUIRE(one.put(i, i) == i + 1);
+    REQUIRE_FALSE(files.remove("/data/certs/a/000002/meta.json"));
+    CHECK(one.done(one.storage.put_broken_aside("a", one.lock())).value().empty());
+    const auto found = one.get().value();
+    REQUIRE(found);
+    CHECK(found->generation == 2);
+    CHECK(found->chain_pem == sample(1).chain_pem);
+    CHECK(found->meta_json.empty());
 }
 
 TEST_CASE("when nothing can be used the folder is named and left as it is, and a new certificate can be stored")
@@ -535,7 +550,7 @@ TEST_CASE("a broken generation is put aside whole, and the one that is used beco
     {
         put_text("000003/fullchain.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     }
-    SUBCASE("a file of it is missing") { REQUIRE_FALSE(files.remove(folder + "000003/meta.json")); }
+    SUBCASE("a file of it is missing") { REQUIRE_FALSE(files.remove(folder + "000003/fullchain.pem")); }
     SUBCASE("the one before it is broken, too")
     {
         put_text("000003/privkey.pem", {});
