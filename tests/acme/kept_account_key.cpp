@@ -196,3 +196,25 @@ TEST_CASE("account key: two processes do not change its key at the same time (RF
     CHECK(other.run(elsewhere.update({})) == "");
     CHECK(here.one.documents().size() == 2);
 }
+
+TEST_CASE("account key: while another process puts a new one in its place, no third one is made")
+{
+    town here;
+    office other{here.world, here.disk, here.ca.directory_url()};
+    account_keeper account = here.one.keeper();
+    const std::string id = alos::acme::storage_id(here.ca.directory_url(), "admin@example.com");
+    // It holds the lock, has the new key, and has moved the old one aside.
+    const auto lock = other.simulated_process::run(other.storage.try_lock("account." + id)).value().value();
+    const auto key = alos::acme::account_key::generate(alos::key_kind::ecdsa_p384).value();
+    const auto begun
+        = other.simulated_process::run(other.storage.store("account/" + id + ".next.key", key.to_pem(), 0));
+    REQUIRE(begun.has_value());
+    office::seen found;
+    CHECK(here.one.run(office::look(account, found)).find("another process is changing its key") != std::string::npos);
+    CHECK(here.one.documents().size() == 1);
+    CHECK(here.one.count(event_kind::account_created) == 0);
+    REQUIRE(other.simulated_process::run(other.storage.store("account/" + id + ".key", key.to_pem(), 0)).has_value());
+    REQUIRE(other.simulated_process::run(other.storage.erase("account/" + id + ".next.key")).has_value());
+    other.simulated_process::run(other.storage.unlock(lock));
+    CHECK(here.one.algorithm(account) == "ES384");
+}

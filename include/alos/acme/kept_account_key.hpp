@@ -54,6 +54,10 @@ public:
                     co_return account_trouble(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
                                                   + "); it is now in " + *aside + ", and a new account is made");
+            } else {
+                const bool is_being_replaced = co_await is_changing();
+                if (is_being_replaced)
+                    co_return changed_elsewhere();
             }
             // What is known of an account belongs to a key that is gone.
             static_cast<void>(co_await storage_.erase(account_document()));
