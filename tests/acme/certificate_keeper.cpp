@@ -34,10 +34,10 @@ struct desk {
     }
 
     // Stores the next generation.
-    void replace(managed_certificate& of, bundle next)
+    void replace(managed_certificate& of, bundle next, generation_record about = {})
     {
         const auto lock = process.run(process.storage.try_lock(of.id)).value().value();
-        REQUIRE(process.run(keeper.replace(of, std::move(next), {}, lock)).has_value());
+        REQUIRE(process.run(keeper.replace(of, std::move(next), std::move(about), lock)).has_value());
     }
 
     // Leaves half of its key.
@@ -112,8 +112,12 @@ TEST_CASE("certificate keeper: a CA that wants to be left alone is, also after a
     managed_certificate one = configured();
     here.process.run(here.keeper.load(one));
     one.state.failures = 2;
-    one.state.open_at = {{"https://busy.test", world.now() + 24h}, {"https://free.test", world.now()}};
-    here.replace(one, made_bundle());
+    one.state.open_at = {{"https://busy.test", world.now() + 24h},
+                         {"https://free.test", world.now()},
+                         {"https://issuer.test", world.now() + 24h}};
+    generation_record about;
+    about.directory = "https://issuer.test";
+    here.replace(one, made_bundle(), about);
     CHECK(one.state.failures == 0);
     REQUIRE(one.state.open_at.size() == 1);
     CHECK(one.state.open_at.begin()->first == "https://busy.test");

@@ -161,6 +161,7 @@ public:
         certificate_state fresh;
         fresh.configuration = of.configuration;
         fresh.open_at = std::move(of.state.open_at); // of the CAs that another one stood in for
+        fresh.open_at.erase(of.about.directory);
         std::erase_if(fresh.open_at, [now = world_.now()](const auto& each) { return each.second <= now; });
         of.state = std::move(fresh);
         adopt_settings(of, random_part(world_));
