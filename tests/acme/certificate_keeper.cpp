@@ -279,3 +279,28 @@ TEST_CASE("certificate keeper: a broken generation is left where it is while ano
     CHECK(again.generation == 1);
     CHECK(here.process.files.list(here.folder).value() != before);
 }
+
+TEST_CASE("certificate keeper: why a broken generation stays is said, and who has the lock later puts it aside")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk), there(world, disk);
+    managed_certificate ours = configured(), theirs = configured();
+    here.process.run(here.keeper.load(ours));
+    here.replace(ours, made_bundle());
+    there.process.run(there.keeper.load(theirs));
+    here.replace(ours, made_bundle());
+    here.damage(ours);
+    const auto before = here.process.files.list(here.folder).value();
+    const auto late = there.process.run(there.process.storage.try_lock(ours.id)).value().value();
+    there.process.run(there.process.storage.unlock(late));
+    static_cast<void>(there.process.run(there.keeper.refresh(theirs, &late)));
+    CHECK(there.said.find("; the one before it is used, 1; it stays where it is: ") != std::string::npos);
+    CHECK(here.process.files.list(here.folder).value() == before);
+    const auto told = there.told.size();
+    const auto lock = there.process.run(there.process.storage.try_lock(ours.id)).value().value();
+    static_cast<void>(there.process.run(there.keeper.refresh(theirs, &lock)));
+    CHECK(there.told.size() == told + 1);
+    CHECK(there.said.ends_with("; generation 1 serves instead"));
+    CHECK(here.process.files.list(here.folder).value() != before);
+}

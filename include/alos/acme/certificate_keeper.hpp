@@ -181,20 +181,24 @@ private:
             co_return;
         auto kept = co_await storage_.load_certificate(of.id);
         const std::string fault = fault_of(kept);
-        if (std::exchange(of.fault, fault) != fault && !fault.empty()) {
-            std::string aside = co_await put_broken_aside(of.id, guard);
+        const bool is_new = std::exchange(of.fault, fault) != fault;
+        if (!fault.empty() && (is_new || guard)) { // who has the lock tries again
+            const auto moved = co_await put_broken_aside(of.id, guard);
             auto again = co_await storage_.load_certificate(of.id);
             kept = std::move(again);
             of.fault = fault_of(kept);
-            if (aside.empty())
-                aside = fault;
-            else if (!of.fault.empty())
-                aside += "; " + of.fault;
-            else if (*kept)
-                aside += "; generation " + std::to_string((*kept)->generation) + " serves instead";
-            else
-                aside += "; the storage has no other one";
-            tell_({event_kind::unreadable, of.id, std::move(aside)});
+            const bool is_moved = moved && !moved->empty();
+            std::string said = is_moved ? *moved : fault;
+            if (!moved)
+                said += "; it stays where it is: " + moved.error().what;
+            else if (is_moved && !of.fault.empty())
+                said += "; " + of.fault;
+            else if (is_moved && *kept)
+                said += "; generation " + std::to_string((*kept)->generation) + " serves instead";
+            else if (is_moved)
+                said += "; the storage has no other one";
+            if (is_new || is_moved)
+                tell_({event_kind::unreadable, of.id, std::move(said)});
         }
         if (!kept)
             co_return;
@@ -215,12 +219,14 @@ private:
     }
 
     // Says what was wrong and where it is now; nothing when nothing is damaged, or somebody else works on it.
-    [[nodiscard]] awaitable<std::string> put_broken_aside(std::string id, const storage_lock* guard)
+    [[nodiscard]] awaitable<outcome<std::string>> put_broken_aside(std::string id, const storage_lock* guard)
     {
         std::optional<storage_lock> own;
         if (!guard) {
             auto taken = co_await storage_.try_lock(id);
-            if (!taken || !taken->has_value())
+            if (!taken)
+                co_return taken.error();
+            if (!taken->has_value())
                 co_return std::string();
             own = std::move(*taken);
             guard = &*own;
@@ -228,8 +234,10 @@ private:
         const auto done = co_await storage_.put_broken_aside(id, *guard);
         if (own)
             co_await storage_.unlock(*own);
+        if (!done)
+            co_return done.error();
         std::string said;
-        for (std::size_t i = 0; done && i < done->size(); ++i) {
+        for (std::size_t i = 0; i < done->size(); ++i) {
             const put_aside& each = (*done)[i];
             said += (said.empty() ? "" : "; ") + each.what + "; it is now in " + each.where;
         }
