@@ -33,3 +33,16 @@ TEST_CASE("what fails and works by turns fills no log")
     CHECK(one.fails(begin + 1min));
     CHECK(one.works());
 }
+
+TEST_CASE("an outage that begins within the minute after another one is told when the minute is over")
+{
+    node_health one;
+    const node_health::time_point begin{};
+    CHECK(one.fails(begin));
+    CHECK(one.works());
+    CHECK_FALSE(one.fails(begin + 10s));
+    CHECK_FALSE(one.fails(begin + 59s));
+    CHECK(one.fails(begin + 1min));
+    CHECK_FALSE(one.fails(begin + 2min));
+    CHECK(one.works());
+}

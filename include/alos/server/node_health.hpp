@@ -20,8 +20,7 @@ public:
     [[nodiscard]] bool fails(time_point now)
     {
         const std::lock_guard lock(mutex_);
-        const auto pause = is_failing_ ? long_pause : short_pause;
-        is_failing_ = true;
+        const auto pause = is_told_ ? long_pause : short_pause;
         if (told_ && now - *told_ < pause)
             return false;
         told_ = now;
@@ -33,7 +32,6 @@ public:
     [[nodiscard]] bool works()
     {
         const std::lock_guard lock(mutex_);
-        is_failing_ = false;
         return std::exchange(is_told_, false);
     }
 
@@ -43,8 +41,7 @@ private:
 
     std::mutex mutex_;
     std::optional<time_point> told_; // of a failure, at last
-    bool is_failing_ = false;
-    bool is_told_ = false;
+    bool is_told_ = false;           // and not yet that it works
 };
 
 }
