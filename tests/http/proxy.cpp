@@ -88,6 +88,18 @@ TEST_CASE("user and password of a proxy are its credentials (RFC 7617 2)")
     CHECK(of("a:%3a%40%2f%zz%@proxy.test:3128") == "Basic YTo6QC8lenol");
 }
 
+TEST_CASE("a password that ends the authority of its proxy's URL is refused, and not told (RFC 3986 3.2)")
+{
+    for (const char* setting : {"http://user:12#x@proxy.test:3128", "http://user:12/x@proxy.test:3128",
+                                "user:12?x@proxy.test:3128"}) {
+        const auto refused = proxy_for({setting, "", ""}, parse_url("http://x.test/").value());
+        REQUIRE(refused.has_error());
+        CHECK(refused.error().code == errc::bad_configuration);
+        CHECK(refused.error().what.find("percent-encode user and password") != std::string::npos);
+        CHECK(refused.error().what.find("12") == std::string::npos);
+    }
+}
+
 TEST_CASE("a proxy that wants to know who asks is named, and what to do (RFC 9110 15.5.8)")
 {
     chosen_proxy by{parse_url("http://proxy.test:3128").value(), "", "https_proxy"};

@@ -88,6 +88,14 @@ inline bool is_excepted(std::string_view entry, const url& target,
            && (end.size() == host.size() || (!address && host[host.size() - end.size() - 1] == '.'));
 }
 
+// Whether a '/', '?' or '#' of a password, which is to be percent-encoded, ends the authority of a URL too early
+// (RFC 3986 3.2).
+inline bool has_at_behind_authority(std::string_view url_text)
+{
+    const std::size_t end = url_text.find_first_of("/?#", url_text.find("://") + 3);
+    return end != std::string_view::npos && url_text.find('@', end) != std::string_view::npos;
+}
+
 // Takes user and password (RFC 3986 3.2.1) out of a URL, which has one host all the same: what is before the last '@'
 // of its authority.
 inline std::string take_userinfo(std::string& url_text)
@@ -169,6 +177,9 @@ struct chosen_proxy {
         return failure{alos::errc::bad_configuration, "the proxy in " + std::string(chosen.variable) + ": " + why};
     };
     std::string text = setting.find("://") == std::string::npos ? "http://" + setting : setting;
+    // Note: what is before it would be taken for the host, asked for in the DNS, and written into logs.
+    if (detail::has_at_behind_authority(text))
+        return refused("an '@' behind its host and port; percent-encode user and password");
     if (const std::string userinfo = detail::take_userinfo(text); !userinfo.empty()) {
         auto credentials = detail::basic_credentials(userinfo);
         if (!credentials)
