@@ -33,6 +33,14 @@ struct beside_certbot {
         }
     }
 
+    // As "certbot delete" does.
+    void remove(const std::string& name)
+    {
+        const std::string folder = "/letsencrypt/live/" + name;
+        for (const std::string& each : {folder + "/fullchain.pem", folder + "/privkey.pem", folder})
+            REQUIRE_FALSE(files.remove(each));
+    }
+
     [[nodiscard]] std::vector<std::string> domains() const
     {
         std::vector<std::string> list;
@@ -120,6 +128,37 @@ TEST_CASE("foreign folder: what a certificate is for stands in it, not in certbo
     auto domains = here.domains();
     std::ranges::sort(domains);
     CHECK(domains == std::vector<std::string>{"example.com", "mail.example.com", "other.example"});
+}
+
+TEST_CASE("foreign folder: what certbot has deleted is served no longer, and one that ends earlier takes its place")
+{
+    beside_certbot here;
+    here.put("example.com", {"example.com"});
+    here.put("example.org", {"example.org"});
+    here.folder.serve();
+    const auto deleted = here.since("example.com");
+    here.remove("example.com");
+    here.put("example.com-0001", {"example.com"}, 24h);
+    here.folder.serve();
+    CHECK(here.since("example.com") == deleted - 24h);
+
+    here.remove("example.com-0001");
+    here.folder.serve();
+    CHECK(here.domains() == std::vector<std::string>{"example.org"});
+}
+
+TEST_CASE("foreign folder: what is there and cannot be read, or listed, is served as it was")
+{
+    beside_certbot here;
+    here.put("example.com", {"example.com"});
+    here.folder.serve();
+    for (const char* file : {"fullchain.pem", "privkey.pem"})
+        REQUIRE_FALSE(here.files.remove("/letsencrypt/live/example.com/" + std::string(file)));
+    here.folder.serve();
+    CHECK(here.domains() == std::vector<std::string>{"example.com"});
+    REQUIRE_FALSE(here.files.rename("/letsencrypt", "/elsewhere", alos::os::if_exists::replace));
+    here.folder.serve();
+    CHECK(here.domains() == std::vector<std::string>{"example.com"});
 }
 
 TEST_CASE("foreign folder: it warns of each key that others can read")

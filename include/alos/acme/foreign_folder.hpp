@@ -61,7 +61,8 @@ public:
     foreign_folder(const foreign_folder&) = delete;
     foreign_folder& operator=(const foreign_folder&) = delete;
 
-    // Serves what is there, and what was renewed since the last time; tells of what is new.
+    // Serves what is there, and what was renewed since the last time; tells of what is new. What cannot be read for now
+    // is served as it was, what was deleted is not.
     void serve()
     {
         auto all = read_foreign(world_.files(), directory_);
@@ -72,6 +73,8 @@ public:
             if (!known || known->about.fingerprint != each.credential->about.fingerprint)
                 known = each.credential;
         }
+        if (all.names)
+            std::erase_if(known_, [&](const auto& each) { return !all.names->contains(each.first); });
         const cert::named_credentials named = under_own_names(known_);
         std::set<cert::named_credentials::value_type> wanted(named.begin(), named.end());
         cert::named_credentials made;
@@ -82,15 +85,15 @@ public:
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
         }
         offer_(std::move(offered));
-        if (made.empty())
-            return;
-        host_.log(log_level::info, "acme.foreign",
-                  {{"folder", directory_},
-                   {"certificates", made.size()},
-                   {"hint", "what it has there is never written"}});
-        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
-            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
-        // What another name is better for, or another certificate.
+        if (!made.empty()) {
+            host_.log(log_level::info, "acme.foreign",
+                      {{"folder", directory_},
+                       {"certificates", made.size()},
+                       {"hint", "what it has there is never written"}});
+            if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+                host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+        }
+        // What another name is better for, or another certificate, and what is gone.
         for (const auto& each : std::exchange(served_, wanted)) {
             if (!wanted.contains(each))
                 static_cast<void>(host_.certificates.remove_credential(each.first, each.second));

@@ -7,7 +7,12 @@
 #include <alos/cert/load.hpp>
 #include <alos/os/file_system.hpp>
 
+#include <boost/system/errc.hpp>
+
 #include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +30,7 @@ struct foreign_certificate {
 struct foreign_certificates {
     std::vector<foreign_certificate> found;
     std::vector<std::string> skipped; // for each that cannot be used, a sentence that says why
+    std::optional<std::set<std::string>> names; // of all that are there, in use or not; nothing: nobody can tell
 };
 
 namespace detail {
@@ -129,6 +135,26 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
     return found;
 }
 
+// What their owners call the certificates there, those that cannot be read included; nothing when that cannot be told,
+// as a folder cannot be listed, or neither is there.
+inline std::optional<std::set<std::string>> foreign_names(os::file_system& files, const std::string& directory,
+                                                          const std::vector<foreign_files>& found)
+{
+    const auto certbot = files.list(directory + "/live");
+    const auto lego = files.list(directory + "/certificates");
+    const auto is_unknown = [](const auto& listed) {
+        return !listed && listed.error() != boost::system::errc::no_such_file_or_directory;
+    };
+    if ((!certbot && !lego) || is_unknown(certbot) || is_unknown(lego))
+        return std::nullopt;
+    std::set<std::string> names;
+    if (certbot)
+        names.insert(certbot->begin(), certbot->end());
+    for (const foreign_files& one : found)
+        names.insert(one.name);
+    return names;
+}
+
 // Certbot's links in live/<name> lead to ../../archive/<name>.
 inline std::string behind_link(os::file_system& files, const std::string& directory, const std::string& path)
 {
@@ -187,6 +213,7 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
     std::vector<detail::foreign_files> places = detail::find_certbot(files, directory);
     for (detail::foreign_files& one : detail::find_lego(files, directory))
         places.push_back(std::move(one));
+    all.names = foreign_names(files, directory, places);
     if (places.size() > max_foreign_certificates) {
         all.skipped.push_back(directory + ": only the first 10000 certificates in it are read");
         places.resize(max_foreign_certificates);
