@@ -47,11 +47,14 @@ struct paper_dns final : alos::acme::dns_solver {
     awaitable<outcome<>> clean_up(std::string, std::string value) override
     {
         ++cleaned;
+        if (is_sick)
+            co_return alos::failure{alos::errc::refused, "no clean-up today"};
         values.erase(value);
         co_return outcome<>();
     }
     std::set<std::string> values;
     unsigned cleaned = 0;
+    bool is_sick = false;
 };
 
 posting by_dns(std::string token)
@@ -253,13 +256,29 @@ TEST_CASE("board: an answer that stands for an attempt that will not come is tak
         one.post(make("first"));
         one.let_stand(make("first"));
     }
-    one.finish(one.board.take_down_standing(by_http("first").about, one.dns));
+    CHECK(process::is_done(one.begin(one.board.take_down_standing(by_http("first").about, one.dns))));
     for (const auto make : {by_http, by_tls, by_dns})
         CHECK_FALSE(one.answers(make("first")));
     CHECK_FALSE(one.has("challenge/http-01/first"));
     CHECK_FALSE(one.has("challenge/tls-alpn-01/example.com"));
     CHECK(one.answers(other));
     CHECK(one.answers(by_http("working")));
+}
+
+TEST_CASE("board: what cannot be taken down is said, and the rest is taken down all the same")
+{
+    host here;
+    process one(here);
+    for (const auto make : {by_dns, by_http}) {
+        one.post(make("first"));
+        one.let_stand(make("first"));
+    }
+    one.dns->is_sick = true;
+    const auto done = one.begin(one.board.take_down_standing(by_http("first").about, one.dns));
+    REQUIRE(done->has_value());
+    REQUIRE((*done)->has_error());
+    CHECK((*done)->error().what == "no clean-up today");
+    CHECK_FALSE(one.answers(by_http("first")));
 }
 
 TEST_CASE("board: an answer that stands keeps no other process waiting")

@@ -21,6 +21,33 @@ alos::acme::awaitable<> force_example(acme_member& at, std::optional<alos::outco
     into = std::move(done);
 }
 
+// A DNS that takes a day to remove the records of the first name it is asked to.
+class slow_dns final : public alos::acme::dns_solver {
+public:
+    explicit slow_dns(test::simulated_world& world) : zone_(world) {}
+
+    alos::acme::awaitable<alos::outcome<>> present(std::string name, std::string value) override
+    {
+        return zone_.present(std::move(name), std::move(value));
+    }
+
+    alos::acme::awaitable<alos::outcome<>> clean_up(std::string name, std::string value) override
+    {
+        if (first.empty())
+            first = name;
+        if (name == first)
+            co_await where->sleep_until(where->now() + 24h);
+        auto done = co_await zone_.clean_up(std::move(name), std::move(value));
+        co_return done;
+    }
+
+    alos::acme::environment* where = nullptr; // who asks
+    std::string first;
+
+private:
+    test::simulated_dns_solver zone_;
+};
+
 }
 
 TEST_CASE("manager: a certificate is obtained, and served in place of the self-signed one")
@@ -338,6 +365,29 @@ TEST_CASE("manager: of a certificate that is removed no answer stands for the ne
         CHECK(stand() == 0);
         CHECK(one.broke_off == "");
     }
+}
+
+TEST_CASE("manager: a clean-up that hangs keeps no other name's answer in the DNS, and is told")
+{
+    town here;
+    here.ca.settings.longest_validation = 20 * 24h;
+    const auto dns = std::make_shared<slow_dns>(here.world);
+    auto settings = here.settings({{"a.example", "b.example"}});
+    settings.challenges = {alos::acme::challenge_type::dns_01};
+    settings.dns = dns;
+    acme_member& one = here.start(std::move(settings));
+    dns->where = &one.environment;
+    const auto has_failed = [&] {
+        return !one.manager.certificates().empty() && one.manager.certificates()[0].failures > 0;
+    };
+    REQUIRE(here.wait(has_failed));
+    REQUIRE(here.world.zone.size() == 2);
+    CHECK(one.manager.remove("a.example").has_value());
+    here.world.run_for(3min);
+    CHECK(here.world.zone.size() == 1);
+    CHECK(here.world.zone.contains(dns->first));
+    const std::string told = all_of(one.warnings);
+    CHECK_MESSAGE(told.find("clean-up of a.example: it is not done after 2 minutes") != told.npos, told);
 }
 
 TEST_CASE("manager: when certificates become shorter, the last long one serves for most of its life")

@@ -120,17 +120,23 @@ public:
         co_return erased;
     }
 
-    // Nobody will make another attempt for that name. `dns` may be null, where none is published.
-    [[nodiscard]] awaitable<> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
+    // Nobody will make another attempt for that name. `dns` may be null, where none is published. The first failure, of
+    // several.
+    [[nodiscard]] awaitable<outcome<>> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
     {
         const auto is_it = [&](const posting& each) { return each.about == about; };
+        outcome<> all;
         for (auto found = std::ranges::find_if(standing_, is_it); found != standing_.end();
              found = std::ranges::find_if(standing_, is_it)) {
             posting old = std::move(*found);
             standing_.erase(found);
-            if (old.type != challenge_type::dns_01 || dns)
-                static_cast<void>(co_await take_down(std::move(old), dns));
+            if (old.type == challenge_type::dns_01 && !dns)
+                continue;
+            auto done = co_await take_down(std::move(old), dns);
+            if (!done && all)
+                all = std::move(done);
         }
+        co_return all;
     }
 
     // Answers here what other processes posted, and no longer what they took down, or left behind when they died. What

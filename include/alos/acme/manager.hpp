@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -336,15 +337,24 @@ private:
     {
         std::vector<identifier> names = of.names;
         std::erase_if(names, [this](const identifier& each) { return find_by_name(certificates_, each.value); });
-        works_.begin(clear(std::move(names)), [this](const std::exception_ptr&) { wake(); });
+        works_.begin(clear(of.id, std::move(names)), [this](const std::exception_ptr&) { wake(); });
     }
 
-    [[nodiscard]] awaitable<> clear(std::vector<identifier> names)
+    [[nodiscard]] awaitable<> clear(std::string id, std::vector<identifier> names)
     {
         using namespace boost::asio::experimental::awaitable_operators;
-        const time_point end = world_.now() + std::chrono::minutes(2);
-        for (const identifier& each : names)
-            co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
+        for (const identifier& each : names) {
+            const time_point end = world_.now() + std::chrono::minutes(2);
+            // Note: when the first throws, this ends with the sleep, as if it hung.
+            const auto gone = co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
+            std::string fault;
+            if (gone.index() == 1)
+                fault = "it is not done after 2 minutes; nobody waits any longer";
+            else if (const auto& done = std::get<0>(gone); !done)
+                fault = done.error().what;
+            if (!fault.empty())
+                listeners_.tell({event_kind::progress, id, "warning: clean-up of " + each.value + ": " + fault});
+        }
     }
 
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
