@@ -142,6 +142,8 @@ inline outcome<std::string> basic_credentials(std::string_view userinfo)
 }
 
 // The proxy that a request goes through.
+// Note: its user and password are in no secret_text: they come from the environment, which has them in clear as long as
+// the program runs, and go to the proxy in clear.
 struct chosen_proxy {
     url where{};
     std::string authorization{}; // the value of Proxy-Authorization (RFC 9110 11.7.2); empty: it gets none
