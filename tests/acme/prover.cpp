@@ -94,6 +94,7 @@ struct office {
         if (on_proof)
             on_proof();
         const auto done = co_await one.prove(std::move(order));
+        tries_another_way = !done && done.error().try_another_way;
         co_return done ? std::string() : done.error().why.what;
     }
 
@@ -134,6 +135,7 @@ struct office {
     std::shared_ptr<counting_dns> dns = std::make_shared<counting_dns>(world, self);
     std::function<void()> on_proof; // called when there is an order
     std::string told;
+    bool tries_another_way = false; // the last order
     std::optional<std::string> said;
     boost::asio::cancellation_signal cancel;
 };
@@ -237,6 +239,39 @@ TEST_CASE("prover: the cure fits the challenge that was tried (RFC 8555 8.3)")
     CHECK_MESSAGE(said.find("http-01 for example.com failed: unauthorized: Invalid response from") != said.npos, said);
     CHECK_MESSAGE(said.find("; let port 80 of every address of example.com lead to this program") != said.npos, said);
     CHECK_MESSAGE(said.find("account") == said.npos, said);
+}
+
+TEST_CASE("prover: only what says no to the name itself keeps another challenge from being tried (RFC 8555 8.2)")
+{
+    for (const auto& [type, is_tried] : {std::pair{"malformed", true}, std::pair{"unauthorized", true},
+                                         std::pair{"caa", false}, std::pair{"rejectedIdentifier", false}}) {
+        office here;
+        test::plain_ca odd(here.world);
+        bool is_over = false;
+        odd.at["/authorization"] = [&](const auto&) {
+            auto said = authorization_by("http-01", "/challenge", is_over ? "No valid IP addresses" : nullptr);
+            auto& challenges = said["challenges"].as_array();
+            if (is_over)
+                challenges[0].at("error").as_object()["type"] = "urn:ietf:params:acme:error:" + std::string(type);
+            auto other = challenges[0].as_object();
+            other["type"] = "dns-01";
+            other["url"] = test::plain_ca::url("/other");
+            challenges.push_back(std::move(other));
+            return test::plain_ca::reply(200, std::move(said));
+        };
+        odd.at["/challenge"] = [&](const auto&) {
+            is_over = true;
+            return test::plain_ca::reply(200, test::json::object{});
+        };
+        alos::acme::order order;
+        order.identifiers = {*alos::acme::identifier_of("example.com")};
+        order.authorizations = {odd.url("/authorization")};
+        alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(),
+                              odd.url("/account")};
+        here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+        REQUIRE(here.wait(1min));
+        CHECK_MESSAGE(here.tries_another_way == is_tried, type);
+    }
 }
 
 TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC 8555 6.1)")

@@ -336,10 +336,20 @@ private:
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take());
         const auto free = co_await failures.next();
-        // What says no to the name says so whatever the challenge is.
-        no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
+        no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
                              && choose(of.offered, about) != nullptr && !free;
         co_return no;
+    }
+
+    // What says no to the name says so whatever the challenge is. Other problems that would be permanent in a request
+    // are not here: Boulder calls a name without addresses `malformed`, which dns-01 needs none of.
+    static bool is_about_the_name(const problem& why)
+    {
+        const auto says_no = [](std::string_view type) {
+            return type == "rejectedIdentifier" || type == "unsupportedIdentifier" || type == "caa";
+        };
+        return says_no(why.type)
+               || std::ranges::any_of(why.subproblems, says_no, [](const subproblem& each) { return each.type; });
     }
 
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
