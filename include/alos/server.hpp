@@ -239,8 +239,8 @@ public:
         co_return co_await std::move(revocation);
     }
 
-    // Where each of them stands, as values and as JSON. Before start() and enable_acme(): what is configured, without
-    // what the storage has of it. After stop(): as they were then.
+    // Where each of them stands, as values and as JSON. Until start() or enable_acme() has looked into the storage:
+    // what is configured, without what the storage has of it. After stop(): as they were then.
     [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const { return acme_.certificates(); }
     [[nodiscard]] std::string acme_certificates_json() const { return acme_.certificates_json(); }
 

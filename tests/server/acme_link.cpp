@@ -179,6 +179,26 @@ TEST_CASE_FIXTURE(fixture, "enable_acme and add_acme_domain, before and after st
           == calls{"configure a.test", "start", "add b.test for b@b.test", "configure c.test", "remove b.test"});
 }
 
+TEST_CASE_FIXTURE(fixture, "what is configured is listed until the manager has settings, good ones or not")
+{
+    acme::list_configured = [](const acme::config& settings) {
+        std::vector<acme::certificate_status> list;
+        for (const acme::certificate_names& each : settings.domains)
+            list.emplace_back().id = each.names.front();
+        return list;
+    };
+    const auto app = make(with_domains({"a.test", "b.test"}));
+    std::size_t listed = 0;
+    world.on_call = [&](std::string_view call) {
+        if (call.starts_with("configure"))
+            listed = app->acme_certificates().size();
+    };
+    REQUIRE(app->start().has_value());
+    CHECK(listed == 2);
+    CHECK(app->acme_certificates().size() == world.certificates.size());
+    acme::list_configured = nullptr;
+}
+
 TEST_CASE_FIXTURE(fixture, "add_acme_domain works by itself, with the settings of the configuration")
 {
     const auto app = make(with_domains({}));

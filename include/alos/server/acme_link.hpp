@@ -151,10 +151,10 @@ public:
         told_.store(told ? std::make_shared<const hook>(std::move(told)) : nullptr);
     }
 
-    // Where each certificate stands; before there is a manager, what is configured.
+    // Where each certificate stands; before a manager has its settings, what is configured.
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const
     {
-        if (const acme::service* const manager = get())
+        if (const acme::service* const manager = informed())
             return manager->certificates();
         const acme::lister list = acme::list_configured;
         return list ? list(settings_) : std::vector<acme::certificate_status>();
@@ -162,7 +162,7 @@ public:
 
     [[nodiscard]] std::string certificates_json() const
     {
-        if (const acme::service* const manager = get())
+        if (const acme::service* const manager = informed())
             return manager->certificates_json();
         const acme::list_writer write = acme::write_list;
         return write ? write(certificates()) : "[]";
@@ -217,6 +217,9 @@ private:
     {
         return {errc::bad_configuration, "acme: not from an event's handler; post it to another thread"};
     }
+
+    // The manager, once it has been given settings; else null.
+    [[nodiscard]] const acme::service* informed() const noexcept { return has_settings_ ? get() : nullptr; }
 
     // The rest is called with `changing_` locked.
 
@@ -314,7 +317,7 @@ private:
     std::unique_ptr<acme::service> manager_;
     std::atomic<acme::service*> current_ = nullptr;
     std::atomic<bool> ended_ = false;
-    bool has_settings_ = false;
+    std::atomic<bool> has_settings_ = false; // the manager, good ones or not
     bool is_open_ = false;
     bool is_started_ = false;
     bool has_http_ = false;
