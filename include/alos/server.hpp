@@ -85,8 +85,9 @@ public:
     [[nodiscard]] outcome<> start() { return start({}); }
 
     // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a
-    // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server, the
-    // acceptor and the executor outlive that. Throws boost::system::system_error if the settings are no good.
+    // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server and the
+    // acceptor outlive that; the executor is there until wait() returns, as a question to the manager may have it a
+    // little longer. Throws boost::system::system_error if the settings are no good.
     template <class Acceptor>
     awaitable<> serve(Acceptor& acceptor)
     {
