@@ -220,9 +220,10 @@ TEST_CASE("acme service: a CA is answered what another process stored, before th
         boost::asio::io_context here;
         std::optional<std::string> found;
         boost::asio::co_spawn(here, heard.http01.find_elsewhere(token),
-                              [&](const std::exception_ptr& thrown, std::optional<std::string> answer) {
+                              [&](const std::exception_ptr& thrown, const alos::acme::answers::looked_up& answer) {
                                   CHECK_FALSE(thrown);
-                                  found = std::move(answer);
+                                  CHECK(answer.has_value());
+                                  found = answer ? *answer : std::nullopt;
                               });
         here.run();
         return found;

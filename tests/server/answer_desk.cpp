@@ -30,9 +30,9 @@ struct hall {
     void ask(const std::shared_ptr<answer_desk>& at, const std::string& token)
     {
         boost::asio::co_spawn(here, answer_desk::ask(at, token),
-                              [this](const std::exception_ptr& thrown, std::optional<std::string> answer) {
+                              [this](const std::exception_ptr& thrown, const answer_desk::said& answer) {
                                   CHECK_FALSE(thrown);
-                                  said.push_back(answer.value_or("nothing"));
+                                  said.push_back(answer ? answer->value_or("none") : answer.error().message());
                               });
         here.restart();
         here.poll();
@@ -67,7 +67,7 @@ TEST_CASE_FIXTURE(hall, "what is asked is read on the other thread, and awaited 
     CHECK(said == words{"theirs.thumbprint"});
     ask(desk, "other");
     turn();
-    CHECK(said == words{"theirs.thumbprint", "nothing"});
+    CHECK(said == words{"theirs.thumbprint", "none"});
     CHECK(read == words{"theirs", "other"});
 }
 
@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(hall, "nobody waits for a thread that is busy for long, and it
     here.restart();
     here.run_one();
     here.poll();
-    CHECK(said == words{"nothing"});
+    CHECK(said == words{"deadline passed"});
     turn();
     CHECK(read.empty());
 }
@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(hall, "few wait at once")
         ask(desk, "theirs");
     CHECK(said.empty());
     ask(desk, "theirs");
-    CHECK(said == words{"nothing"});
+    CHECK(said == words{"stream closed"});
     turn();
     CHECK(said.size() == answer_desk::most + 1);
     CHECK(read.size() == answer_desk::most);
@@ -105,8 +105,8 @@ TEST_CASE_FIXTURE(hall, "once it is closed nothing is asked, and what was is ans
     ask(desk, "theirs");
     desk->close();
     ask(desk, "theirs");
-    CHECK(said == words{"nothing"});
+    CHECK(said == words{"stream closed"});
     turn();
-    CHECK(said == words{"nothing", "theirs.thumbprint"});
+    CHECK(said == words{"stream closed", "theirs.thumbprint"});
     CHECK(read.size() == 1);
 }

@@ -123,9 +123,9 @@ TEST_CASE("RFC 8555 8.3: what is no token is not looked for")
 {
     acme::answers table;
     std::vector<std::string> asked;
-    table.also_look_in([&](std::string token) -> awaitable<std::optional<std::string>> {
+    table.also_look_in([&](std::string token) -> awaitable<acme::answers::looked_up> {
         asked.push_back(std::move(token));
-        co_return "elsewhere";
+        co_return std::optional<std::string>("elsewhere");
     });
     for (const std::string& bad : {std::string("a.b"), std::string("../a"), std::string("a/b"), std::string("a b"),
                                    std::string("a="), std::string(513, 'a'), std::string("a\0", 2)}) {
@@ -178,7 +178,7 @@ struct node {
 TEST_CASE_FIXTURE(node, "the other node is asked for challenges that are not ours, and only for them")
 {
     table.put("mine", "mine.thumbprint");
-    table.also_look_in([](std::string token) -> awaitable<std::optional<std::string>> {
+    table.also_look_in([](std::string token) -> awaitable<acme::answers::looked_up> {
         co_return token == "shared" ? std::optional<std::string>("shared.thumbprint") : std::nullopt;
     });
     CHECK(get("mine").body == "mine.thumbprint");
@@ -202,6 +202,18 @@ TEST_CASE_FIXTURE(node, "the other node is asked for challenges that are not our
     CHECK(asked[0].timeout == std::chrono::seconds(5));
     CHECK(asked[0].max_redirects == 0);
     CHECK(get("token", false, verb::head).status == 200);
+}
+
+TEST_CASE_FIXTURE(node, "while nobody knows what other processes answer, that there is no answer is not said")
+{
+    table.also_look_in([](std::string) -> awaitable<acme::answers::looked_up> {
+        co_return error_code(errc::timed_out);
+    });
+    CHECK(ask(table, verb::get, "example.com", challenge + "token").status == 503);
+    CHECK(get("token").body == "theirs");
+    CHECK(get("token", true).status == 503);
+    says->status = 404;
+    CHECK(get("token").status == 503);
 }
 
 TEST_CASE("the other node is asked 64 times at once, and no more")

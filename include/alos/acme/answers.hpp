@@ -2,6 +2,8 @@
 #ifndef ALOS_ACME_ANSWERS_HPP
 #define ALOS_ACME_ANSWERS_HPP
 
+#include <alos/error.hpp>
+
 #include <boost/asio/awaitable.hpp>
 
 #include <functional>
@@ -32,9 +34,12 @@ public:
             answers_.erase(found);
     }
 
+    // What is elsewhere: an answer, that there is none, or an error, when nobody can tell for now.
+    using looked_up = result<std::optional<std::string>>;
+
     // Where find_elsewhere() looks: for answers that other processes have left in a storage they share. It is awaited
     // on every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
-    using lookup = std::function<boost::asio::awaitable<std::optional<std::string>>(std::string token)>;
+    using lookup = std::function<boost::asio::awaitable<looked_up>(std::string token)>;
     void also_look_in(lookup elsewhere)
     {
         auto next = elsewhere ? std::make_shared<const lookup>(std::move(elsewhere)) : nullptr;
@@ -52,11 +57,11 @@ public:
     [[nodiscard]] bool has_elsewhere() const { return elsewhere() != nullptr; }
 
     // For what find() does not have. Outlives the wait.
-    [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> find_elsewhere(std::string token) const
+    [[nodiscard]] boost::asio::awaitable<looked_up> find_elsewhere(std::string token) const
     {
         const std::shared_ptr<const lookup> there = elsewhere();
         if (!there)
-            co_return std::nullopt;
+            co_return looked_up(std::nullopt);
         auto work = (*there)(std::move(token));
         auto found = co_await std::move(work);
         co_return found;

@@ -3,6 +3,7 @@
 #ifndef ALOS_SERVER_ANSWER_DESK_HPP
 #define ALOS_SERVER_ANSWER_DESK_HPP
 
+#include <alos/error.hpp>
 #include <alos/http/deadline.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -39,15 +40,17 @@ public:
     answer_desk(const answer_desk&) = delete;
     answer_desk& operator=(const answer_desk&) = delete;
 
-    // May be awaited on any executor. Nothing when there is no answer, when it does not come in time, when too many
-    // ask, and after close().
-    [[nodiscard]] static boost::asio::awaitable<std::optional<std::string>> ask(std::shared_ptr<answer_desk> at,
-                                                                                std::string token)
+    // What was read, or why nobody knows.
+    using said = result<std::optional<std::string>>;
+
+    // May be awaited on any executor. Fails when what was read does not come in time, when too many ask, and after
+    // close().
+    [[nodiscard]] static boost::asio::awaitable<said> ask(std::shared_ptr<answer_desk> at, std::string token)
     {
         const auto executor = co_await boost::asio::this_coro::executor;
         const auto one = std::make_shared<question>(executor, at->patience_);
         if (!at->take(one, std::move(token)))
-            co_return std::nullopt;
+            co_return error_code(errc::closed);
         static_cast<void>(co_await one->end.async_wait(as_results));
         one->is_over = true;
         co_return std::move(one->answer);
@@ -69,7 +72,7 @@ private:
         }
 
         boost::asio::steady_timer end; // has come, once it is answered
-        std::optional<std::string> answer;
+        said answer = error_code(errc::timed_out);
         std::atomic<bool> is_over = false;
     };
 
@@ -95,7 +98,7 @@ private:
         }
         const auto asking = one->end.get_executor();
         boost::asio::post(asking, [one = std::move(one), found = std::move(found)]() mutable {
-            one->answer = std::move(found);
+            one->answer = said(std::move(found));
             one->end.expires_at(boost::asio::steady_timer::time_point::min());
         });
     }

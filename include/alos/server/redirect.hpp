@@ -175,9 +175,14 @@ private:
     {
         const std::string token(token_of(req));
         auto found = token.empty() ? std::nullopt : challenges_.find(token);
+        unsigned status_of_none = 404;
         if (!found && !token.empty()) {
             auto work = challenges_.find_elsewhere(token);
-            found = co_await std::move(work);
+            auto theirs = co_await std::move(work);
+            if (theirs)
+                found = std::move(*theirs);
+            else
+                status_of_none = 503; // nobody knows for now
         }
         const std::shared_ptr<watched_node> node = node_.load();
         if (found) {
@@ -185,7 +190,7 @@ private:
             co_return;
         }
         if (token.empty() || !node || req.header(hop_field)) {
-            http::respond_with_status(res, 404);
+            http::respond_with_status(res, status_of_none);
             co_return;
         }
         const asking turn(asking_);
@@ -201,7 +206,9 @@ private:
         auto asking = node->at.fetch(std::move(ask));
         const auto said = co_await std::move(asking);
         const std::string fault = fault_of(said);
-        if (fault.empty())
+        if (fault.empty() && said->status == 404 && status_of_none != 404)
+            http::respond_with_status(res, status_of_none);
+        else if (fault.empty())
             give(res, said->status, said->body);
         else
             http::respond_with_status(res, 502);
