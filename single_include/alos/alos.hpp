@@ -12890,6 +12890,7 @@ public:
 #ifndef ALOS_ACME_ANSWERS_HPP
 #define ALOS_ACME_ANSWERS_HPP
 
+
 #include <boost/asio/awaitable.hpp>
 
 #include <functional>
@@ -12920,9 +12921,12 @@ public:
             answers_.erase(found);
     }
 
+    // What is elsewhere: an answer, that there is none, or an error, when nobody can tell for now.
+    using looked_up = result<std::optional<std::string>>;
+
     // Where find_elsewhere() looks: for answers that other processes have left in a storage they share. It is awaited
     // on every thread of the server, and perhaps for a moment after it was replaced. Null: nowhere.
-    using lookup = std::function<boost::asio::awaitable<std::optional<std::string>>(std::string token)>;
+    using lookup = std::function<boost::asio::awaitable<looked_up>(std::string token)>;
     void also_look_in(lookup elsewhere)
     {
         auto next = elsewhere ? std::make_shared<const lookup>(std::move(elsewhere)) : nullptr;
@@ -12940,11 +12944,11 @@ public:
     [[nodiscard]] bool has_elsewhere() const { return elsewhere() != nullptr; }
 
     // For what find() does not have. Outlives the wait.
-    [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> find_elsewhere(std::string token) const
+    [[nodiscard]] boost::asio::awaitable<looked_up> find_elsewhere(std::string token) const
     {
         const std::shared_ptr<const lookup> there = elsewhere();
         if (!there)
-            co_return std::nullopt;
+            co_return looked_up(std::nullopt);
         auto work = (*there)(std::move(token));
         auto found = co_await std::move(work);
         co_return found;
@@ -13710,8 +13714,7 @@ public:
     [[nodiscard]] bool fails(time_point now)
     {
         const std::lock_guard lock(mutex_);
-        const auto pause = is_failing_ ? long_pause : short_pause;
-        is_failing_ = true;
+        const auto pause = is_told_ ? long_pause : short_pause;
         if (told_ && now - *told_ < pause)
             return false;
         told_ = now;
@@ -13723,7 +13726,6 @@ public:
     [[nodiscard]] bool works()
     {
         const std::lock_guard lock(mutex_);
-        is_failing_ = false;
         return std::exchange(is_told_, false);
     }
 
@@ -13733,8 +13735,7 @@ private:
 
     std::mutex mutex_;
     std::optional<time_point> told_; // of a failure, at last
-    bool is_failing_ = false;
-    bool is_told_ = false;
+    bool is_told_ = false;           // and not yet that it works
 };
 
 }
@@ -13912,9 +13913,14 @@ private:
     {
         const std::string token(token_of(req));
         auto found = token.empty() ? std::nullopt : challenges_.find(token);
+        unsigned status_of_none = 404;
         if (!found && !token.empty()) {
             auto work = challenges_.find_elsewhere(token);
-            found = co_await std::move(work);
+            auto theirs = co_await std::move(work);
+            if (theirs)
+                found = std::move(*theirs);
+            else
+                status_of_none = 503; // nobody knows for now
         }
         const std::shared_ptr<watched_node> node = node_.load();
         if (found) {
@@ -13922,7 +13928,7 @@ private:
             co_return;
         }
         if (token.empty() || !node || req.header(hop_field)) {
-            http::respond_with_status(res, 404);
+            http::respond_with_status(res, status_of_none);
             co_return;
         }
         const asking turn(asking_);
@@ -13938,7 +13944,9 @@ private:
         auto asking = node->at.fetch(std::move(ask));
         const auto said = co_await std::move(asking);
         const std::string fault = fault_of(said);
-        if (fault.empty())
+        if (fault.empty() && said->status == 404 && status_of_none != 404)
+            http::respond_with_status(res, status_of_none);
+        else if (fault.empty())
             give(res, said->status, said->body);
         else
             http::respond_with_status(res, 502);
@@ -14144,10 +14152,10 @@ public:
         told_.store(told ? std::make_shared<const hook>(std::move(told)) : nullptr);
     }
 
-    // Where each certificate stands; before there is a manager, what is configured.
+    // Where each certificate stands; before a manager has its settings, what is configured.
     [[nodiscard]] std::vector<acme::certificate_status> certificates() const
     {
-        if (const acme::service* const manager = get())
+        if (const acme::service* const manager = informed())
             return manager->certificates();
         const acme::lister list = acme::list_configured;
         return list ? list(settings_) : std::vector<acme::certificate_status>();
@@ -14155,7 +14163,7 @@ public:
 
     [[nodiscard]] std::string certificates_json() const
     {
-        if (const acme::service* const manager = get())
+        if (const acme::service* const manager = informed())
             return manager->certificates_json();
         const acme::list_writer write = acme::write_list;
         return write ? write(certificates()) : "[]";
@@ -14210,6 +14218,9 @@ private:
     {
         return {errc::bad_configuration, "acme: not from an event's handler; post it to another thread"};
     }
+
+    // The manager, once it has been given settings; else null.
+    [[nodiscard]] const acme::service* informed() const noexcept { return has_settings_ ? get() : nullptr; }
 
     // The rest is called with `changing_` locked.
 
@@ -14307,7 +14318,7 @@ private:
     std::unique_ptr<acme::service> manager_;
     std::atomic<acme::service*> current_ = nullptr;
     std::atomic<bool> ended_ = false;
-    bool has_settings_ = false;
+    std::atomic<bool> has_settings_ = false; // the manager, good ones or not
     bool is_open_ = false;
     bool is_started_ = false;
     bool has_http_ = false;
@@ -15015,8 +15026,9 @@ public:
     [[nodiscard]] outcome<> start() { return start({}); }
 
     // Serves on `acceptor` and its executor, which runs one thing at a time (an io_context with one thread, or a
-    // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server, the
-    // acceptor and the executor outlive that. Throws boost::system::system_error if the settings are no good.
+    // strand), until stop() is called or the acceptor closed, and the last connection has ended. The server and the
+    // acceptor outlive that; the executor is there until wait() returns, as a question to the manager may have it a
+    // little longer. Throws boost::system::system_error if the settings are no good.
     template <class Acceptor>
     awaitable<> serve(Acceptor& acceptor)
     {
@@ -15169,8 +15181,8 @@ public:
         co_return co_await std::move(revocation);
     }
 
-    // Where each of them stands, as values and as JSON. Before start() and enable_acme(): what is configured, without
-    // what the storage has of it. After stop(): as they were then.
+    // Where each of them stands, as values and as JSON. Until start() or enable_acme() has looked into the storage:
+    // what is configured, without what the storage has of it. After stop(): as they were then.
     [[nodiscard]] std::vector<acme::certificate_status> acme_certificates() const { return acme_.certificates(); }
     [[nodiscard]] std::string acme_certificates_json() const { return acme_.certificates_json(); }
 
@@ -17702,6 +17714,14 @@ inline bool is_excepted(std::string_view entry, const url& target,
            && (end.size() == host.size() || (!address && host[host.size() - end.size() - 1] == '.'));
 }
 
+// Whether a '/', '?' or '#' of a password, which is to be percent-encoded, ends the authority of a URL too early
+// (RFC 3986 3.2).
+inline bool has_at_behind_authority(std::string_view url_text)
+{
+    const std::size_t end = url_text.find_first_of("/?#", url_text.find("://") + 3);
+    return end != std::string_view::npos && url_text.find('@', end) != std::string_view::npos;
+}
+
 // Takes user and password (RFC 3986 3.2.1) out of a URL, which has one host all the same: what is before the last '@'
 // of its authority.
 inline std::string take_userinfo(std::string& url_text)
@@ -17748,6 +17768,8 @@ inline outcome<std::string> basic_credentials(std::string_view userinfo)
 }
 
 // The proxy that a request goes through.
+// Note: its user and password are in no secret_text: they come from the environment, which has them in clear as long as
+// the program runs, and go to the proxy in clear.
 struct chosen_proxy {
     url where{};
     std::string authorization{}; // the value of Proxy-Authorization (RFC 9110 11.7.2); empty: it gets none
@@ -17783,6 +17805,9 @@ struct chosen_proxy {
         return failure{alos::errc::bad_configuration, "the proxy in " + std::string(chosen.variable) + ": " + why};
     };
     std::string text = setting.find("://") == std::string::npos ? "http://" + setting : setting;
+    // Note: what is before it would be taken for the host, asked for in the DNS, and written into logs.
+    if (detail::has_at_behind_authority(text))
+        return refused("an '@' behind its host and port; percent-encode user and password");
     if (const std::string userinfo = detail::take_userinfo(text); !userinfo.empty()) {
         auto credentials = detail::basic_credentials(userinfo);
         if (!credentials)
@@ -21099,8 +21124,8 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
 }
 
 // When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
-// certificate yet. Our own waits are at most a tenth of the life that is left, and an hour when none is; a CA's
-// Retry-After is never cut short. It never gives up.
+// certificate yet. Our own waits are at most a tenth of the life that is left, and when none is, of the whole life, or
+// an hour; a CA's Retry-After is never cut short. It never gives up.
 [[nodiscard]] inline time_point next_attempt(failure_class last, unsigned failures, time_point now,
                                              const std::optional<validity>& of,
                                              std::optional<std::chrono::seconds> retry_after, double random) noexcept
@@ -21115,7 +21140,8 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
         own = detail::scaled(own, detail::around_one(0.2, random));
     if (of) {
         const milliseconds left = detail::between(now, of->not_after);
-        own = std::min<milliseconds>(own, left > left.zero() ? std::max(left / 10, least) : hours(1));
+        const milliseconds ended = std::min<milliseconds>(lifetime(*of) / 10, hours(1));
+        own = std::min(own, std::max(left > left.zero() ? left / 10 : ended, least));
         // Where the emergency begins, there is an attempt, whatever was planned.
         const milliseconds until_emergency = detail::between(now, latest_renewal(*of));
         if (until_emergency > until_emergency.zero())
@@ -22098,8 +22124,7 @@ public:
             if (url.empty())
                 co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
             auto answer = co_await post(url, payload, by, phase);
-            const bool moved = !answer && (answer.error().why.status == 404 || answer.error().why.status == 405);
-            if (!moved || again)
+            if (answer || again || !is_moved(answer.error()))
                 co_return answer;
             forget_directory();
         }
@@ -22112,8 +22137,11 @@ public:
         const time_point begun = world_.now();
         for (unsigned tries = 0;; ++tries) {
             auto fresh = co_await take_nonce();
-            if (!fresh)
-                co_return fresh.error();
+            if (!fresh) {
+                refusal why = fresh.error();
+                why.is_unsent = tries == 0;
+                co_return why;
+            }
             const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
             auto body = sign_jws(by.key, target, payload);
             if (!body)
@@ -22161,6 +22189,9 @@ private:
         time_point since;
     };
 
+    // Whether the directory names a resource that is there no more.
+    static bool is_moved(const refusal& why) noexcept { return why.why.status == 404 || why.why.status == 405; }
+
     // RFC 8555 7.2.
     [[nodiscard]] awaitable<reply<std::string>> take_nonce()
     {
@@ -22171,19 +22202,25 @@ private:
             if (now >= newest.since && now - newest.since < nonce_life)
                 co_return std::move(newest.text);
         }
-        const auto known = co_await find_directory();
-        if (!known)
-            co_return known.error();
-        http::outbound_request request{.method = "HEAD", .url = known->new_nonce};
-        const auto answer = co_await send(std::move(request), "nonce");
-        if (!answer) {
-            if (answer.error().why.status == 404 || answer.error().why.status == 405)
-                forget_directory();
-            co_return answer.error();
+        std::string url;
+        for (bool again = false;; again = true) {
+            const auto known = co_await find_directory();
+            if (!known)
+                co_return known.error();
+            url = known->new_nonce;
+            http::outbound_request request{.method = "HEAD", .url = url};
+            const auto answer = co_await send(std::move(request), "nonce");
+            if (answer)
+                break;
+            if (!is_moved(answer.error()))
+                co_return answer.error();
+            forget_directory();
+            if (again)
+                co_return answer.error();
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
         if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + known->new_nonce + " gave none"};
+            co_return refusal{failure_class::transient, "nonce: " + url + " gave none"};
         nonce fresh = std::move(nonces_.back());
         nonces_.pop_back();
         co_return std::move(fresh.text);
@@ -22497,6 +22534,10 @@ public:
                     co_return account_trouble(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
                                                   + "); it is now in " + *aside + ", and a new account is made");
+            } else {
+                const bool is_being_replaced = co_await is_changing();
+                if (is_being_replaced)
+                    co_return changed_elsewhere();
             }
             // What is known of an account belongs to a key that is gone.
             static_cast<void>(co_await storage_.erase(account_document()));
@@ -22575,6 +22616,16 @@ public:
         co_return promoted;
     }
 
+    // The CA refused an account to the next key, which signed that itself: had an earlier copy of the request been
+    // done, the account would have been the answer.
+    [[nodiscard]] awaitable<> forget_refused(refusal why)
+    {
+        if (is_no(why) || why.why.type == "unauthorized")
+            static_cast<void>(co_await storage_.erase(next_document()));
+        else
+            co_await forget_next(std::move(why));
+    }
+
     // Keeps a key that the CA has not heard of, also one for a new account. Under the lock.
     [[nodiscard]] awaitable<reply<>> keep_next(account_key next)
     {
@@ -22585,10 +22636,11 @@ public:
         co_return reply<>();
     }
 
-    // The CA was not asked, or did not take it. When that cannot be told, it stays, and finish_change() finds out.
+    // When the CA was not asked. Else it stays, and finish_change() finds out.
+    // Note: a refusal may be that of a proxy, or of a request that was repeated after the first one was done.
     [[nodiscard]] awaitable<> forget_next(refusal why)
     {
-        if (is_no(why) || why.is_ours || why.is_unsent)
+        if (why.is_ours || why.is_unsent)
             static_cast<void>(co_await storage_.erase(next_document()));
     }
 
@@ -22611,7 +22663,14 @@ public:
             co_return reply<>();
         }
         const auto found = co_await find_account(ca_, *next);
-        if (found || found.error().why.type == "unauthorized") { // it is the key, of an account that is closed
+        bool is_known = found.has_value();
+        if (!found && found.error().why.type == "unauthorized") { // it is closed, or the CA refuses all keys
+            const auto disowned = co_await is_old_disowned();
+            if (!disowned)
+                co_return disowned.error();
+            is_known = *disowned;
+        }
+        if (is_known) {
             const auto present = co_await storage_.load(document());
             if (!present)
                 co_return account_trouble(present.error());
@@ -22630,9 +22689,17 @@ public:
             auto promoted = co_await promote(*next);
             co_return promoted;
         }
-        if (!is_no(found.error()))
+        if (found.error().why.type == "accountDoesNotExist") { // RFC 8555 7.3.1
+            static_cast<void>(co_await storage_.erase(next_document()));
+            co_return reply<>();
+        }
+        if (!is_no(found.error()) && found.error().why.type != "unauthorized")
             co_return found.error();
-        static_cast<void>(co_await storage_.erase(next_document()));
+        const auto aside = co_await storage_.move_aside(next_document());
+        if (!aside)
+            co_return account_trouble(aside.error());
+        tell_(event_kind::unreadable, "the CA does not say whether it knows the new account key (" + found.error().what
+                                          + "); it is now in " + *aside + ", and the old one is used");
         co_return reply<>();
     }
 
@@ -22675,11 +22742,13 @@ private:
         return account_trouble({errc::conflict, "another process is changing its key; try again in a minute"});
     }
 
-    // What a CA says of a new key that it did not take.
+    // Whether it is the CA's own word, and the same tomorrow. What is no problem document of ACME may be a proxy's.
     static bool is_no(const refusal& why)
     {
         const unsigned status = why.why.status;
-        return status >= 400 && status < 500 && status != 408 && status != 429;
+        const std::string& type = why.why.type;
+        const bool is_typed = !type.empty() && type != "about:blank";
+        return status >= 400 && status < 500 && is_typed && why.kind == failure_class::permanent;
     }
 
     [[nodiscard]] std::string account_document() const { return "account/" + id_; }
@@ -22693,6 +22762,28 @@ private:
         if (!held->has_value())
             co_return changed_elsewhere();
         co_return std::move(**held);
+    }
+
+    // Whether the CA has no account any more for the key that the next one replaces.
+    [[nodiscard]] awaitable<reply<bool>> is_old_disowned()
+    {
+        const auto kept = co_await storage_.load(document());
+        if (!kept)
+            co_return account_trouble(kept.error());
+        if (!kept->has_value())
+            co_return true;
+        const auto old = account_key::from_pem(as_text((*kept)->text));
+        if (!old)
+            co_return true;
+        const auto found = co_await find_account(ca_, *old);
+        if (found)
+            co_return false;
+        const std::string& type = found.error().why.type;
+        if (type == "accountDoesNotExist")
+            co_return true;
+        if (type == "unauthorized" || is_no(found.error()))
+            co_return false;
+        co_return found.error();
     }
 
     // Under the lock.
@@ -22938,7 +23029,7 @@ private:
             co_return kept.error();
         const auto made = co_await register_account(ca_, storage_, *key, email_);
         if (!made) {
-            co_await key_.forget_next(made.error());
+            co_await key_.forget_refused(made.error());
             co_return made.error();
         }
         // The URL goes first: it belongs to the old key.
@@ -23306,17 +23397,24 @@ public:
                 broken.emplace_back(number, found.error().what);
         }
         const bool is_current_gone = !numbers.empty() && numbers.front() != current;
-        if (is_current_gone || (!broken.empty() && broken.front().first == current))
-            if (auto pointed = point_to(folder, used); !pointed)
-                return pointed.error();
+        const bool is_current_broken = !broken.empty() && broken.front().first == current;
         std::vector<put_aside> done;
-        for (auto& [number, what] : broken) {
+        outcome<> moved;
+        for (std::size_t i = 0; moved && i < broken.size(); ++i) {
+            auto& [number, what] = broken[i];
             const std::string path = folder + '/' + generation_name(number);
             if (const error_code failed = files_.rename(path, path + suffix, os::if_exists::fail))
-                return storage_failure(path, "cannot be moved aside", failed);
-            done.push_back({std::move(what), path + suffix});
+                moved = storage_failure(path, "cannot be moved aside", failed);
+            else
+                done.push_back({std::move(what), path + suffix});
         }
+        // Afterwards: whoever has the broken one whole in memory sees that it was put aside, and goes on with it.
+        if (is_current_gone || (is_current_broken && !done.empty()))
+            if (auto pointed = point_to(folder, used); !pointed)
+                return pointed.error();
         disk_.settle(folder);
+        if (!moved)
+            return moved.error();
         return done;
     }
 
@@ -23365,20 +23463,22 @@ private:
         return parse_generation(line.substr(0, line.find('\n')));
     }
 
-    // Fails when a file cannot be read, or they do not belong together.
+    // Fails when a file cannot be read, or key and chain do not belong together.
     [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
     {
         const std::string inside = folder + '/' + generation_name(number);
         std::optional<failure> failed;
-        const auto text = [&](const char* name) {
+        const auto text = [&](const char* name, bool may_be_missing = false) {
             auto read = files_.read(inside + name, max_stored_size);
+            if (!read && may_be_missing && is_missing(read.error()))
+                read = secret_text();
             if (!read && !failed)
                 failed = read_failure(inside + name, read.error());
             return read;
         };
         const auto chain = text("/fullchain.pem");
         auto key = text("/privkey.pem");
-        const auto meta = text("/meta.json");
+        const auto meta = text("/meta.json", true); // a certificate serves without it
         if (failed)
             return *failed;
         bundle found;
@@ -24084,7 +24184,8 @@ public:
         co_return;
     }
 
-    // From its first call on the file system may keep the executor busy, until a call is cancelled or this is destroyed.
+    // From its first call on the file system may keep the executor busy, until a call is cancelled or this is
+    // destroyed.
     [[nodiscard]] awaitable<std::string> next_change() override
     {
         // Note: what cannot be made cannot be watched either; whoever writes there will say why.
@@ -24187,7 +24288,12 @@ private:
 #define ALOS_ACME_FOREIGN_STORAGE_HPP
 
 
+#include <boost/system/errc.hpp>
+
 #include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24205,6 +24311,7 @@ struct foreign_certificate {
 struct foreign_certificates {
     std::vector<foreign_certificate> found;
     std::vector<std::string> skipped; // for each that cannot be used, a sentence that says why
+    std::optional<std::set<std::string>> names; // of all that are there, in use or not; nothing: nobody can tell
 };
 
 namespace detail {
@@ -24309,6 +24416,26 @@ inline std::vector<foreign_files> find_lego(os::file_system& files, const std::s
     return found;
 }
 
+// What their owners call the certificates there, those that cannot be read included; nothing when that cannot be told,
+// as a folder cannot be listed, or neither is there.
+inline std::optional<std::set<std::string>> foreign_names(os::file_system& files, const std::string& directory,
+                                                          const std::vector<foreign_files>& found)
+{
+    const auto certbot = files.list(directory + "/live");
+    const auto lego = files.list(directory + "/certificates");
+    const auto is_unknown = [](const auto& listed) {
+        return !listed && listed.error() != boost::system::errc::no_such_file_or_directory;
+    };
+    if ((!certbot && !lego) || is_unknown(certbot) || is_unknown(lego))
+        return std::nullopt;
+    std::set<std::string> names;
+    if (certbot)
+        names.insert(certbot->begin(), certbot->end());
+    for (const foreign_files& one : found)
+        names.insert(one.name);
+    return names;
+}
+
 // Certbot's links in live/<name> lead to ../../archive/<name>.
 inline std::string behind_link(os::file_system& files, const std::string& directory, const std::string& path)
 {
@@ -24367,6 +24494,7 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
     std::vector<detail::foreign_files> places = detail::find_certbot(files, directory);
     for (detail::foreign_files& one : detail::find_lego(files, directory))
         places.push_back(std::move(one));
+    all.names = foreign_names(files, directory, places);
     if (places.size() > max_foreign_certificates) {
         all.skipped.push_back(directory + ": only the first 10000 certificates in it are read");
         places.resize(max_foreign_certificates);
@@ -24557,17 +24685,23 @@ public:
         co_return erased;
     }
 
-    // Nobody will make another attempt for that name. `dns` may be null, where none is published.
-    [[nodiscard]] awaitable<> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
+    // Nobody will make another attempt for that name. `dns` may be null, where none is published. The first failure, of
+    // several.
+    [[nodiscard]] awaitable<outcome<>> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
     {
         const auto is_it = [&](const posting& each) { return each.about == about; };
+        outcome<> all;
         for (auto found = std::ranges::find_if(standing_, is_it); found != standing_.end();
              found = std::ranges::find_if(standing_, is_it)) {
             posting old = std::move(*found);
             standing_.erase(found);
-            if (old.type != challenge_type::dns_01 || dns)
-                static_cast<void>(co_await take_down(std::move(old), dns));
+            if (old.type == challenge_type::dns_01 && !dns)
+                continue;
+            auto done = co_await take_down(std::move(old), dns);
+            if (!done && all)
+                all = std::move(done);
         }
+        co_return all;
     }
 
     // Answers here what other processes posted, and no longer what they took down, or left behind when they died. What
@@ -24620,8 +24754,8 @@ public:
         others_ = std::move(seen);
     }
 
-    // The answer that the text of a document "challenge/http-01/<token>" has, for who looks into the storage without it;
-    // nothing when nobody can read it, or its time is over.
+    // The answer that the text of a document "challenge/http-01/<token>" has, for who looks into the storage without
+    // it; nothing when nobody can read it, or its time is over.
     [[nodiscard]] static std::optional<std::string> answer_in(std::string_view text, time_point now)
     {
         const auto read = parse_posting(text);
@@ -25631,10 +25765,20 @@ private:
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take());
         const auto free = co_await failures.next();
-        // What says no to the name says so whatever the challenge is.
-        no.try_another_way = no.why.kind != failure_class::permanent && no.why.kind != failure_class::throttled
+        no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
                              && choose(of.offered, about) != nullptr && !free;
         co_return no;
+    }
+
+    // What says no to the name says so whatever the challenge is. Other problems that would be permanent in a request
+    // are not here: Boulder calls a name without addresses `malformed`, which dns-01 needs none of.
+    static bool is_about_the_name(const problem& why)
+    {
+        const auto says_no = [](std::string_view type) {
+            return type == "rejectedIdentifier" || type == "unsupportedIdentifier" || type == "caa";
+        };
+        return says_no(why.type)
+               || std::ranges::any_of(why.subproblems, says_no, [](const subproblem& each) { return each.type; });
     }
 
     // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
@@ -26008,14 +26152,14 @@ private:
     static bool says_nothing(const refusal& why) noexcept
     {
         const unsigned status = why.why.status;
-        return status == 0 || status == 408 || status == 429 || status >= 500;
+        return why.is_unsent || status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
     // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
     static bool may_mean_predecessor(const refusal& why) noexcept
     {
         const problem& said = why.why;
-        return said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
+        return !why.is_unsent && said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
                && said.type != "accountDoesNotExist" && said.type != "badNonce";
     }
 
@@ -26798,6 +26942,7 @@ public:
         certificate_state fresh;
         fresh.configuration = of.configuration;
         fresh.open_at = std::move(of.state.open_at); // of the CAs that another one stood in for
+        fresh.open_at.erase(of.about.directory);
         std::erase_if(fresh.open_at, [now = world_.now()](const auto& each) { return each.second <= now; });
         of.state = std::move(fresh);
         adopt_settings(of, random_part(world_));
@@ -26817,20 +26962,24 @@ private:
             co_return;
         auto kept = co_await storage_.load_certificate(of.id);
         const std::string fault = fault_of(kept);
-        if (std::exchange(of.fault, fault) != fault && !fault.empty()) {
-            std::string aside = co_await put_broken_aside(of.id, guard);
+        const bool is_new = std::exchange(of.fault, fault) != fault;
+        if (!fault.empty() && (is_new || guard)) { // who has the lock tries again
+            const auto moved = co_await put_broken_aside(of.id, guard);
             auto again = co_await storage_.load_certificate(of.id);
             kept = std::move(again);
             of.fault = fault_of(kept);
-            if (aside.empty())
-                aside = fault;
-            else if (!of.fault.empty())
-                aside += "; " + of.fault;
-            else if (*kept)
-                aside += "; generation " + std::to_string((*kept)->generation) + " serves instead";
-            else
-                aside += "; the storage has no other one";
-            tell_({event_kind::unreadable, of.id, std::move(aside)});
+            const bool is_moved = moved && !moved->empty();
+            std::string said = is_moved ? *moved : fault;
+            if (!moved)
+                said += "; it stays where it is: " + moved.error().what;
+            else if (is_moved && !of.fault.empty())
+                said += "; " + of.fault;
+            else if (is_moved && *kept)
+                said += "; generation " + std::to_string((*kept)->generation) + " serves instead";
+            else if (is_moved)
+                said += "; the storage has no other one";
+            if (is_new || is_moved)
+                tell_({event_kind::unreadable, of.id, std::move(said)});
         }
         if (!kept)
             co_return;
@@ -26851,12 +27000,14 @@ private:
     }
 
     // Says what was wrong and where it is now; nothing when nothing is damaged, or somebody else works on it.
-    [[nodiscard]] awaitable<std::string> put_broken_aside(std::string id, const storage_lock* guard)
+    [[nodiscard]] awaitable<outcome<std::string>> put_broken_aside(std::string id, const storage_lock* guard)
     {
         std::optional<storage_lock> own;
         if (!guard) {
             auto taken = co_await storage_.try_lock(id);
-            if (!taken || !taken->has_value())
+            if (!taken)
+                co_return taken.error();
+            if (!taken->has_value())
                 co_return std::string();
             own = std::move(*taken);
             guard = &*own;
@@ -26864,8 +27015,10 @@ private:
         const auto done = co_await storage_.put_broken_aside(id, *guard);
         if (own)
             co_await storage_.unlock(*own);
+        if (!done)
+            co_return done.error();
         std::string said;
-        for (std::size_t i = 0; done && i < done->size(); ++i) {
+        for (std::size_t i = 0; i < done->size(); ++i) {
             const put_aside& each = (*done)[i];
             said += (said.empty() ? "" : "; ") + each.what + "; it is now in " + each.where;
         }
@@ -27296,8 +27449,8 @@ private:
         co_await storage_.unlock(held);
     }
 
-    // After the CA has worked on the order: whether it is for us to go on with it. Others who had the lock meanwhile may
-    // have gone on with the same order.
+    // After the CA has worked on the order: whether it is for us to go on with it. Others who had the lock meanwhile
+    // may have gone on with the same order.
     [[nodiscard]] awaitable<bool> take_again(managed_certificate& of, std::optional<storage_lock>& lock, time_point end)
     {
         const std::uint64_t before = of.generation;
@@ -27690,7 +27843,8 @@ public:
     foreign_folder(const foreign_folder&) = delete;
     foreign_folder& operator=(const foreign_folder&) = delete;
 
-    // Serves what is there, and what was renewed since the last time; tells of what is new.
+    // Serves what is there, and what was renewed since the last time; tells of what is new. What cannot be read for now
+    // is served as it was, what was deleted is not.
     void serve()
     {
         auto all = read_foreign(world_.files(), directory_);
@@ -27701,6 +27855,8 @@ public:
             if (!known || known->about.fingerprint != each.credential->about.fingerprint)
                 known = each.credential;
         }
+        if (all.names)
+            std::erase_if(known_, [&](const auto& each) { return !all.names->contains(each.first); });
         const cert::named_credentials named = under_own_names(known_);
         std::set<cert::named_credentials::value_type> wanted(named.begin(), named.end());
         cert::named_credentials made;
@@ -27711,15 +27867,15 @@ public:
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
         }
         offer_(std::move(offered));
-        if (made.empty())
-            return;
-        host_.log(log_level::info, "acme.foreign",
-                  {{"folder", directory_},
-                   {"certificates", made.size()},
-                   {"hint", "what it has there is never written"}});
-        if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
-            host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
-        // What another name is better for, or another certificate.
+        if (!made.empty()) {
+            host_.log(log_level::info, "acme.foreign",
+                      {{"folder", directory_},
+                       {"certificates", made.size()},
+                       {"hint", "what it has there is never written"}});
+            if (const auto done = host_.certificates.add_credentials(std::move(made)); !done)
+                host_.log(log_level::error, "acme.unreadable", {{"reason", done.error().what}});
+        }
+        // What another name is better for, or another certificate, and what is gone.
         for (const auto& each : std::exchange(served_, wanted)) {
             if (!wanted.contains(each))
                 static_cast<void>(host_.certificates.remove_credential(each.first, each.second));
@@ -27855,6 +28011,7 @@ private:
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -28172,15 +28329,24 @@ private:
     {
         std::vector<identifier> names = of.names;
         std::erase_if(names, [this](const identifier& each) { return find_by_name(certificates_, each.value); });
-        works_.begin(clear(std::move(names)), [this](const std::exception_ptr&) { wake(); });
+        works_.begin(clear(of.id, std::move(names)), [this](const std::exception_ptr&) { wake(); });
     }
 
-    [[nodiscard]] awaitable<> clear(std::vector<identifier> names)
+    [[nodiscard]] awaitable<> clear(std::string id, std::vector<identifier> names)
     {
         using namespace boost::asio::experimental::awaitable_operators;
-        const time_point end = world_.now() + std::chrono::minutes(2);
-        for (const identifier& each : names)
-            co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
+        for (const identifier& each : names) {
+            const time_point end = world_.now() + std::chrono::minutes(2);
+            // Note: when the first throws, this ends with the sleep, as if it hung.
+            const auto gone = co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
+            std::string fault;
+            if (gone.index() == 1)
+                fault = "it is not done after 2 minutes; nobody waits any longer";
+            else if (const auto& done = std::get<0>(gone); !done)
+                fault = done.error().what;
+            if (!fault.empty())
+                listeners_.tell({event_kind::progress, id, "warning: clean-up of " + each.value + ": " + fault});
+        }
     }
 
     [[nodiscard]] awaitable<outcome<>> renew_now(std::string id, std::string why,
@@ -28937,15 +29103,17 @@ public:
     answer_desk(const answer_desk&) = delete;
     answer_desk& operator=(const answer_desk&) = delete;
 
-    // May be awaited on any executor. Nothing when there is no answer, when it does not come in time, when too many
-    // ask, and after close().
-    [[nodiscard]] static boost::asio::awaitable<std::optional<std::string>> ask(std::shared_ptr<answer_desk> at,
-                                                                                std::string token)
+    // What was read, or why nobody knows.
+    using said = result<std::optional<std::string>>;
+
+    // May be awaited on any executor. Fails when what was read does not come in time, when too many ask, and after
+    // close().
+    [[nodiscard]] static boost::asio::awaitable<said> ask(std::shared_ptr<answer_desk> at, std::string token)
     {
         const auto executor = co_await boost::asio::this_coro::executor;
         const auto one = std::make_shared<question>(executor, at->patience_);
         if (!at->take(one, std::move(token)))
-            co_return std::nullopt;
+            co_return error_code(errc::closed);
         static_cast<void>(co_await one->end.async_wait(as_results));
         one->is_over = true;
         co_return std::move(one->answer);
@@ -28967,7 +29135,7 @@ private:
         }
 
         boost::asio::steady_timer end; // has come, once it is answered
-        std::optional<std::string> answer;
+        said answer = error_code(errc::timed_out);
         std::atomic<bool> is_over = false;
     };
 
@@ -28993,7 +29161,7 @@ private:
         }
         const auto asking = one->end.get_executor();
         boost::asio::post(asking, [one = std::move(one), found = std::move(found)]() mutable {
-            one->answer = std::move(found);
+            one->answer = said(std::move(found));
             one->end.expires_at(boost::asio::steady_timer::time_point::min());
         });
     }

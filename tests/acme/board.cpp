@@ -115,7 +115,10 @@ struct process {
         return begin(board.post(std::move(what), dns, self.now() + insists));
     }
 
-    void post(posting what, std::chrono::seconds insists = 5min) { CHECK(is_done(begin_to_post(std::move(what), insists))); }
+    void post(posting what, std::chrono::seconds insists = 5min)
+    {
+        CHECK(is_done(begin_to_post(std::move(what), insists)));
+    }
     void take_down(posting what) { CHECK(is_done(begin(board.take_down(std::move(what), dns)))); }
     void let_stand(posting what) { finish(board.let_stand(std::move(what))); }
     void follow() { finish(board.follow_others()); }

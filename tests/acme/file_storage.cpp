@@ -587,7 +587,7 @@ TEST_CASE("a broken generation is put aside whole, and the one that is used beco
     CHECK(one.shown() == "4:0");
 }
 
-TEST_CASE("a generation that only cannot be read now is not put aside, nor one that is not looked at, nor without the lock")
+TEST_CASE("a generation that cannot be read now is not put aside, nor one that is not looked at, nor without the lock")
 {
     test::simulated_files disk;
     test::sick_files files(disk);

@@ -161,7 +161,8 @@ struct ca_limits {
     limit failed_validations{5, std::chrono::hours(1)}; // per account and identifier
 };
 
-// A token bucket, as Let's Encrypt has: so many at once, and then one more each time that its part of the stretch is over.
+// A token bucket, as Let's Encrypt has: so many at once, and then one more each time that its part of the stretch is
+// over.
 class tally {
 public:
     [[nodiscard]] bool is_full(const limit& allowed, time_point now) const

@@ -86,8 +86,8 @@ public:
 
     [[nodiscard]] bool is_alive() const noexcept { return !dead_; }
 
-    // Sets its clock, which is otherwise right, on or back. Those whose time has come by that wake, and who has an alarm
-    // when it is set back by more than a minute; the others sleep for no longer than they would have.
+    // Sets its clock, which is otherwise right, on or back. Those whose time has come by that wake, and who has an
+    // alarm when it is set back by more than a minute; the others sleep for no longer than they would have.
     void jump(std::chrono::seconds by)
     {
         offset_ += by;

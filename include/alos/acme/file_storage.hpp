@@ -230,7 +230,8 @@ public:
         co_return;
     }
 
-    // From its first call on the file system may keep the executor busy, until a call is cancelled or this is destroyed.
+    // From its first call on the file system may keep the executor busy, until a call is cancelled or this is
+    // destroyed.
     [[nodiscard]] awaitable<std::string> next_change() override
     {
         // Note: what cannot be made cannot be watched either; whoever writes there will say why.

@@ -138,8 +138,8 @@ private:
         co_await storage_.unlock(held);
     }
 
-    // After the CA has worked on the order: whether it is for us to go on with it. Others who had the lock meanwhile may
-    // have gone on with the same order.
+    // After the CA has worked on the order: whether it is for us to go on with it. Others who had the lock meanwhile
+    // may have gone on with the same order.
     [[nodiscard]] awaitable<bool> take_again(managed_certificate& of, std::optional<storage_lock>& lock, time_point end)
     {
         const std::uint64_t before = of.generation;
