@@ -61,7 +61,7 @@ std::string ask_http(plain_server& app, const std::string& path)
     return body_of(one.receive_all());
 }
 
-const std::string challenge = "/.well-known/acme-challenge/";
+const std::string challenge_folder = "/.well-known/acme-challenge/";
 
 bool advises(const outcome<>& done)
 {
@@ -113,7 +113,7 @@ TEST_CASE_FIXTURE(fixture, "the manager is configured and started when clients c
     CHECK(app->list_certs().size() == 2); // no other certificate was made
     CHECK(log.find("acme.fake").find("what=started") != std::string::npos);
     CHECK(log.find("acme.http-01").empty());
-    CHECK(ask_http(*app, challenge + "token") == "token.thumbprint");
+    CHECK(ask_http(*app, challenge_folder + "token") == "token.thumbprint");
     app->stop();
     app->wait();
     CHECK(world.calls() == calls{"configure a.test b.test", "start", "stop"});
@@ -294,8 +294,8 @@ TEST_CASE_FIXTURE(fixture, "acme_node is asked for the challenges that are not o
     const auto app = make(config);
     REQUIRE(app->start().has_value());
     app->challenges().put("mine", "mine.thumbprint");
-    CHECK(ask_http(*app, challenge + "mine") == "mine.thumbprint");
-    CHECK(ask_http(*app, challenge + "other") == "theirs");
+    CHECK(ask_http(*app, challenge_folder + "mine") == "mine.thumbprint");
+    CHECK(ask_http(*app, challenge_folder + "other") == "theirs");
     app->stop();
     app->wait();
     REQUIRE(world.fetched.size() == 1);
