@@ -70,12 +70,14 @@ def run(name):
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
     print(f"== {name}: running the suites {', '.join(suites)}", flush=True)
-    wanted = [word for suite in suites for word in ("--suite", suite)]
-    status |= subprocess.run(["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", *wanted]).returncode
+    # Note: Meson runs none at all when the program of one is missing.
+    built = [test["name"] for test in listed if pathlib.Path(test["cmd"][0]).exists()]
+    status |= subprocess.run(["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", *built]).returncode
     if not log.exists():
         return 0, 1, 0
 
-    passed = failed = skipped = 0
+    passed = skipped = 0
+    failed = len(listed) - len(built)
     for line in log.read_text().splitlines():
         test = json.loads(line)
         more_passed, more_failed = cases(test)
