@@ -168,7 +168,10 @@ TEST_CASE_TEMPLATE("a document that cannot be used is moved aside, as often as i
     std::set<std::string> places;
     for (int i = 0; i < 3; ++i) {
         REQUIRE(one.put("account/a", "damaged").has_value());
-        const auto aside = one.wait(one.storage.move_aside("account/a"));
+        const std::uint64_t version = one.get("account/a")->version;
+        const auto other = one.wait(one.storage.move_aside("account/a", version + 1));
+        CHECK((!other && other.error().code == errc::conflict));
+        const auto aside = one.wait(one.storage.move_aside("account/a", version));
         REQUIRE(aside.has_value());
         CHECK(aside->find("2026-11-22") != std::string::npos);
         places.insert(*aside);
@@ -178,7 +181,7 @@ TEST_CASE_TEMPLATE("a document that cannot be used is moved aside, as often as i
     CHECK(places.size() == 3);
     for (const std::string& path : places)
         CHECK(as_text(place.disk.files.read(path, 99).value()) == "damaged");
-    CHECK_FALSE(one.wait(one.storage.move_aside("account/a")).has_value());
+    CHECK_FALSE(one.wait(one.storage.move_aside("account/a", 0)).has_value());
 }
 
 TEST_CASE_TEMPLATE("certificates are numbered, listed, and the same for everybody", Place, on_disk, simulated)
@@ -252,7 +255,7 @@ TEST_CASE_TEMPLATE("names that could lead elsewhere are refused, wherever they a
             CHECK(is_refused(one.wait(one.storage.load(key))));
             CHECK(is_refused(one.wait(one.storage.list(key))));
             CHECK(is_refused(one.wait(one.storage.erase(key))));
-            CHECK(is_refused(one.wait(one.storage.move_aside(key))));
+            CHECK(is_refused(one.wait(one.storage.move_aside(key, 1))));
         }
     }
     CHECK(is_refused(one.wait(one.storage.load_certificate("a/b"))));

@@ -150,7 +150,7 @@ public:
             co_return done.error();
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.move_aside(key_.document()));
+        static_cast<void>(co_await key_.put_aside());
         co_return reply<>();
     }
 

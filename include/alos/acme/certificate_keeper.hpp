@@ -100,7 +100,7 @@ public:
             if (state) {
                 of.state = std::move(*state);
             } else {
-                const auto aside = co_await storage_.move_aside("state/" + of.id);
+                const auto aside = co_await storage_.move_aside("state/" + of.id, (*kept)->version);
                 tell_({event_kind::unreadable, of.id,
                        "its state cannot be read and is begun anew; the old one is in "
                            + (aside ? *aside : std::string("its place"))});

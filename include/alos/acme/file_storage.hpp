@@ -196,13 +196,15 @@ public:
         co_return outcome<>();
     }
 
-    [[nodiscard]] awaitable<outcome<std::string>> move_aside(std::string key) override
+    [[nodiscard]] awaitable<outcome<std::string>> move_aside(std::string key, std::uint64_t expected) override
     {
         if (!detail::is_key(key))
             co_return bad_name(key);
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
+        if (auto same = check_version(key, expected); !same)
+            co_return same.error();
         const std::string path = document_path(key);
         const std::string first = path + aside();
         for (unsigned i = 1; true; ++i) {

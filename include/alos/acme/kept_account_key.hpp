@@ -49,7 +49,9 @@ public:
                 version_ = (*kept)->version;
                 if (key)
                     co_return std::move(*key);
-                const auto aside = co_await storage_.move_aside(document());
+                const auto aside = co_await storage_.move_aside(document(), version_);
+                if (!aside && aside.error().code == errc::conflict && tries < 3)
+                    continue;
                 if (!aside)
                     co_return account_trouble(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
@@ -179,7 +181,7 @@ public:
             co_return reply<>();
         const auto next = account_key::from_pem(as_text((*kept)->text));
         if (!next) {
-            static_cast<void>(co_await storage_.move_aside(next_document()));
+            static_cast<void>(co_await storage_.move_aside(next_document(), (*kept)->version));
             co_return reply<>();
         }
         const auto found = co_await find_account(ca_, *next);
@@ -215,7 +217,7 @@ public:
         }
         if (!is_no(found.error()) && found.error().why.type != "unauthorized")
             co_return found.error();
-        const auto aside = co_await storage_.move_aside(next_document());
+        const auto aside = co_await storage_.move_aside(next_document(), (*kept)->version);
         if (!aside)
             co_return account_trouble(aside.error());
         tell_(event_kind::unreadable, "the CA does not say whether it knows the new account key (" + found.error().what
@@ -223,10 +225,17 @@ public:
         co_return reply<>();
     }
 
+    // The key that was read or written here last. Returns where it is now.
+    [[nodiscard]] awaitable<outcome<std::string>> put_aside()
+    {
+        auto there = co_await storage_.move_aside(document(), version_);
+        co_return there;
+    }
+
     // The key of another account takes its place. Returns where the old one is. Under the lock.
     [[nodiscard]] awaitable<outcome<std::string>> replace(account_key next)
     {
-        auto aside = co_await storage_.move_aside(document());
+        auto aside = co_await put_aside();
         if (!aside)
             co_return aside;
         secret_text pem = next.to_pem();

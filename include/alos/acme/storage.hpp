@@ -86,8 +86,9 @@ public:
     [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key,
                                                      std::optional<std::uint64_t> expected = std::nullopt) = 0;
 
-    // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
-    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
+    // Puts aside, under a name with the time in it, what cannot be used: the version `expected` of the document `key`.
+    // Returns where it is now.
+    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key, std::uint64_t expected) = 0;
 
     // Nothing when somebody else has it. Never waits.
     [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
