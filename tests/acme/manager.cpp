@@ -345,6 +345,24 @@ TEST_CASE("manager: a CA that takes half an hour to look is waited for, by attem
     CHECK(here.ca.breaches().empty());
 }
 
+TEST_CASE("manager: an order that never becomes ready is given up, and the next attempt places another (RFC 8555 7.4)")
+{
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        town here({}, seed);
+        here.world.net = {10s, 25s}; // it may be answering when the time is up
+        test::hostility now;
+        now.never_ready = 1;
+        here.ca.behave(now);
+        acme_member& one = here.start();
+        REQUIRE(here.wait([&] { return here.ca.requests(step::new_order) == 1; }));
+        here.ca.behave({});
+        REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), all_of(one.warnings));
+        CHECK(all_of(one.warnings).find("still pending although all names are proven") != std::string::npos);
+        CHECK(here.ca.requests(step::new_order) == 2);
+    }
+}
+
 TEST_CASE("manager: of a certificate that is removed no answer stands for the next attempt, at work on it or not")
 {
     for (const bool is_at_work : {false, true}) {

@@ -316,18 +316,16 @@ private:
             const auto next = pause.next(world().now(), last_pause_);
             if (next > wanted_.deadline) {
                 // All names are proven and it does not go on: a new order may. One that is being issued is waited for.
-                if (state == order_status::pending)
+                if (state == order_status::pending) {
                     co_await forget_order(storage_, wanted_.id);
-                co_return out_of_time(name_of(state));
+                    co_return refused("order", "it is still pending although all names are proven; the next attempt "
+                                               "places another one, there is nothing to do");
+                }
+                co_return refused("order", "it is still " + std::string(name_of(state))
+                                               + "; the next attempt goes on with it, there is nothing to do");
             }
             co_await world().sleep_until(next);
         }
-    }
-
-    refusal out_of_time(std::string_view state) const
-    {
-        return refused("order", "it is still " + std::string(state)
-                                    + "; the next attempt goes on with it, there is nothing to do");
     }
 
     // RFC 8555 7.4: the request for the certificate.

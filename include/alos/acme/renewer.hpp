@@ -211,10 +211,11 @@ private:
         wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
-        wanted.deadline = world_.now() + attempt_time(of.life(), world_.now());
+        const std::chrono::milliseconds allowed = attempt_time(of.life(), world_.now());
+        const time_point end = world_.now() + allowed;
+        wanted.deadline = end - allowed / 10; // so that it ends by itself, and leaves nothing that leads nowhere
         if (const auto life = of.life())
             wanted.life = lifetime(*life);
-        const time_point end = wanted.deadline;
         wanted.let_others = [this, &lock] { return give_back(lock); };
         wanted.take_again = [this, &of, &lock, end] { return take_again(of, lock, end); };
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
