@@ -458,6 +458,35 @@ TEST_CASE("manager: a CA that wants to be left alone is, also when another one i
     CHECK(asked > before);
 }
 
+TEST_CASE("manager: while all CAs want to be left alone, who insists is sent to the one that wants it the least")
+{
+    town here;
+    std::map<std::string, unsigned> asked;
+    const auto refuse = [&](std::string name, std::string seconds) {
+        here.world.serve(name, [&asked, name, seconds](const test::http::outbound_request&) {
+            ++asked[name];
+            test::http::outbound_response answer;
+            answer.status = 503;
+            answer.fields = {{"Retry-After", seconds}};
+            return alos::outcome<test::http::outbound_response>(answer);
+        });
+    };
+    refuse("first.test", "518400"); // six days
+    refuse("second.test", "172800");
+    alos::acme::config with = here.settings();
+    with.cas = {{.directory = "https://first.test/directory"}, {.directory = "https://second.test/directory"}};
+    acme_member& one = here.start(with);
+    REQUIRE(here.wait([&] { return asked["second.test"] == 1; }, 24h * 14));
+    here.world.run_for(1h);
+    const unsigned before = asked["first.test"];
+    std::optional<alos::outcome<>> done;
+    one.spawn(force_example(one, done));
+    here.world.run_for(1min);
+    CHECK(done.has_value());
+    CHECK(asked["first.test"] == before);
+    CHECK(asked["second.test"] == 2);
+}
+
 TEST_CASE("manager: who is told of events may throw, and certificates are obtained all the same")
 {
     town here;

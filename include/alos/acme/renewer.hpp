@@ -88,15 +88,14 @@ private:
         return found == authorities_.end() ? 0 : static_cast<std::size_t>(found - authorities_.begin());
     }
 
-    // After a failure the one that was planned, else the first that does not want to be left alone.
+    // After a failure the one that was planned, else the first of those that want to be left alone the least.
     [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
     {
         if (of.state.failures > 0)
             return index_of(of.state.directory);
         const time_point now = world_.now();
-        const auto is_open = [&](const auto& each) { return open_again(of, each->directory_url(), now) <= now; };
-        const auto first = std::ranges::find_if(authorities_, is_open);
-        return first == authorities_.end() ? 0 : static_cast<std::size_t>(first - authorities_.begin());
+        const auto when = [&](const auto& each) { return std::max(open_again(of, each->directory_url(), now), now); };
+        return static_cast<std::size_t>(std::ranges::min_element(authorities_, {}, when) - authorities_.begin());
     }
 
     [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
