@@ -128,3 +128,32 @@ TEST_CASE("issue: an order is gone on with although the CA has moved its resourc
     CHECK(is_broken);
     CHECK(here.ca.requests(step::new_order) == 1);
 }
+
+TEST_CASE("issue: an order that is refused for who asks is not repeated, and what the CA said is not lost (RFC 9773 5)")
+{
+    const auto refused_as = [](std::string type) {
+        test::town here({.lifetime = 24h * 5});
+        alos::acme::config with = here.settings();
+        with.cas.front().certificates = {1, 24h * 3};
+        test::acme_member& one = here.start(with);
+        REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+        unsigned orders = 0;
+        here.world.serve("ca.test", [&](const test::http::outbound_request& request) {
+            auto answer = here.ca.answer(request);
+            if (!answer || request.url.find("/new-order") == std::string::npos)
+                return answer;
+            ++orders;
+            answer->status = 403;
+            answer->body = R"({"type":"urn:ietf:params:acme:error:)" + type + R"(","detail":"not you"})";
+            for (auto& [name, value] : answer->fields)
+                if (name == "Content-Type")
+                    value = "application/problem+json";
+            return answer;
+        });
+        REQUIRE(here.wait([&] { return !one.warnings.empty(); }, 24h * 90));
+        CHECK(one.warnings.front().find("not you") != std::string::npos);
+        return orders;
+    };
+    CHECK(refused_as("userActionRequired") == 1);
+    CHECK(refused_as("unauthorized") == 1); // which may mean the predecessor, but no other may be ordered now
+}

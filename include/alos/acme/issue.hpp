@@ -15,6 +15,8 @@
 #include <alos/cert/names.hpp>
 #include <alos/crypto/botan_csr.hpp>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -110,6 +112,14 @@ private:
         return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
     }
 
+    // The order cannot be read or written here.
+    refusal not_kept(const failure& why) const
+    {
+        refusal ours = refused("order", why.what);
+        ours.is_ours = true;
+        return ours;
+    }
+
     // Until when no other certificate for these names may be ordered; nothing: it may.
     [[nodiscard]] awaitable<std::optional<time_point>> too_early()
     {
@@ -146,10 +156,10 @@ private:
     // The order of an attempt before this one, if it can still lead somewhere.
     [[nodiscard]] awaitable<reply<std::optional<placed>>> resume()
     {
-        const bool is_there = co_await has_order(storage_, wanted_.id);
-        if (!is_there)
-            co_return std::optional<placed>();
-        auto kept = co_await load_order(storage_, wanted_.id);
+        auto found = co_await load_order(storage_, wanted_.id);
+        if (!found)
+            co_return not_kept(found.error());
+        std::optional<kept_order>& kept = *found;
         const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
                           && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names)
                           && kept->about.profile == wanted_.profile;
@@ -186,12 +196,16 @@ private:
         return why.is_unsent || status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
-    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
+    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
+    // say "unauthorized" of a certificate that another account ordered.
     static bool may_mean_predecessor(const refusal& why) noexcept
     {
+        constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
+                                                            "badPublicKey",            "badSignatureAlgorithm",
+                                                            "externalAccountRequired", "userActionRequired"};
         const problem& said = why.why;
         return !why.is_unsent && said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
-               && said.type != "accountDoesNotExist" && said.type != "badNonce";
+               && std::ranges::count(others, said.type) == 0;
     }
 
     // RFC 8555 7.4.
@@ -204,8 +218,8 @@ private:
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
-            if (const auto later = co_await too_early())
-                co_return too_many(*later);
+            if (co_await too_early())
+                co_return answer.error();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         }
@@ -227,11 +241,8 @@ private:
         kept_order kept{
             {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now(), wanted_.profile}, *key};
         const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
-        if (!stored) {
-            refusal ours = refused("order", stored.error().what);
-            ours.is_ours = true;
-            co_return ours;
-        }
+        if (!stored)
+            co_return not_kept(stored.error());
         co_return placed{url, std::move(*state), std::move(*key)};
     }
 

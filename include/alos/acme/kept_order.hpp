@@ -35,23 +35,19 @@ inline private_key_ptr read_order_key(std::string_view pem)
 
 // `kept` outlives these; `id` is that of the certificate.
 
-[[nodiscard]] inline awaitable<bool> has_order(storage& kept, std::string id)
-{
-    const auto found = co_await kept.load("order/" + id);
-    co_return found && found->has_value();
-}
-
-// Nothing when there is none that can be used.
-[[nodiscard]] inline awaitable<std::optional<kept_order>> load_order(storage& kept, std::string id)
+// Success without a value when there is none that can be used.
+[[nodiscard]] inline awaitable<outcome<std::optional<kept_order>>> load_order(storage& kept, std::string id)
 {
     const auto text = co_await kept.load("order/" + id);
     const auto pem = co_await kept.load("order/" + id + ".key");
-    if (!text || !text->has_value() || !pem || !pem->has_value())
-        co_return std::nullopt;
+    if (!text || !pem)
+        co_return text ? pem.error() : text.error();
+    if (!text->has_value() || !pem->has_value())
+        co_return std::optional<kept_order>();
     auto about = parse_order_record(as_text((*text)->text));
     auto key = detail::read_order_key(as_text((*pem)->text));
     if (!about || !key)
-        co_return std::nullopt;
+        co_return std::optional<kept_order>();
     co_return kept_order{std::move(*about), std::move(key)};
 }
 
