@@ -92,6 +92,7 @@ TEST_CASE("registration: the HMAC key of an external account as CAs show it (RFC
     here.settings.eab_hmac_key = alos::to_secret_text("secret, secret");
     const auto refused = here.enroll();
     CHECK(refused.error().kind == alos::acme::failure_class::permanent);
+    CHECK(refused.error().is_unsent);
     CHECK(refused.error().what.find("is not base64url") != std::string::npos);
     CHECK(refused.error().what.find("secret") == std::string::npos);
     CHECK(here.last.empty());
@@ -124,7 +125,9 @@ TEST_CASE("registration: only accounts that are made count for the limit of the 
     here.settings.eab_kid.clear();
     here.settings.eab_hmac_key.clear();
     here.world.serve("ca.test", [](const auto&) { return alos::failure{alos::errc::closed, "refused"}; });
-    CHECK(here.enroll().error().what.find("directory: ") == 0);
+    const auto gone = here.enroll();
+    CHECK(gone.error().what.find("directory: ") == 0);
+    CHECK(gone.error().is_unsent);
     here.world.serve("ca.test", [&](const alos::http::outbound_request& request) { return here.ca.answer(request); });
     for (const unsigned without_effect : {500u, 200u}) {
         here.status = without_effect;

@@ -34,6 +34,12 @@ struct refusal {
     bool is_unsent = false; // the CA has never seen the request
 };
 
+[[nodiscard]] inline refusal unsent(refusal why)
+{
+    why.is_unsent = true;
+    return why;
+}
+
 // Makes reply<T>::value() throw what a caller who does not check expects.
 [[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
 {
@@ -147,11 +153,14 @@ public:
     {
         for (bool again = false;; again = true) {
             const auto known = co_await find_directory();
-            if (!known)
-                co_return known.error();
+            if (!known) {
+                refusal why = known.error();
+                why.is_unsent = !again;
+                co_return why;
+            }
             const std::string url = (*known).*resource;
             if (url.empty())
-                co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
+                co_return unsent({failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"});
             auto answer = co_await post(url, payload, by, phase);
             if (answer || again || !is_moved(answer.error()))
                 co_return answer;
@@ -174,8 +183,8 @@ public:
             const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
             auto body = sign_jws(by.key, target, payload);
             if (!body)
-                co_return refusal{failure_class::permanent, phase + ": the account key cannot sign: "
-                                                                + body.error().message()};
+                co_return unsent({failure_class::permanent,
+                                  phase + ": the account key cannot sign: " + body.error().message()});
             http::outbound_request request{.method = "POST", .url = url, .body = std::move(*body)};
             request.fields.emplace_back("Content-Type", "application/jose+json");
             auto answer = co_await send(std::move(request), phase);
@@ -190,6 +199,7 @@ public:
             if (answer)
                 co_return answer;
             refusal why = answer.error();
+            why.is_unsent = why.is_unsent && tries == 0;
             why.account = by.url;
             co_return why;
         }
@@ -259,18 +269,15 @@ private:
     {
         // RFC 8555 6.1: the same for what the directory names.
         if (!ca_.allow_http && !request.url.starts_with("https://")) {
-            refusal why{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                      + ", which is no https URL; nothing is sent there"};
-            why.is_unsent = true;
-            co_return why;
+            co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                            + ", which is no https URL; nothing is sent there"});
         }
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
             const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
             refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
-            why.is_unsent = true;
-            co_return why;
+            co_return unsent(std::move(why));
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));

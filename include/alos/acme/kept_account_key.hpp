@@ -162,7 +162,7 @@ public:
     // Note: a refusal may be that of a proxy, or of a request that was repeated after the first one was done.
     [[nodiscard]] awaitable<> forget_next(refusal why)
     {
-        if (why.is_ours || why.is_unsent)
+        if (why.is_unsent)
             static_cast<void>(co_await storage_.erase(next_document()));
     }
 

@@ -73,7 +73,33 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
                      "itself, or raise it there",
                std::chrono::ceil<std::chrono::seconds>(wait)};
     no.is_ours = true;
-    return no;
+    return unsent(std::move(no));
+}
+
+// RFC 8555 7.3, 7.3.4: the payload of a newAccount request.
+inline awaitable<reply<std::string>> registration_payload(client& ca, account_key key, std::string email)
+{
+    const auto known = co_await ca.find_directory();
+    if (!known)
+        co_return known.error();
+    const certificate_authority& settings = ca.ca();
+    new_account asked;
+    if (!email.empty())
+        asked.contact.push_back("mailto:" + email);
+    if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
+        const auto secret = eab_key_of(ca);
+        if (!secret)
+            co_return secret.error();
+        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
+        if (!binding)
+            co_return refusal{failure_class::permanent, "account: " + binding.error().what};
+        asked.external_account_binding = std::move(*binding);
+    } else if (known->external_account_required) {
+        co_return refusal{failure_class::permanent,
+                          "account: " + settings.directory
+                              + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
+    }
+    co_return new_account_payload(asked);
 }
 
 }
@@ -94,31 +120,13 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
 [[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, storage& kept, account_key key,
                                                                      std::string email)
 {
-    const auto known = co_await ca.find_directory();
-    if (!known)
-        co_return known.error();
-    const certificate_authority& settings = ca.ca();
-    new_account asked;
-    if (!email.empty())
-        asked.contact.push_back("mailto:" + email);
-    if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
-        const auto secret = detail::eab_key_of(ca);
-        if (!secret)
-            co_return secret.error();
-        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
-        if (!binding)
-            co_return refusal{failure_class::permanent, "account: " + binding.error().what};
-        asked.external_account_binding = std::move(*binding);
-    } else if (known->external_account_required) {
-        co_return refusal{failure_class::permanent,
-                          "account: " + settings.directory
-                              + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
-    }
-    std::string payload = new_account_payload(asked);
-    kept_bucket allowed = limits(ca.world(), kept, settings).accounts();
+    auto payload = co_await detail::registration_payload(ca, key, std::move(email));
+    if (!payload)
+        co_return unsent(payload.error());
+    kept_bucket allowed = limits(ca.world(), kept, ca.ca()).accounts();
     if (const auto later = co_await allowed.take())
-        co_return detail::too_many_accounts(settings, *later - ca.world().now());
-    auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(payload));
+        co_return detail::too_many_accounts(ca.ca(), *later - ca.world().now());
+    auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(*payload));
     // Note: an account whose answer was lost is found by its key the next time.
     if (!made || !made->is_new)
         co_await allowed.give_back();
