@@ -177,7 +177,7 @@ private:
     [[nodiscard]] awaitable<> load_certificate(managed_certificate& of, const storage_lock* guard)
     {
         const auto current = co_await storage_.current_generation(of.id);
-        if (of.credential && current && *current == of.generation)
+        if (of.credential && of.generation != 0 && current && *current == of.generation)
             co_return;
         auto kept = co_await storage_.load_certificate(of.id);
         const std::string fault = fault_of(kept);

@@ -89,13 +89,13 @@ private:
     }
 
     // After a failure the one that was planned, else the first of those that want to be left alone the least.
-    [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
+    [[nodiscard]] std::shared_ptr<authority> chosen_authority(const managed_certificate& of) const
     {
         if (of.state.failures > 0)
-            return index_of(of.state.directory);
+            return authorities_[index_of(of.state.directory)];
         const time_point now = world_.now();
         const auto when = [&](const auto& each) { return std::max(open_again(of, each->directory_url(), now), now); };
-        return static_cast<std::size_t>(std::ranges::min_element(authorities_, {}, when) - authorities_.begin());
+        return *std::ranges::min_element(authorities_, {}, when);
     }
 
     [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
@@ -114,8 +114,7 @@ private:
         if (!taken) {
             refusal why{failure_class::transient, "lock: " + taken.error().what};
             why.is_ours = true;
-            of.state.directory = authorities_[chosen_authority(of)]->directory_url();
-            co_await failed(of, std::move(why));
+            co_await failed(of, *chosen_authority(of), std::move(why));
             co_return;
         }
         std::optional<storage_lock> lock = std::move(*taken);
@@ -159,22 +158,14 @@ private:
     // `lock` is empty afterwards when it was given back, and somebody else has it.
     [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, std::optional<storage_lock>& lock)
     {
-        const std::size_t index = chosen_authority(of);
-        const std::shared_ptr<authority> chosen = authorities_[index];
+        const std::shared_ptr<authority> chosen = chosen_authority(of);
         authority& from = *chosen;
         of.state.directory = from.directory_url();
-        auto done = co_await issue(of, from, lock);
+        auto done = co_await issue_in_time(of, from, lock);
         if (!done && done.error().is_not_its_turn) {
             of.not_before = world_.now() + *done.error().retry_after;
             tell_({event_kind::progress, of.id, done.error().what});
             co_return;
-        }
-        if (!done && lock) {
-            const auto mended = co_await from.account(of.email).recover(done.error());
-            if (mended)
-                done = co_await issue(of, from, lock);
-            else
-                done = mended.error();
         }
         if (!done && !lock) { // whoever has it may have stored what was asked for here
             const bool is_renewed = co_await keeper_.refresh(of);
@@ -182,7 +173,7 @@ private:
                 co_return;
         }
         if (!done) {
-            co_await failed(of, done.error());
+            co_await failed(of, from, done.error());
             co_return;
         }
         if (!*done) { // somebody else went on with it
@@ -191,13 +182,39 @@ private:
         }
         auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
-            co_await failed(of, kept.error());
+            co_await failed(of, from, kept.error());
+    }
+
+    // Whatever hangs: the lock is not held for longer.
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> issue_in_time(managed_certificate& of, authority& from,
+                                                                        std::optional<storage_lock>& lock)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + attempt_time(of.life(), world_.now());
+        auto done = co_await (issue_by_open_account(of, from, lock, end) || world_.sleep_until(end));
+        if (auto* answer = std::get_if<0>(&done))
+            co_return std::move(*answer);
+        co_return refusal{failure_class::transient, "order: " + from.directory_url()
+                                                        + " took too long; the next attempt goes on with it"};
+    }
+
+    // A second time when the account was the trouble, and is not any more.
+    [[nodiscard]] awaitable<reply<std::optional<issued>>>
+    issue_by_open_account(managed_certificate& of, authority& from, std::optional<storage_lock>& lock, time_point end)
+    {
+        auto done = co_await issue(of, from, lock, end);
+        if (done || !lock)
+            co_return done;
+        const auto mended = co_await from.account(of.email).recover(done.error());
+        if (!mended)
+            co_return mended.error();
+        auto again = co_await issue(of, from, lock, end);
+        co_return again;
     }
 
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue(managed_certificate& of, authority& from,
-                                                                std::optional<storage_lock>& lock)
+                                                                std::optional<storage_lock>& lock, time_point end)
     {
-        using namespace boost::asio::experimental::awaitable_operators;
         auto by = co_await from.account(of.email).open();
         if (!by)
             co_return by.error();
@@ -210,21 +227,15 @@ private:
         wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
-        const std::chrono::milliseconds allowed = attempt_time(of.life(), world_.now());
-        const time_point end = world_.now() + allowed;
-        wanted.deadline = end - allowed / 10; // so that it ends by itself, and leaves nothing that leads nowhere
+        wanted.deadline = world_.now() + (end - world_.now()) * 9 / 10; // so that it ends by itself, and tidies up
         if (const auto life = of.life())
             wanted.life = lifetime(*life);
         wanted.let_others = [this, &lock] { return give_back(lock); };
         wanted.take_again = [this, &of, &lock, end] { return take_again(of, lock, end); };
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
         issuance one(from.ca(), storage_, board_, settings_, from.allowed(), *by, std::move(wanted), step);
-        // Whatever hangs: the lock is not held for longer.
-        auto done = co_await (run_caught(one) || world_.sleep_until(end));
-        if (auto* answer = std::get_if<0>(&done))
-            co_return std::move(*answer);
-        co_return refusal{failure_class::transient, "order: " + from.directory_url()
-                                                        + " took too long; the next attempt goes on with it"};
+        auto done = co_await run_caught(one);
+        co_return done;
     }
 
     // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
@@ -263,8 +274,9 @@ private:
         const auto stored = co_await keeper_.replace(of, std::move(next), std::move(about), guard);
         if (!stored) {
             if (stored.error().code == errc::conflict) {
-                static_cast<void>(co_await keeper_.refresh(of));
-                co_return reply<>();
+                const bool is_other = co_await keeper_.refresh(of);
+                if (is_other)
+                    co_return reply<>();
             }
             refusal why{failure_class::transient, "storage: " + stored.error().what};
             why.is_ours = true;
@@ -290,16 +302,17 @@ private:
         return why;
     }
 
-    [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
+    // `from` was asked, or would have been.
+    [[nodiscard]] awaitable<> failed(managed_certificate& of, const authority& from, refusal why)
     {
-        const std::size_t asked = index_of(of.state.directory);
+        const std::size_t asked = index_of(from.directory_url());
         ++of.state.failures;
         const time_point now = world_.now();
         of.state.failed_at = now;
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
         if (why.retry_after)
-            of.state.open_at[of.state.directory] = now + *why.retry_after;
+            of.state.open_at[from.directory_url()] = now + *why.retry_after;
         std::vector<time_point> open_at;
         for (const auto& each : authorities_)
             open_at.push_back(open_again(of, each->directory_url(), now));
