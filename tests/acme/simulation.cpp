@@ -35,6 +35,9 @@ struct life {
 
     // One from a CA whose limits are those of Let's Encrypt; who issues for an hour has others.
     [[nodiscard]] bool is_long() const { return validity >= 24h * 6; }
+
+    // Two for the same names, each renewed every three days, are all that a CA issues in a week: none may be spoilt.
+    [[nodiscard]] bool is_frequent() const { return validity == 24h * 6 && has_rsa; }
 };
 
 class century {
@@ -86,8 +89,6 @@ private:
         const std::chrono::seconds lives[] = {10min, 1h, 24h * 6, 24h * 45, 24h * 90};
         life made{lives[dice_.below(5)], dice_.chance(0.5), 1 + dice_.below(2), dice_.chance(0.5), dice_.chance(0.2),
                   dice_.chance(0.25), dice_.chance(0.05), dice_.chance(0.2)};
-        // Note: two of one name, each renewed every three days, are all that a CA issues in a week: none may be spoilt.
-        made.has_rsa = made.has_rsa && made.validity != 24h * 6;
         return made;
     }
 
@@ -108,6 +109,8 @@ private:
                                .orders_per_account = {0, 0s},
                                .certificates_per_set = {0, 0s},
                                .failed_validations = {0, 0s}};
+        if (plan_.is_frequent())
+            settings.limits.certificates_per_set = {0, 0s};
         test::weather sky;
         sky.shortest_calm = plan_.validity / 20;
         sky.longest_calm = plan_.validity * 2;
@@ -154,6 +157,8 @@ private:
                 made.cas.back().orders = {};
                 made.cas.back().accounts = {};
             }
+            if (plan_.is_frequent())
+                made.cas.back().certificates = {};
         }
         if (prefers_last_ca_)
             std::ranges::reverse(made.cas);
