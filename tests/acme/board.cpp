@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 
 using namespace std::chrono_literals;
@@ -49,12 +50,18 @@ struct paper_dns final : alos::acme::dns_solver {
         ++cleaned;
         if (is_sick)
             co_return alos::failure{alos::errc::refused, "no clean-up today"};
+        if (is_broken)
+            throw std::runtime_error("a bug in a clean-up");
+        if (waits_with)
+            co_await waits_with->sleep_until(waits_with->now() + 24h);
         values.erase(value);
         co_return outcome<>();
     }
     std::set<std::string> values;
     unsigned cleaned = 0;
     bool is_sick = false;
+    bool is_broken = false;
+    alos::acme::environment* waits_with = nullptr; // for a day; null: not at all
 };
 
 posting by_dns(std::string token)
@@ -282,6 +289,28 @@ TEST_CASE("board: what cannot be taken down is said, and the rest is taken down 
     REQUIRE((*done)->has_error());
     CHECK((*done)->error().what == "no clean-up today");
     CHECK_FALSE(one.answers(by_http("first")));
+}
+
+TEST_CASE("board: a clean-up that hangs, or throws, is said, and the rest is taken down all the same")
+{
+    for (const bool hangs : {true, false}) {
+        host here;
+        process one(here);
+        for (const auto make : {by_dns, by_http}) {
+            one.post(make("first"));
+            one.let_stand(make("first"));
+        }
+        one.dns->waits_with = hangs ? &one.self : nullptr;
+        one.dns->is_broken = !hangs;
+        const auto done = one.begin(one.board.take_down_standing(by_http("first").about, one.dns));
+        if (hangs)
+            here.world.run_for(2min);
+        REQUIRE(done->has_value());
+        REQUIRE((*done)->has_error());
+        const std::string said = (*done)->error().what;
+        CHECK_MESSAGE(said.starts_with(hangs ? "it is not done after 2 minutes" : "a bug in a clean-up"), said);
+        CHECK_FALSE(one.answers(by_http("first")));
+    }
 }
 
 TEST_CASE("board: an answer that stands keeps no other process waiting")

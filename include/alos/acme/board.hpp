@@ -10,18 +10,23 @@
 #include <alos/acme/signal.hpp>
 #include <alos/acme/solver.hpp>
 #include <alos/acme/storage.hpp>
+#include <alos/acme/work_list.hpp>
 #include <alos/cert/registry.hpp>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -91,33 +96,15 @@ public:
             still->second.version = *stored;
     }
 
-    // What cannot be taken away is said, and forgotten.
+    // Within 2 minutes. What cannot be taken away is said, and forgotten.
     [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
     {
-        if (what.type == challenge_type::dns_01) {
-            std::string name = dns01_name(what.about.value);
-            std::string value = dns01_value(what.key_authorization);
-            auto done = co_await dns->clean_up(std::move(name), std::move(value));
-            co_return done;
-        }
-        if (what.type == challenge_type::tls_alpn_01)
-            leave(what);
-        const auto mine = own_.find(document(what));
-        // Of another order, that this one waited for in vain.
-        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
-            co_return outcome<>();
-        std::optional<std::uint64_t> version; // nobody else answers for a token
-        if (what.type == challenge_type::tls_alpn_01)
-            version = mine->second.version;
-        own_.erase(mine);
-        if (what.type == challenge_type::http_01)
-            http01_.remove(what.token);
-        else
-            hide(what.about.value);
-        auto erased = co_await storage_.erase(document(what), version);
-        if (!erased && erased.error().code == errc::conflict) // somebody else's is there
-            erased = outcome<>();
-        co_return erased;
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + clean_up_time;
+        const auto gone = co_await (take_away_caught(what, dns) || world_.sleep_until(end));
+        if (gone.index() == 1)
+            co_return failure{errc::timed_out, "it is not done after 2 minutes; nobody waits any longer"};
+        co_return std::get<0>(gone);
     }
 
     // Nobody will make another attempt for that name. `dns` may be null, where none is published. The first failure, of
@@ -200,6 +187,7 @@ public:
     }
 
 private:
+    static constexpr std::chrono::minutes clean_up_time{2}; // of an answer, which may be in the DNS
     static constexpr std::chrono::hours life{24}; // of an answer whose process died
     static constexpr std::chrono::hours longest_insistence{1}; // longer than any attempt: a clock was wrong
 
@@ -216,6 +204,49 @@ private:
         const std::string text = what.key_authorization + "\n" + seconds(world_.now() + life) + "\n"
                                  + seconds(insists_until) + "\n";
         return {text.begin(), text.end()};
+    }
+
+    // What somebody else's code throws, a dns_solver for example, is a failure like any other.
+    [[nodiscard]] awaitable<outcome<>> take_away_caught(posting what, std::shared_ptr<dns_solver> dns)
+    {
+        std::exception_ptr thrown;
+        try {
+            auto done = co_await take_away(std::move(what), std::move(dns));
+            co_return done;
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        if (is_cancellation(thrown))
+            std::rethrow_exception(thrown);
+        co_return failure{errc::program_failed, text_of_exception(thrown)};
+    }
+
+    [[nodiscard]] awaitable<outcome<>> take_away(posting what, std::shared_ptr<dns_solver> dns)
+    {
+        if (what.type == challenge_type::dns_01) {
+            std::string name = dns01_name(what.about.value);
+            std::string value = dns01_value(what.key_authorization);
+            auto done = co_await dns->clean_up(std::move(name), std::move(value));
+            co_return done;
+        }
+        if (what.type == challenge_type::tls_alpn_01)
+            leave(what);
+        const auto mine = own_.find(document(what));
+        // Of another order, that this one waited for in vain.
+        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
+            co_return outcome<>();
+        std::optional<std::uint64_t> version; // nobody else answers for a token
+        if (what.type == challenge_type::tls_alpn_01)
+            version = mine->second.version;
+        own_.erase(mine);
+        if (what.type == challenge_type::http_01)
+            http01_.remove(what.token);
+        else
+            hide(what.about.value);
+        auto erased = co_await storage_.erase(document(what), version);
+        if (!erased && erased.error().code == errc::conflict) // somebody else's is there
+            erased = outcome<>();
+        co_return erased;
     }
 
     // Puts it into the storage, for the other processes, when no other answer insists on that place.

@@ -19,7 +19,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -342,18 +341,11 @@ private:
 
     [[nodiscard]] awaitable<> clear(std::string id, std::vector<identifier> names)
     {
-        using namespace boost::asio::experimental::awaitable_operators;
         for (const identifier& each : names) {
-            const time_point end = world_.now() + std::chrono::minutes(2);
-            // Note: when the first throws, this ends with the sleep, as if it hung.
-            const auto gone = co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
-            std::string fault;
-            if (gone.index() == 1)
-                fault = "it is not done after 2 minutes; nobody waits any longer";
-            else if (const auto& done = std::get<0>(gone); !done)
-                fault = done.error().what;
-            if (!fault.empty())
-                listeners_.tell({event_kind::progress, id, "warning: clean-up of " + each.value + ": " + fault});
+            const auto done = co_await board_.take_down_standing(each, settings_->dns);
+            if (!done)
+                listeners_.tell(
+                    {event_kind::progress, id, "warning: clean-up of " + each.value + ": " + done.error().what});
         }
     }
 

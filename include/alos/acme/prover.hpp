@@ -13,8 +13,6 @@
 #include <alos/acme/together.hpp>
 #include <alos/http/clean_up.hpp>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -23,7 +21,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -84,7 +81,6 @@ private:
     using verdict = boost::system::result<void, unproven>;
 
     static constexpr std::chrono::seconds self_check_time{10};
-    static constexpr std::chrono::minutes clean_up_time{2}; // of an answer in the DNS
 
     // One authorization on its way.
     struct proof {
@@ -237,12 +233,8 @@ private:
 
     [[nodiscard]] awaitable<> take_down(posting answer)
     {
-        using namespace boost::asio::experimental::awaitable_operators;
-        const time_point end = world().now() + clean_up_time;
-        const auto gone = co_await (board_.take_down(answer, settings_->dns) || world().sleep_until(end));
-        if (gone.index() == 1)
-            tell_("clean-up of " + answer.about.value + ": it is not done after 2 minutes; nobody waits any longer");
-        else if (const auto& done = std::get<0>(gone); !done)
+        const auto done = co_await board_.take_down(answer, settings_->dns);
+        if (!done)
             tell_("clean-up of " + answer.about.value + ": " + done.error().what);
     }
 
