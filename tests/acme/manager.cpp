@@ -408,6 +408,29 @@ TEST_CASE("manager: a clean-up that hangs keeps no other name's answer in the DN
     CHECK_MESSAGE(told.find("clean-up of a.example: it is not done after 2 minutes") != told.npos, told);
 }
 
+TEST_CASE("manager: a clean-up that hangs keeps no other certificate waiting, and ends with the manager")
+{
+    town here;
+    here.ca.settings.longest_validation = 20 * 24h;
+    const auto dns = std::make_shared<slow_dns>(here.world);
+    auto settings = here.settings({"a.example"});
+    settings.challenges = {alos::acme::challenge_type::dns_01};
+    settings.dns = dns;
+    settings.orders_at_once = 1;
+    acme_member& one = here.start(settings);
+    dns->where = &one.environment;
+    REQUIRE(here.wait([&] { return one.count(event_kind::renewal_failed) == 1; }));
+    CHECK(one.manager.remove("a.example").has_value());
+    settings.domains = {"b.example"};
+    one.configure(settings);
+    here.world.run_for(1min);
+    CHECK(here.ca.requests(step::new_order) == 2);
+    CHECK(here.world.zone.contains(dns->first)); // still
+    one.stop();
+    here.world.run_for(10s);
+    CHECK(one.is_idle());
+}
+
 TEST_CASE("manager: when certificates become shorter, the last long one serves for most of its life")
 {
     town here({.lifetime = 200 * 24h});

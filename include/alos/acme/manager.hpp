@@ -27,8 +27,8 @@ class manager {
 public:
     // `world`, `kept` and what `to` refers to outlive it; `executor` is that of its thread.
     manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
-        : world_(world), storage_(kept), listeners_(to.log, std::move(on_event)), works_(std::move(executor)),
-          board_(world, kept, to.http01, to.certificates),
+        : world_(world), storage_(kept), listeners_(to.log, std::move(on_event)), works_(executor),
+          clean_ups_(std::move(executor)), board_(world, kept, to.http01, to.certificates),
           presenter_(world, to.certificates, [this](const event& what) { listeners_.tell(what); }),
           keeper_(
               world, kept, [this](const event& what) { listeners_.tell(what); },
@@ -189,9 +189,10 @@ public:
         is_stopped_ = true;
         wake();
         works_.cancel();
+        clean_ups_.cancel();
     }
 
-    [[nodiscard]] bool is_idle() const noexcept { return works_.size() == 0; }
+    [[nodiscard]] bool is_idle() const noexcept { return works_.size() + clean_ups_.size() == 0; }
 
     // See service.
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
@@ -336,7 +337,7 @@ private:
     {
         std::vector<identifier> names = of.names;
         std::erase_if(names, [this](const identifier& each) { return find_by_name(certificates_, each.value); });
-        works_.begin(clear(of.id, std::move(names)), [this](const std::exception_ptr&) { wake(); });
+        clean_ups_.begin(clear(of.id, std::move(names)), [](const std::exception_ptr&) {});
     }
 
     [[nodiscard]] awaitable<> clear(std::string id, std::vector<identifier> names)
@@ -389,6 +390,7 @@ private:
     storage& storage_;
     listeners listeners_;
     work_list works_;
+    work_list clean_ups_; // of those that were removed; they keep no order waiting
     std::shared_ptr<const config> settings_;
     board board_;
     presenter presenter_;
