@@ -385,6 +385,30 @@ TEST_CASE("manager: of a certificate that is removed no answer stands for the ne
     }
 }
 
+TEST_CASE("manager: of a certificate that is removed while it is loaded anew no answer stands either")
+{
+    town here;
+    here.ca.settings.longest_validation = 20 * 24h;
+    acme_member& one = here.start();
+    const auto stand = [&] { return one.files.list("/certificates/challenge/http-01")->size(); };
+    REQUIRE(here.wait([&] { return one.count(event_kind::renewal_failed) == 1; }));
+    CHECK(stand() == 1);
+    // It is put aside, once nobody else writes.
+    const std::string state = "/certificates/state/example.com.ecdsa-p256.json";
+    REQUIRE_FALSE(one.files.remove(state));
+    REQUIRE_FALSE(one.files.write_new(state, {}, 0600));
+    auto writing = one.files.try_lock("/certificates/locks/.commit").value();
+    one.configure(here.settings());
+    here.world.run_for(100ms);
+    CHECK(one.manager.remove("example.com").has_value());
+    CHECK(one.files.stat(state).has_value()); // it is still being loaded
+    writing.reset();
+    here.world.run_for(5s);
+    CHECK_FALSE(one.files.stat(state).has_value());
+    CHECK(stand() == 0);
+    CHECK(one.broke_off == "");
+}
+
 TEST_CASE("manager: a clean-up that hangs keeps no other name's answer in the DNS, and is told")
 {
     town here;

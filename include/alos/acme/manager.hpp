@@ -124,8 +124,7 @@ public:
         for (auto& each : removed) {
             each->is_removed = true; // who works on it finishes, to no effect
             presenter_.withdraw(*each);
-            if (!each->is_busy)
-                begin_to_clear(*each);
+            begin_to_clear(*each);
         }
         std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
@@ -332,7 +331,7 @@ private:
         wake();
     }
 
-    // Takes away what stands for the next attempt of one that was removed.
+    // Takes away what stands for the next attempt of one that was removed; once more when one under way has ended.
     void begin_to_clear(const managed_certificate& of)
     {
         std::vector<identifier> names = of.names;
