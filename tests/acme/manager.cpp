@@ -455,6 +455,26 @@ TEST_CASE("manager: a clean-up that hangs keeps no other certificate waiting, an
     CHECK(one.is_idle());
 }
 
+TEST_CASE("manager: a forced renewal is seen through when the storage loses the certificate meanwhile")
+{
+    std::optional<alos::outcome<>> done;
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto before = one.served("example.com");
+    here.ca.on_request = [&](step at) {
+        if (at == step::new_order)
+            static_cast<void>(one.files.rename("/certificates/certs/example.com.ecdsa-p256", "/certificates/elsewhere",
+                                               alos::os::if_exists::fail));
+    };
+    one.spawn(force_example(one, done));
+    REQUIRE(here.wait([&] { return done.has_value(); }, 10min));
+    CHECK_MESSAGE(done->has_value(), all_of(one.warnings));
+    CHECK(one.served("example.com") != before);
+    CHECK(one.manager.certificates()[0].generation == 1);
+    CHECK(here.ca.issued().size() == 2);
+}
+
 TEST_CASE("manager: when certificates become shorter, the last long one serves for most of its life")
 {
     town here({.lifetime = 200 * 24h});

@@ -45,7 +45,8 @@ inline void adopt_settings(managed_certificate& of, double spread)
         force(of, "reconfigured");
 }
 
-// Takes over what another process, or an earlier one, knew. `is_same` when its certificate is that which was here.
+// Takes over what another process, or an earlier one, knew. `is_same` when its certificate is that which was here,
+// though the storage may have lost it.
 inline void adopt_state(managed_certificate& of, certificate_state theirs, bool is_same)
 {
     const bool is_untried = is_same && of.state.failures == 0;
@@ -114,12 +115,13 @@ public:
     [[nodiscard]] awaitable<bool> refresh(managed_certificate& of, const storage_lock* guard = nullptr)
     {
         const std::uint64_t before = of.generation;
+        const cert::credential_ptr served = of.credential;
         co_await load_certificate(of, guard);
         const bool is_same = of.generation == before;
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
-                adopt_state(of, std::move(*state), is_same);
+                adopt_state(of, std::move(*state), of.credential == served);
         }
         adopt_settings(of, random_part(world_));
         if (is_same)

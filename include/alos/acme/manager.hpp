@@ -222,7 +222,7 @@ public:
         }
         const std::string id = found->id;
         if (!found->credential) {
-            const auto done = co_await wait_for(id, 0);
+            const auto done = co_await wait_for(id, nullptr);
             if (!done)
                 co_return done.error();
             found = find(id);
@@ -355,7 +355,7 @@ private:
         const auto one = find(id);
         if (!one)
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
-        const std::uint64_t before = one->generation;
+        const cert::credential_ptr before = one->credential;
         one->last_refusal.reset();
         force(*one, std::move(why));
         const listeners::listening until_the_end(listeners_, id, std::move(told));
@@ -364,8 +364,9 @@ private:
         co_return done;
     }
 
-    // Until there is a later generation, or an attempt failed.
-    [[nodiscard]] awaitable<outcome<>> wait_for(std::string id, std::uint64_t before)
+    // Until the storage has another certificate, or an attempt failed. Note: after one that was deleted there, the
+    // generations are numbered anew.
+    [[nodiscard]] awaitable<outcome<>> wait_for(std::string id, cert::credential_ptr before)
     {
         using namespace boost::asio::experimental::awaitable_operators;
         const time_point end = world_.now() + patience;
@@ -373,7 +374,7 @@ private:
             const auto one = find(id);
             if (!one)
                 co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
-            if (one->generation > before)
+            if (one->generation != 0 && one->credential != before)
                 co_return outcome<>();
             if (is_stopped_)
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
