@@ -62,6 +62,23 @@ TEST_CASE("issue: when all ways of proof fail, the refusal says why each of them
     CHECK_MESSAGE(said.find("; before that, http-01 for example.com failed: ") != std::string::npos, said);
 }
 
+TEST_CASE("issue: of several ways of proof that failed, the last one is said first")
+{
+    using enum alos::acme::challenge_type;
+    test::town here;
+    here.ca.behave({.failed_validation = 1});
+    auto settings = here.settings();
+    settings.challenges = {tls_alpn_01, dns_01, http_01};
+    settings.dns = std::make_shared<test::simulated_dns_solver>(here.world);
+    test::acme_member& one = here.start(settings);
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+    const std::string& said = one.warnings.front();
+    const auto last = said.find("http-01 for example.com failed: ");
+    const auto before = said.find("; before that, dns-01 for example.com failed: ");
+    const auto first = said.find("; before that, tls-alpn-01 for example.com failed: ");
+    CHECK_MESSAGE((last < before && before < first && first != said.npos), said);
+}
+
 TEST_CASE("issue: an attempt that places no order takes none of those that may be placed")
 {
     test::ca_settings rules;

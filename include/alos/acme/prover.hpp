@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,6 +90,12 @@ private:
         std::string challenge_url;
         bool is_accepted = false; // by an attempt before this one
         bool is_posted = false;
+    };
+
+    struct failed_proof {
+        identifier about;
+        challenge_type type;
+        std::string what; // for people
     };
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
@@ -320,9 +325,9 @@ private:
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
                                  + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
         std::string all = what; // the first may be the one that is worth mending
-        for (const auto& [which, before] : failed_)
-            all += which.first == about ? "; before that, " + before : "";
-        failed_.insert({{about, of.answer.type}, what});
+        for (const failed_proof& each : failed_)
+            all += each.about == about ? "; before that, " + each.what : "";
+        failed_.insert(failed_.begin(), {about, of.answer.type, what});
         unproven no = stop(std::move(all), class_of(why), true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
@@ -348,7 +353,8 @@ private:
     [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
     {
         for (const challenge_type type : settings_->challenges) {
-            if (!can_prove(*settings_, type, about) || failed_.contains({about, type}))
+            const auto is_it = [&](const failed_proof& each) { return each.about == about && each.type == type; };
+            if (!can_prove(*settings_, type, about) || std::ranges::any_of(failed_, is_it))
                 continue;
             for (const challenge& each : from.challenges) {
                 if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
@@ -394,7 +400,7 @@ private:
     const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
-    std::map<std::pair<identifier, challenge_type>, std::string> failed_; // and how, for people
+    std::vector<failed_proof> failed_; // the last one first
     std::optional<std::chrono::seconds> last_pause_;
 };
 
