@@ -1,5 +1,6 @@
 #include <alos/acme/foreign_folder.hpp>
 
+#include "support/sick_files.hpp"
 #include "support/simulated_files.hpp"
 #include "support/simulated_world.hpp"
 
@@ -36,9 +37,14 @@ struct beside_certbot {
     // As "certbot delete" does.
     void remove(const std::string& name)
     {
-        const std::string folder = "/letsencrypt/live/" + name;
-        for (const std::string& each : {folder + "/fullchain.pem", folder + "/privkey.pem", folder})
-            REQUIRE_FALSE(files.remove(each));
+        remove_files(name);
+        REQUIRE_FALSE(files.remove("/letsencrypt/live/" + name));
+    }
+
+    void remove_files(const std::string& name)
+    {
+        for (const char* file : {"/fullchain.pem", "/privkey.pem"})
+            REQUIRE_FALSE(files.remove("/letsencrypt/live/" + name + file));
     }
 
     [[nodiscard]] std::vector<std::string> domains() const
@@ -58,7 +64,8 @@ struct beside_certbot {
 
     test::simulated_world world{1};
     test::simulated_files files;
-    test::simulated_member& self = world.add_member(files);
+    test::sick_files seen_files{files};
+    test::simulated_member& self = world.add_member(seen_files);
     alos::cert::registry registry{[this](std::string_view what) { warnings.emplace_back(what); },
                                   [this] { return self.now(); }};
     alos::acme::answers http01;
@@ -152,10 +159,15 @@ TEST_CASE("foreign folder: what is there and cannot be read, or listed, is serve
     beside_certbot here;
     here.put("example.com", {"example.com"});
     here.folder.serve();
-    for (const char* file : {"fullchain.pem", "privkey.pem"})
-        REQUIRE_FALSE(here.files.remove("/letsencrypt/live/example.com/" + std::string(file)));
+    here.remove_files("example.com");
     here.folder.serve();
     CHECK(here.domains() == std::vector<std::string>{"example.com"});
+    REQUIRE_FALSE(here.files.remove("/letsencrypt/live/example.com"));
+    here.seen_files.sick = "/letsencrypt/certificates"; // it may be lego's now
+    here.seen_files.error = EACCES;
+    here.folder.serve();
+    CHECK(here.domains() == std::vector<std::string>{"example.com"});
+    here.seen_files.sick.clear();
     REQUIRE_FALSE(here.files.rename("/letsencrypt", "/elsewhere", alos::os::if_exists::replace));
     here.folder.serve();
     CHECK(here.domains() == std::vector<std::string>{"example.com"});
