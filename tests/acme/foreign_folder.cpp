@@ -1,5 +1,6 @@
 #include <alos/acme/foreign_folder.hpp>
 
+#include "support/pem_files.hpp"
 #include "support/sick_files.hpp"
 #include "support/simulated_files.hpp"
 #include "support/simulated_world.hpp"
@@ -24,11 +25,16 @@ struct beside_certbot {
     void put(const std::string& name, std::vector<std::string> names, std::chrono::hours age = {}, ::mode_t mode = 0600)
     {
         const auto pair = alos::cert::make_self_signed(std::move(names), world.now() - age).value();
+        put_texts(name, pair.certificate, alos::as_text(pair.key), mode);
+    }
+
+    void put_texts(const std::string& name, std::string_view chain, std::string_view key, ::mode_t mode = 0600)
+    {
         const std::string folder = "/letsencrypt/live/" + name;
         for (const std::string& each : {std::string("/letsencrypt"), std::string("/letsencrypt/live"), folder})
             static_cast<void>(files.make_directory(each, 0755));
-        for (const auto& [file, text] : {std::pair{folder + "/fullchain.pem", std::string_view(pair.certificate)},
-                                         std::pair{folder + "/privkey.pem", alos::as_text(pair.key)}}) {
+        for (const auto& [file, text] :
+             {std::pair{folder + "/fullchain.pem", chain}, std::pair{folder + "/privkey.pem", key}}) {
             static_cast<void>(files.remove(file));
             REQUIRE_FALSE(files.write_new(file, alos::as_bytes(text), mode));
         }
@@ -71,7 +77,7 @@ struct beside_certbot {
     alos::acme::answers http01;
     std::vector<std::string> warnings;
     std::vector<std::string> events;
-    std::size_t offered = 0;
+    std::vector<alos::cert::credential_ptr> offered;
     alos::acme::foreign_folder folder{
         self,
         {registry, http01,
@@ -79,7 +85,7 @@ struct beside_certbot {
              events.emplace_back(event);
          }},
         "/letsencrypt",
-        [this](std::vector<alos::cert::credential_ptr> all) { offered = all.size(); }};
+        [this](std::vector<alos::cert::credential_ptr> all) { offered = std::move(all); }};
 };
 
 }
@@ -91,7 +97,7 @@ TEST_CASE("foreign folder: what certbot has is served and offered, and what it r
     here.put("example.org", {"example.org"});
     here.folder.serve();
     CHECK(here.domains() == std::vector<std::string>{"example.com", "example.org"});
-    CHECK(here.offered == 2);
+    CHECK(here.offered.size() == 2);
     CHECK(here.events == std::vector<std::string>{"acme.foreign"});
     const auto before = here.since("www.example.com");
     here.folder.serve();
@@ -105,7 +111,7 @@ TEST_CASE("foreign folder: what certbot has is served and offered, and what it r
     here.world.run_for(6min);
     CHECK(here.since("www.example.com") > before);
     CHECK(here.domains() == std::vector<std::string>{"example.com", "example.org"});
-    CHECK(here.offered == 1);
+    CHECK(here.offered.size() == 1);
     CHECK(here.events == std::vector<std::string>{"acme.foreign", "acme.unreadable", "acme.foreign"});
     here.world.run_for(1h);
     CHECK(here.events.size() == 3);
@@ -171,6 +177,30 @@ TEST_CASE("foreign folder: what is there and cannot be read, or listed, is serve
     REQUIRE_FALSE(here.files.rename("/letsencrypt", "/elsewhere", alos::os::if_exists::replace));
     here.folder.serve();
     CHECK(here.domains() == std::vector<std::string>{"example.com"});
+}
+
+TEST_CASE("foreign folder: what is as it was is not made anew, and another chain or key is")
+{
+    using alos_tests::pem;
+    beside_certbot here;
+    here.put("example.org", {"example.org"});
+    here.put_texts("p384.example", pem("p384.crt"), pem("p384.key"));
+    here.folder.serve();
+    const auto before = here.offered;
+    REQUIRE(before.size() == 2);
+    here.put_texts("p384.example", pem("p384.crt") + pem("intermediate.crt"), pem("p384.key"));
+    here.folder.serve();
+    REQUIRE(here.offered.size() == 2);
+    CHECK(here.offered[0] == before[0]);
+    const auto& renewed = here.offered[1];
+    CHECK(renewed->about.fingerprint == before[1]->about.fingerprint);
+    const auto now = here.registry.served().load();
+    REQUIRE(now->knows(renewed->about.names.front()));
+    CHECK(now->find(renewed->about.names.front()).front()->chain.size() == 2);
+
+    here.put_texts("p384.example", pem("p384.crt") + pem("intermediate.crt"), pem("p256.key"));
+    here.folder.serve();
+    CHECK(here.offered.size() == 1);
 }
 
 TEST_CASE("foreign folder: it warns of each key that others can read")

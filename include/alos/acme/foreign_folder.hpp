@@ -20,21 +20,22 @@
 namespace alos::inline v0::acme {
 
 // The name that each is stored under, one that it is for: its owner's name for it when it is one, else the first that
-// no other one with that type of key has which ends later. Who has none left is left out. `all` is by its owner's name,
-// which is none of a host when there are several of one.
-[[nodiscard]] inline cert::named_credentials under_own_names(const std::map<std::string, cert::credential_ptr>& all)
+// no other one with that type of key has which ends later. Who has none left is left out. Its owner's name is none of a
+// host when there are several of one.
+[[nodiscard]] inline cert::named_credentials under_own_names(const foreign_map& all)
 {
-    std::vector<std::pair<std::string, cert::credential_ptr>> latest_first(all.begin(), all.end());
-    const auto end = [](const auto& each) { return each.second->about.not_after; };
+    std::vector<std::pair<std::string, foreign_certificate>> latest_first(all.begin(), all.end());
+    const auto end = [](const auto& each) { return each.second.credential->about.not_after; };
     std::ranges::stable_sort(latest_first, std::greater<>(), end);
     std::set<std::string> taken; // with the type of key
     std::map<std::string, std::string> domains; // by its owner's name
     for (const auto& [owners, one] : latest_first) {
-        std::vector<std::string> names = one->about.names;
-        names.insert(names.end(), one->about.addresses.begin(), one->about.addresses.end());
+        const cert::description& about = one.credential->about;
+        std::vector<std::string> names = about.names;
+        names.insert(names.end(), about.addresses.begin(), about.addresses.end());
         if (const auto found = std::ranges::find(names, owners); found != names.end())
             std::rotate(names.begin(), found, found + 1);
-        const std::string_view type = one->about.key_type;
+        const std::string_view type = about.key_type;
         const std::string kind = " " + std::string(type.substr(0, type.find_first_of(" -")));
         for (const std::string& each : names) {
             if (taken.insert(each + kind).second)
@@ -43,7 +44,7 @@ namespace alos::inline v0::acme {
     }
     cert::named_credentials made;
     for (const auto& [owners, domain] : domains)
-        made.emplace_back(domain, all.at(owners));
+        made.emplace_back(domain, all.at(owners).credential);
     return made;
 }
 
@@ -65,13 +66,11 @@ public:
     // is served as it was, what was deleted is not.
     void serve()
     {
-        auto all = read_foreign(world_.files(), directory_);
+        const auto all = read_foreign(world_.files(), directory_, known_);
         std::vector<cert::credential_ptr> offered;
         for (const foreign_certificate& each : all.found) {
             offered.push_back(each.credential);
-            auto& known = known_[each.name];
-            if (!known || known->about.fingerprint != each.credential->about.fingerprint)
-                known = each.credential;
+            known_[each.name] = each;
         }
         if (all.names)
             std::erase_if(known_, [&](const auto& each) { return !all.names->contains(each.first); });
@@ -125,7 +124,7 @@ private:
     const host host_;
     const std::string directory_;
     const taker offer_;
-    std::map<std::string, cert::credential_ptr> known_; // by its owner's name
+    foreign_map known_;
     std::set<cert::named_credentials::value_type> served_;
     std::set<std::string> faults_; // that were told
 };

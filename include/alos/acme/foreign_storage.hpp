@@ -5,12 +5,16 @@
 #define ALOS_ACME_FOREIGN_STORAGE_HPP
 
 #include <alos/cert/load.hpp>
+#include <alos/crypto/botan_x509.hpp>
 #include <alos/os/file_system.hpp>
 
 #include <boost/system/errc.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,7 +29,11 @@ inline constexpr std::size_t max_foreign_certificates = 10000;
 struct foreign_certificate {
     std::string name; // what its owner calls it; what it is for stands in the certificate
     cert::credential_ptr credential;
+    std::array<std::uint8_t, 32> chain_digest{}; // SHA-256 of the text that it was made of
+    std::array<std::uint8_t, 32> key_digest{};
 };
+
+using foreign_map = std::map<std::string, foreign_certificate>; // by name
 
 struct foreign_certificates {
     std::vector<foreign_certificate> found;
@@ -81,7 +89,8 @@ struct foreign_files {
 };
 
 // Reads one, or says why it cannot be used.
-inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, const foreign_files& where)
+inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, const foreign_files& where,
+                                                       const foreign_map& known)
 {
     const auto chain = files.read(where.chain, max_pem_size);
     if (!chain)
@@ -99,13 +108,18 @@ inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, c
             chain_pem += as_text(*issuer);
         }
     }
+    const auto chain_digest = sha256_of(as_bytes(chain_pem));
+    const auto key_digest = sha256_of(as_bytes(as_text(*key)));
+    if (const auto found = known.find(where.name); found != known.end() && found->second.chain_digest == chain_digest
+                                                   && found->second.key_digest == key_digest)
+        return found->second;
     cert::load_options options;
     options.certificate_file = where.chain;
     options.key_file = where.key;
     auto made = cert::make_credential(chain_pem, as_text(*key), options);
     if (!made)
         return made.error();
-    return foreign_certificate{where.name, std::move(*made)};
+    return foreign_certificate{where.name, std::move(*made), chain_digest, key_digest};
 }
 
 inline std::vector<foreign_files> find_certbot(os::file_system& files, const std::string& directory)
@@ -206,8 +220,10 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
     return open;
 }
 
-// All that either of them has there and that can be served, whether expired or not.
-[[nodiscard]] inline foreign_certificates read_foreign(os::file_system& files, const std::string& directory)
+// All that either of them has there and that can be served, whether expired or not. What is the same as in `known` is
+// not made anew, which takes long for thousands.
+[[nodiscard]] inline foreign_certificates read_foreign(os::file_system& files, const std::string& directory,
+                                                       const foreign_map& known = {})
 {
     foreign_certificates all;
     std::vector<detail::foreign_files> places = detail::find_certbot(files, directory);
@@ -219,10 +235,10 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
         places.resize(max_foreign_certificates);
     }
     for (const detail::foreign_files& where : places) {
-        auto one = detail::read_foreign_files(files, where);
+        auto one = detail::read_foreign_files(files, where, known);
         // Certbot replaces its links one after the other; between two of them they do not fit.
         for (int again = 0; again < 2 && !one && one.error().code == errc::key_mismatch; ++again)
-            one = detail::read_foreign_files(files, where);
+            one = detail::read_foreign_files(files, where, known);
         if (one)
             all.found.push_back(std::move(*one));
         else
