@@ -203,6 +203,20 @@ TEST_CASE("foreign folder: what is as it was is not made anew, and another chain
     CHECK(here.offered.size() == 1);
 }
 
+TEST_CASE("foreign folder: a fault is told once, and again when it comes back")
+{
+    beside_certbot here;
+    const auto told = [&] { return std::ranges::count(here.events, "acme.unreadable"); };
+    for (const int times : {1, 2}) {
+        here.put("example.com", {"example.com"});
+        here.folder.serve();
+        here.remove_files("example.com");
+        for (int i = 0; i < 3; ++i)
+            here.folder.serve();
+        CHECK(told() == times);
+    }
+}
+
 TEST_CASE("foreign folder: it warns of each key that others can read")
 {
     beside_certbot here;

@@ -79,10 +79,12 @@ public:
         cert::named_credentials made;
         const auto is_new = [&](const auto& each) { return !served_.contains(each); };
         std::ranges::copy_if(named, std::back_inserter(made), is_new);
-        for (const std::string& why : all.skipped) {
-            if (faults_.insert(why).second)
+        std::set<std::string> faults(all.skipped.begin(), all.skipped.end());
+        for (const std::string& why : faults) {
+            if (!faults_.contains(why))
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
         }
+        faults_ = std::move(faults);
         offer_(std::move(offered));
         if (!made.empty()) {
             host_.log(log_level::info, "acme.foreign",
@@ -126,7 +128,7 @@ private:
     const taker offer_;
     foreign_map known_;
     std::set<cert::named_credentials::value_type> served_;
-    std::set<std::string> faults_; // that were told
+    std::set<std::string> faults_; // of the last time
 };
 
 }
