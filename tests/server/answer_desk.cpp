@@ -79,7 +79,9 @@ TEST_CASE_FIXTURE(hall, "nobody waits for a thread that is busy for long, and it
     here.run_one();
     here.poll();
     CHECK(said == words{"deadline passed"});
-    turn();
+    CHECK_FALSE(here.stopped()); // it runs until the question comes back
+    there.poll();
+    CHECK(here.run() > 0);
     CHECK(read.empty());
 }
 
