@@ -201,6 +201,7 @@ TEST_CASE("acme service: it warns at start of what others can read, once for eac
         REQUIRE(service.configure(nowhere(folder)).has_value());
         REQUIRE(service.start().has_value());
         CHECK(heard.waits_for("127.0.0.1:1"));
+        CHECK(heard.certificates.served().load()->find("example.test").size() == 1);
         const std::string mode = folder.path + "/cache its mode is 0755, so that others can look into it chmod 700";
         CHECK(heard.says("acme.open_to_others " + mode) == is_open);
         CHECK(heard.says("private keys are open to others: " + kept + "/privkey.pem chmod -R") == is_open);
