@@ -90,7 +90,6 @@ public:
     }
 
     std::vector<acme::certificate_status> certificates() const override { return world_.certificates; }
-    std::string certificates_json() const override { return "[1]"; }
 
     boost::asio::awaitable<outcome<>> force_renew(std::string domain,
                                                   std::function<void(const acme::event&)> told) override
@@ -135,6 +134,9 @@ public:
         acme::make_service = [](acme::host host) -> std::unique_ptr<acme::service> {
             return std::make_unique<fake_service>(*present_world, std::move(host));
         };
+        acme::write_list = [](const std::vector<acme::certificate_status>& list) {
+            return "[" + std::to_string(list.size()) + "]";
+        };
         acme::make_fetcher = [](std::string_view resolver) -> outcome<acme::fetcher> {
             if (resolver == "wrong")
                 return failure{errc::bad_configuration, "it is no name server"};
@@ -146,6 +148,7 @@ public:
     ~with_fake_service()
     {
         acme::make_service = nullptr;
+        acme::write_list = nullptr;
         acme::make_fetcher = nullptr;
     }
 

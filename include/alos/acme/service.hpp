@@ -70,7 +70,6 @@ public:
 
     // From an event's handler, too. After stop(), and while it waits: as they were when it was called.
     [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
-    [[nodiscard]] virtual std::string certificates_json() const = 0;
 
     // A new certificate with a new key now, whatever the time; done when it is served or when the attempt failed.
     // `told` is called on the manager's thread with every step. May be awaited on any executor.
@@ -91,9 +90,11 @@ public:
 using maker = std::unique_ptr<service> (*)(host);
 inline std::atomic<maker> make_service{nullptr};
 
-// The certificates of a configuration that no manager was given yet, and any of them as JSON; set with the other.
+// The certificates of a configuration that no manager was given yet; set with the other.
 using lister = std::vector<certificate_status> (*)(const config&);
 inline std::atomic<lister> list_configured{nullptr};
+
+// Any of them as JSON; set with the others.
 using list_writer = std::string (*)(const std::vector<certificate_status>&);
 inline std::atomic<list_writer> write_list{nullptr};
 

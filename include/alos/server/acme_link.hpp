@@ -162,8 +162,6 @@ public:
 
     [[nodiscard]] std::string certificates_json() const
     {
-        if (const acme::service* const manager = informed())
-            return manager->certificates_json();
         const acme::list_writer write = acme::write_list;
         return write ? write(certificates()) : "[]";
     }

@@ -9,7 +9,6 @@
 #include <alos/acme/folder_check.hpp>
 #include <alos/acme/foreign_folder.hpp>
 #include <alos/acme/manager.hpp>
-#include <alos/acme/status_json.hpp>
 #include <alos/server/acme_environment.hpp>
 #include <alos/server/answer_desk.hpp>
 
@@ -110,8 +109,6 @@ public:
             return last ? *last : status_list();
         }
     }
-
-    [[nodiscard]] std::string certificates_json() const override { return acme::to_json_text(certificates()); }
 
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
                                                    std::function<void(const acme::event&)> told) override
