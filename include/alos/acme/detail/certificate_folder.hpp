@@ -109,8 +109,7 @@ public:
                 continue;
             if (newest_failure)
                 return failure{newest_failure->code,
-                               folder + ": no certificate in it can be used (" + newest_failure->what
-                                   + "); it is left as it is, for you to restore or remove"};
+                               folder + ": no certificate in it can be used (" + newest_failure->what + ")"};
             if (const auto names = files_.list(folder); !names && !is_missing(names.error()))
                 return storage_failure(folder, "cannot be listed", names.error());
             return std::optional<bundle>();
