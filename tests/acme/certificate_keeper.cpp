@@ -280,6 +280,28 @@ TEST_CASE("certificate keeper: a broken generation is left where it is while ano
     CHECK(here.process.files.list(here.folder).value() != before);
 }
 
+TEST_CASE("certificate keeper: where a broken generation is now is said, also when nothing new can be written")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk);
+    managed_certificate ours = configured(), theirs = configured();
+    here.process.run(here.keeper.load(ours));
+    here.replace(ours, made_bundle());
+    here.process.run(here.keeper.load(theirs));
+    here.replace(ours, made_bundle());
+    here.damage(ours);
+    const auto lock = here.process.run(here.process.storage.try_lock(ours.id)).value().value();
+    disk->set_full(true);
+    static_cast<void>(here.process.run(here.keeper.refresh(theirs, &lock)));
+    CHECK(here.said.find("; it is now in " + here.folder + "000002.broken-") != std::string::npos);
+    CHECK(here.said.ends_with("; the one before it is used, 1"));
+    CHECK(here.process.files.read_symlink(here.folder + "current").value() == "000002");
+    disk->set_full(false);
+    static_cast<void>(here.process.run(here.keeper.refresh(theirs, &lock)));
+    CHECK(here.process.files.read_symlink(here.folder + "current").value() == "000001");
+}
+
 TEST_CASE("certificate keeper: why a broken generation stays is said, and who has the lock later puts it aside")
 {
     test::simulated_world world{1};

@@ -662,6 +662,36 @@ TEST_CASE("power that fails at any step of putting a generation aside leaves it 
     CHECK(kept > 0);
 }
 
+TEST_CASE("a step that fails while generations are put aside hides none that was")
+{
+    unsigned half_done = 0;
+    bool is_through = false;
+    for (unsigned step = 1; !is_through; ++step) {
+        test::simulated_files files;
+        member one(files);
+        for (std::size_t i = 0; i < 3; ++i)
+            REQUIRE(one.put(i, i) == i + 1);
+        const std::string folder = "/data/certs/a/";
+        for (const char* number : {"000002", "000003"})
+            REQUIRE_FALSE(files.remove(folder + number + "/privkey.pem"));
+        const storage_lock guard = one.lock();
+        const std::uint64_t begun = files.disk()->steps();
+        files.disk()->fail_after(step, EIO);
+        const auto done = one.done(one.storage.put_broken_aside("a", guard));
+        is_through = files.disk()->steps() < begun + step;
+        const auto there = files.list(folder).value();
+        const auto moved = std::ranges::count_if(
+            there, [](const std::string& each) { return each.find(".broken-") != each.npos; });
+        INFO("step ", step);
+        CHECK((done ? done->size() : 0) == static_cast<std::size_t>(moved));
+        half_done += moved == 1;
+        CHECK(one.shown() == "1:0");
+        (void)one.done(one.storage.put_broken_aside("a", guard));
+        CHECK(one.done(one.storage.current_generation("a")).value() == 1);
+    }
+    CHECK(half_done > 0);
+}
+
 TEST_CASE("a file that is too large is named")
 {
     test::simulated_files files;

@@ -70,7 +70,8 @@ public:
     store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
 
     // Puts aside, under names with the time in them, the generations that load_certificate() passes over as they are
-    // damaged, and makes the one that it gives the current one. What only cannot be read now stays.
+    // damaged, and makes the one that it gives the current one. What only cannot be read now stays. What was put aside
+    // is told also when the rest fails.
     [[nodiscard]] virtual awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
                                                                                       storage_lock guard) = 0;
 

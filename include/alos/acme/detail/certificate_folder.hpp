@@ -173,22 +173,23 @@ public:
         const bool is_current_gone = !numbers.empty() && numbers.front() != current;
         const bool is_current_broken = !broken.empty() && broken.front().first == current;
         std::vector<put_aside> done;
-        outcome<> moved;
-        for (std::size_t i = 0; moved && i < broken.size(); ++i) {
+        outcome<> whole;
+        for (std::size_t i = 0; whole && i < broken.size(); ++i) {
             auto& [number, what] = broken[i];
             const std::string path = folder + '/' + generation_name(number);
             if (const error_code failed = files_.rename(path, path + suffix, os::if_exists::fail))
-                moved = storage_failure(path, "cannot be moved aside", failed);
+                whole = storage_failure(path, "cannot be moved aside", failed);
             else
                 done.push_back({std::move(what), path + suffix});
         }
         // Afterwards: whoever has the broken one whole in memory sees that it was put aside, and goes on with it.
         if (is_current_gone || (is_current_broken && !done.empty()))
-            if (auto pointed = point_to(folder, used); !pointed)
-                return pointed.error();
+            if (const auto pointed = point_to(folder, used); !pointed)
+                whole = pointed;
         disk_.settle(folder);
-        if (!moved)
-            return moved.error();
+        // What was moved is told, whatever failed then: a `current` that leads nowhere is mended the next time.
+        if (!whole && done.empty())
+            return whole.error();
         return done;
     }
 
