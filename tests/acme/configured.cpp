@@ -134,4 +134,22 @@ TEST_CASE("configured: where certificates stand before anybody looks")
     CHECK(lines[1].generation == 0);
     CHECK(lines[1].next_attempt == time_point());
     CHECK(lines[3].id == "c.example.rsa-2048");
+    all.key_types.clear();
+    CHECK(statuses_of(all).empty());
+}
+
+TEST_CASE("configured: an entry that is said twice stands there once, and one at odds with another not at all")
+{
+    config all = settings();
+    all.domains = {{"a.example", "b.example"}, "c.example", {"B.example", "a.example"}, {"A.example", "b.example"},
+                   "a.example"};
+    const auto lines = statuses_of(all);
+    std::vector<std::string> ids;
+    for (const auto& each : lines)
+        ids.push_back(each.id);
+    std::ranges::sort(ids);
+    REQUIRE(lines.size() == 6); // two types of key
+    CHECK(std::ranges::adjacent_find(ids) == ids.end());
+    for (const auto& each : lines)
+        CHECK(each.names.size() == (each.id.starts_with("c.") ? 1 : 2));
 }

@@ -105,7 +105,7 @@ namespace alos::inline v0::acme {
                                                          certificate_names next, const config& settings)
 {
     auto made = configured_certificates(next, settings);
-    if (!made)
+    if (!made || made->empty())
         return made;
     const managed_certificate& first = *made->front();
     const auto before = std::ranges::find_if(entries, [&](const auto& other) { return is_of(other, first.domain); });
@@ -119,14 +119,15 @@ namespace alos::inline v0::acme {
     return made;
 }
 
-// All of them, as long as nobody has looked what there is; without entries that cannot be meant.
+// All that a manager would make of these entries, as long as nobody has looked what there is.
 [[nodiscard]] inline std::vector<certificate_status> statuses_of(const config& settings)
 {
+    std::vector<certificate_names> entries;
+    for (const certificate_names& each : settings.domains)
+        static_cast<void>(put_entry(entries, each, settings));
     std::vector<certificate_status> all;
-    for (const certificate_names& each : settings.domains) {
+    for (const certificate_names& each : entries) {
         const auto made = configured_certificates(each, settings);
-        if (!made)
-            continue;
         for (const auto& one : *made) {
             all.push_back(status_of(*one, {}));
             all.back().ca = settings.cas.empty() ? std::string() : settings.cas.front().directory;
