@@ -56,7 +56,7 @@ public:
 
     [[nodiscard]] bool has_elsewhere() const { return elsewhere() != nullptr; }
 
-    // For what find() does not have. Outlives the wait.
+    // For what find() does not have. This outlives the wait.
     [[nodiscard]] boost::asio::awaitable<looked_up> find_elsewhere(std::string token) const
     {
         const std::shared_ptr<const lookup> there = elsewhere();

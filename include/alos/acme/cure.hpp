@@ -7,6 +7,7 @@
 #include <alos/acme/identifier.hpp>
 #include <alos/acme/problem.hpp>
 #include <alos/acme/solver.hpp>
+#include <alos/http/fields.hpp>
 
 #include <algorithm>
 #include <array>

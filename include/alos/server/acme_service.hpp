@@ -35,10 +35,10 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <unistd.h>
-#include <variant>
 
 namespace alos::inline v0 {
 

@@ -203,8 +203,8 @@ private:
         ask.fields.emplace_back(hop_field, "1");
         ask.max_body = most_answer;
         ask.timeout = patience;
-        auto asking = node->at.fetch(std::move(ask));
-        const auto said = co_await std::move(asking);
+        auto work = node->at.fetch(std::move(ask));
+        const auto said = co_await std::move(work);
         const std::string fault = fault_of(said);
         if (fault.empty() && said->status == 404 && status_of_none != 404)
             http::respond_with_status(res, status_of_none);
