@@ -295,6 +295,24 @@ TEST_CASE("members: those who ask for one certificate at the same time share an 
     CHECK(here.ca.issued().size() == 1);
 }
 
+TEST_CASE("members: a certificate of which nothing says who issued it is revoked at the first CA (RFC 8555 7.6)")
+{
+    town here;
+    acme_member& before = here.start();
+    REQUIRE(here.wait([&] { return before.served("example.com") != nullptr; }));
+    here.members.clear();
+    test::simulated_files files(here.disk);
+    REQUIRE_FALSE(files.remove("/certificates/certs/example.com.ecdsa-p256/000001/meta.json"));
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    std::optional<outcome<>> revoked;
+    one.spawn(keep(one.manager.revoke("example.com", 1), revoked));
+    REQUIRE(here.wait([&] { return revoked.has_value(); }));
+    REQUIRE_MESSAGE(revoked->has_value(), revoked->error().what);
+    CHECK(here.ca.issued()[0].revoked);
+    CHECK(here.ca.issued().size() == 2);
+}
+
 TEST_CASE("members: a revoked certificate is replaced by one with another key; a removed one is served no longer")
 {
     town here;

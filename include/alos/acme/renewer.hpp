@@ -47,10 +47,11 @@ public:
         return done;
     }
 
-    // RFC 8555 7.6: by the account that ordered it, else by its own key.
+    // RFC 8555 7.6: by the account that ordered it, else by its own key. Where nothing says who issued it, the first CA
+    // is asked.
     [[nodiscard]] awaitable<reply<>> revoke(managed_certificate& of, unsigned reason)
     {
-        const auto from = authority_of(of.about.directory);
+        const auto from = of.about.directory.empty() ? authorities_.front() : authority_of(of.about.directory);
         if (!from)
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
