@@ -188,9 +188,10 @@ inline awaitable<> load(session& in, workshop& shop, acme::managed_certificate& 
         if (const auto state = acme::parse_certificate_state(alos::as_text((*kept)->text)))
             one.configuration = state->configuration;
     }
+    const std::string directory = one.about.directory; // also where the storage does not tell
     co_await shop.keeper.load(one);
-    if (one.names.empty() && one.credential)
-        one.names = acme::identifiers_in(*one.credential);
+    if (one.about.directory.empty())
+        one.about.directory = directory;
 }
 
 // Those of the folder, or of them those for `wanted`: names, or ids. What there is nothing for goes to `said`.
@@ -215,9 +216,12 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
         one->id = id;
         one->key = *key;
         one->about = acme::parse_generation_record((*kept)->meta_json);
-        one->names = one->about.names;
+        one->names = one->about.names.empty() ? acme::identifiers_in(*(*kept)->credential) : one->about.names;
         one->domain = one->names.empty() ? id.substr(0, id.rfind('.')) : one->names.front().value;
-        one->email = co_await in.email_of(one->about.account);
+        const auto account = co_await in.account_of(one->about.account);
+        one->email = account.email;
+        if (one->about.directory.empty()) // its meta.json is gone
+            one->about.directory = account.directory;
         found.push_back(std::move(one));
     }
     if (wanted.empty())

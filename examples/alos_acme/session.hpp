@@ -171,15 +171,18 @@ public:
         return ca;
     }
 
-    // The e-mail address of the account with that URL, by which the storage finds it; the chosen one if there is none.
-    [[nodiscard]] awaitable<std::string> email_of(std::string account)
+    // The account with that URL; where there is none, or no URL is known, the only one that the storage has.
+    [[nodiscard]] awaitable<acme::account_record> account_of(std::string url)
     {
         const auto all = co_await accounts();
         for (const acme::account_record& each : all) {
-            if (!account.empty() && each.url == account)
-                co_return each.email;
+            if (each.url == url || all.size() == 1)
+                co_return each;
         }
-        co_return chosen.email;
+        acme::account_record none;
+        none.directory = chosen.directory_or_default();
+        none.email = chosen.email;
+        co_return none;
     }
 
     // The chosen one; else that of the account at this CA, if there is one and no more.

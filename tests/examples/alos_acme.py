@@ -161,6 +161,15 @@ def all_commands():
         has(call('renew', 'b.test', folder=folder, ca=ca)[0], 'a.test.ecdsa-p256: renewed')
         assert 'revoked' not in call('list', folder=folder)[0]
 
+        # Where nothing says which CA a certificate is from, that of the account is asked, by the account.
+        meta = folder / '.alos-certs/certs/e.test.ecdsa-p256/current/meta.json'
+        meta.unlink()
+        out, said = call('renew', '--force', 'e.test', folder=folder, ca=ca)
+        has(out, 'e.test.ecdsa-p256: renewed')
+        assert 'registered as' not in said, said
+        meta.unlink()
+        has(call('revoke', 'e.test', folder=folder, ca=ca)[0], 'e.test.ecdsa-p256: revoked')
+
         url = json.loads(call('account', '--json', folder=folder, ca=ca)[0])['accounts'][0]['url']
         has(call('account', 'show', folder=folder, ca=ca)[0], url, 'valid', 'kept for admin@example.com')
         listed, = json.loads(call('account', '--orders', '--json', folder=folder, ca=ca)[0])['accounts']
