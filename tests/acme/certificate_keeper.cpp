@@ -59,9 +59,9 @@ struct desk {
     certificate_keeper keeper;
 };
 
-bundle made_bundle()
+bundle made_bundle(time_point now = std::chrono::system_clock::now())
 {
-    const auto pair = alos::cert::make_self_signed({"example.com"}, std::chrono::system_clock::now()).value();
+    const auto pair = alos::cert::make_self_signed({"example.com"}, now).value();
     return {.chain_pem = pair.certificate, .key_pem = pair.key, .meta_json = {},
             .credential = alos::cert::make_credential(pair, {}).value()};
 }
@@ -229,11 +229,52 @@ TEST_CASE("certificate keeper: of a broken generation one record says what is wr
     CHECK(here.process.run(here.keeper.refresh(ours)));
     CHECK(ours.generation == 1);
     CHECK(ours.credential == served);
-    CHECK(here.said == "the storage went back to generation 1");
+    CHECK(here.said == "the storage went back to generation 1; what is served goes on until the next one");
     here.replace(ours, made_bundle());
     CHECK(ours.generation == 3);
     CHECK(there.process.run(there.keeper.refresh(theirs)));
     CHECK(theirs.credential->about.fingerprint == ours.credential->about.fingerprint);
+}
+
+TEST_CASE("certificate keeper: what is served gives way to an older one only when that is meant, and valid")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk);
+    managed_certificate one = configured();
+    here.process.run(here.keeper.load(one));
+    here.replace(one, made_bundle(world.now() - 24h * 4000)); // expired
+    here.replace(one, made_bundle(world.now() - 24h));
+    here.replace(one, made_bundle(world.now()));
+    const auto served = one.credential;
+    auto& files = here.process.files;
+    const auto set_current = [&](const std::string& to) {
+        REQUIRE_FALSE(files.remove(here.folder + "current"));
+        if (!to.empty())
+            REQUIRE_FALSE(files.make_symlink(to, here.folder + "current"));
+        return here.process.run(here.keeper.refresh(one));
+    };
+    CHECK(set_current("000002"));
+    CHECK(one.credential != served);
+    CHECK(one.generation == 2);
+    CHECK(here.said == "the storage went back to generation 2");
+    const auto second = one.credential;
+    CHECK(set_current("000001"));
+    CHECK(one.credential == second);
+    CHECK(here.said == "the storage went back to generation 1; what is served goes on until the next one");
+    CHECK(set_current("000003"));
+    CHECK(one.credential->about.fingerprint == served->about.fingerprint);
+    const auto third = one.credential;
+    for (const char* const name : {"000003", "000002"}) {
+        for (const std::string& each : files.list(here.folder + name).value())
+            REQUIRE_FALSE(files.remove(here.folder + name + "/" + each));
+        REQUIRE_FALSE(files.remove(here.folder + name));
+    }
+    CHECK(set_current(""));
+    CHECK(one.generation == 1);
+    CHECK(one.credential == third);
+    here.replace(one, made_bundle(world.now() + 1h));
+    CHECK(one.generation == 2);
 }
 
 TEST_CASE("certificate keeper: when all generations are broken, what is in memory serves until the next one is stored")

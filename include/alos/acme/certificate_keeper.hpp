@@ -129,7 +129,9 @@ public:
         const std::string number = "generation " + std::to_string(of.generation);
         tell_({event_kind::loaded, of.id,
                of.generation == 0       ? "the storage has it no more; what is served goes on until the next one"
-               : of.generation < before ? "the storage went back to " + number
+               : of.generation < before
+                   ? "the storage went back to " + number
+                         + (of.credential == served ? "; what is served goes on until the next one" : "")
                                         : "another process renewed it; " + number});
         if (of.generation > before && !same_identifiers(identifiers_in(*of.credential), of.names))
             tell_({event_kind::loaded, of.id,
@@ -208,8 +210,12 @@ private:
         if (of.generation == 0 || of.generation == before)
             co_return;
         const bundle& found = **kept;
-        // What was read before its files were damaged is good.
-        if (of.credential && std::ranges::count(found.aside, before) != 0)
+        const time_point end = found.credential->about.not_after;
+        // What was read before its files were damaged, or lost, is good. Who points `current` to an older one means it.
+        const bool is_lost = std::ranges::count(found.aside, before) != 0
+                             || (found.generation < before && (!current || *current != found.generation));
+        const bool is_worse = of.credential && end <= world_.now() && end < of.credential->about.not_after;
+        if (of.credential && (is_lost || is_worse))
             co_return;
         of.credential = found.credential;
         of.about = parse_generation_record(found.meta_json);
