@@ -554,6 +554,30 @@ TEST_CASE("manager: while all CAs want to be left alone, who insists is sent to 
     CHECK(asked["second.test"] == 2);
 }
 
+TEST_CASE("manager: a forced renewal that one CA refuses is waited for while the next one is asked")
+{
+    town here;
+    here.world.serve("strict.test", [](const test::http::outbound_request&) {
+        test::http::outbound_response answer;
+        answer.status = 403;
+        answer.fields = {{"Content-Type", "application/problem+json"}};
+        answer.body = R"({"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"not that name"})";
+        return alos::outcome<test::http::outbound_response>(answer);
+    });
+    alos::acme::config with = here.settings();
+    with.cas.insert(with.cas.begin(), {.directory = "https://strict.test/directory"});
+    acme_member& one = here.start(here.settings());
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    here.world.run_for(1h);
+    one.configure(with);
+    here.world.run_for(1min);
+    std::optional<alos::outcome<>> done;
+    one.spawn(force_example(one, done));
+    REQUIRE(here.wait([&] { return done.has_value(); }));
+    CHECK_MESSAGE(done->has_value(), (*done ? "" : done->error().what));
+    CHECK(all_of(one.warnings).find("not that name") != std::string::npos);
+}
+
 TEST_CASE("manager: who is told of events may throw, and certificates are obtained all the same")
 {
     town here;

@@ -378,7 +378,9 @@ private:
                 co_return outcome<>();
             if (is_stopped_)
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
-            if (!one->is_busy && one->last_refusal)
+            // Another CA may be asked right away.
+            const bool goes_on = one->state.next_attempt <= world_.now() + std::chrono::seconds(5);
+            if (!one->is_busy && one->last_refusal && !goes_on)
                 co_return failure{errc::refused, one->last_refusal->what};
             if (world_.now() >= end)
                 co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
