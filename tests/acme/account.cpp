@@ -83,6 +83,27 @@ TEST_CASE("account: one that was closed elsewhere is replaced, with a new key (R
     CHECK(here.ca.breaches().empty());
 }
 
+TEST_CASE("account: a key that is not the account's is found out, also where the CA calls that malformed (RFC 8555 6.2)")
+{
+    town here;
+    account_keeper first = here.one.keeper();
+    const std::string url = here.one.url(first);
+    const std::string path =
+        "/certificates/account/" + alos::acme::storage_id(here.ca.directory_url(), "admin@example.com") + ".key";
+    const auto other = alos::acme::account_key::generate(alos::key_kind::ecdsa_p256)->to_pem();
+    REQUIRE_FALSE(here.one.files.remove(path));
+    REQUIRE_FALSE(here.one.files.write_new(path, alos::as_bytes(alos::as_text(other)), 0600));
+    account_keeper account = here.one.keeper();
+    CHECK(here.one.url(account) == url);
+    CHECK(here.one.recover(account, "malformed", url, 404) == "refused");
+    CHECK(here.one.recover(account, "malformed", url, 400) == "");
+    CHECK(here.one.last_told.find(url + " has another key by now; registered as ") == 0);
+    const std::string fresh = here.one.url(account);
+    CHECK(fresh != url);
+    CHECK(here.one.run(account.update({})) == "");
+    CHECK(here.one.recover(account, "malformed", fresh, 400) == "refused"); // it was the request
+}
+
 TEST_CASE("account: a CA that refuses all keys is not one that has closed the account")
 {
     town here;

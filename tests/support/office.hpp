@@ -76,11 +76,13 @@ struct office : simulated_process {
     }
 
     // As after a request that was refused: what recover() makes of it; empty: success.
-    [[nodiscard]] std::string recover(account_keeper& account, std::string type, std::string url)
+    [[nodiscard]] std::string recover(account_keeper& account, std::string type, std::string url,
+                                      unsigned status = 0)
     {
         alos::acme::refusal why;
         why.what = "refused";
         why.why.type = std::move(type);
+        why.why.status = status;
         why.account = std::move(url);
         return run(account.recover(std::move(why)));
     }

@@ -63,7 +63,7 @@ public:
     [[nodiscard]] awaitable<reply<>> recover(refusal why)
     {
         const bool is_lost = why.why.type == "accountDoesNotExist";
-        if (why.account.empty() || (!is_lost && why.why.type != "unauthorized"))
+        if (why.account.empty() || (!is_lost && !may_mean_signer(why.why)))
             co_return why;
         const admission_gate::place turn = co_await gate_.enter();
         if (open_ && open_->url != why.account)

@@ -40,6 +40,13 @@ struct refusal {
     return why;
 }
 
+// Whether a request may be refused for the account or key that signed it. Note: many CAs say "malformed" of a signature
+// by another key than the account's.
+[[nodiscard]] inline bool may_mean_signer(const problem& why) noexcept
+{
+    return why.type == "unauthorized" || (why.type == "malformed" && why.status == 400);
+}
+
 // Makes reply<T>::value() throw what a caller who does not check expects.
 [[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
 {
@@ -267,17 +274,17 @@ private:
 
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
-        // RFC 8555 6.1: the same for what the directory names.
-        if (!ca_.allow_http && !request.url.starts_with("https://")) {
-            co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there"});
-        }
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
             const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
             refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
             co_return unsent(std::move(why));
+        }
+        // RFC 8555 6.1: the same for what the directory names.
+        if (!ca_.allow_http && !request.url.starts_with("https://")) {
+            co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                            + ", which is no https URL; nothing is sent there"});
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));

@@ -19,7 +19,7 @@ namespace alos::inline v0::acme {
 {
     const std::string payload = revoke_payload(which->chain.front(), reason);
     auto done = co_await ca.post(&directory::revoke_cert, payload, by, "revocation");
-    if (!done && done.error().why.type == "unauthorized") {
+    if (!done && may_mean_signer(done.error().why)) {
         const auto found = co_await kept.load_certificate(std::move(id));
         const bool is_it = found && found->has_value() && (*found)->credential->chain == which->chain;
         const auto key = is_it ? account_key::from_pem(as_text((*found)->key_pem))
