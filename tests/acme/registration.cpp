@@ -102,6 +102,7 @@ TEST_CASE("registration: the HMAC key in a file is read when it is needed (RFC 8
 {
     counter here;
     here.settings.eab_kid = "kid-1";
+    CHECK(here.enroll().error().what.find("and no eab_hmac_key; set it") != std::string::npos);
     here.settings.eab_hmac_key_file = "/eab.key";
     const auto missing = here.enroll();
     CHECK(missing.error().is_ours);

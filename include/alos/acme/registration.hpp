@@ -56,6 +56,9 @@ inline reply<secret_bytes> eab_key_of(client& ca)
         }
         text = std::move(*kept);
     }
+    if (text.empty() && file.empty())
+        return refusal{failure_class::permanent, "account: an eab_kid is set for " + settings.directory
+                                                     + ", and no eab_hmac_key; set it to what the CA's page shows"};
     auto key = secret_from_base64(as_text(text));
     if (!key || key->empty())
         return refusal{failure_class::permanent,

@@ -217,7 +217,9 @@ private:
                 co_return opened;
         } else if (settings.cache_dir != cache_dir_) {
             co_return failure{errc::bad_configuration, "acme: cache_dir is " + cache_dir_
-                                                           + " already, and cannot become " + settings.cache_dir};
+                                                           + " already, and cannot become " + settings.cache_dir
+                                                           + "; give the settings (enable_acme) before names are added "
+                                                             "(add_acme_domain)"};
         }
         auto done = co_await manager_->configure(std::move(settings));
         co_return done ? resolver : done;
@@ -228,6 +230,9 @@ private:
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;
+        if (directory.empty())
+            return failure{errc::bad_configuration, "acme: cache_dir is empty; name the folder for certificates and "
+                                                    "accounts, or leave it at .alos-certs"};
         const bool is_foreign = acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory);
         if (is_foreign)
             directory = settings.store_in_foreign ? directory + "/alos" : acme::config().cache_dir;
