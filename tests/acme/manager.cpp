@@ -607,6 +607,9 @@ TEST_CASE("manager: a certificate of the operator's answers until there is one o
     CHECK(one.registry.list_certs().front().from == alos::cert::source::manual);
     here.ca.behave({});
     CHECK(here.wait([&] { return one.served("example.com") != nullptr; }, 24h));
+    CHECK(1 == std::ranges::count_if(one.events, [](const alos::acme::event& each) {
+        return each.message.starts_with("it takes the place of the certificate that was added");
+    }));
 }
 
 TEST_CASE("manager: CAs that want to be left alone are, for a week at a time (RFC 9110 10.2.3)")

@@ -39,6 +39,7 @@ public:
         for (const managed_certificate* each : those) {
             if (each->is_removed || !each->credential)
                 continue;
+            tell_of_replaced(*each);
             made.emplace_back(each->domain, each->credential);
             certified.push_back(each->domain);
             for (const identifier& name : each->names)
@@ -77,6 +78,19 @@ public:
     }
 
 private:
+    // The operator's own for the same name and type of key gives way.
+    void tell_of_replaced(const managed_certificate& by)
+    {
+        const auto now = registry_.served().load();
+        const bool replaces = now->knows(by.domain) && std::ranges::any_of(now->find(by.domain), [&](const auto& each) {
+            return each->from == cert::source::manual && each->about.key_type == by.credential->about.key_type;
+        });
+        if (replaces)
+            tell_({event_kind::loaded, by.id,
+                   "it takes the place of the certificate that was added for this name by hand; to keep that one, "
+                   "remove the name from ACME"});
+    }
+
     // Whether a certificate of ACME's, for another type of key, or a stand-in answers for the domain.
     [[nodiscard]] bool has_any(const std::string& domain, const certificate_list& all) const
     {
