@@ -12943,7 +12943,7 @@ public:
 
     [[nodiscard]] bool has_elsewhere() const { return elsewhere() != nullptr; }
 
-    // For what find() does not have. Outlives the wait.
+    // For what find() does not have. This outlives the wait.
     [[nodiscard]] boost::asio::awaitable<looked_up> find_elsewhere(std::string token) const
     {
         const std::shared_ptr<const lookup> there = elsewhere();
@@ -13217,7 +13217,6 @@ public:
 
     // From an event's handler, too. After stop(), and while it waits: as they were when it was called.
     [[nodiscard]] virtual std::vector<certificate_status> certificates() const = 0;
-    [[nodiscard]] virtual std::string certificates_json() const = 0;
 
     // A new certificate with a new key now, whatever the time; done when it is served or when the attempt failed.
     // `told` is called on the manager's thread with every step. May be awaited on any executor.
@@ -13238,9 +13237,11 @@ public:
 using maker = std::unique_ptr<service> (*)(host);
 inline std::atomic<maker> make_service{nullptr};
 
-// The certificates of a configuration that no manager was given yet, and any of them as JSON; set with the other.
+// The certificates of a configuration that no manager was given yet; set with the other.
 using lister = std::vector<certificate_status> (*)(const config&);
 inline std::atomic<lister> list_configured{nullptr};
+
+// Any of them as JSON; set with the others.
 using list_writer = std::string (*)(const std::vector<certificate_status>&);
 inline std::atomic<list_writer> write_list{nullptr};
 
@@ -13941,8 +13942,8 @@ private:
         ask.fields.emplace_back(hop_field, "1");
         ask.max_body = most_answer;
         ask.timeout = patience;
-        auto asking = node->at.fetch(std::move(ask));
-        const auto said = co_await std::move(asking);
+        auto work = node->at.fetch(std::move(ask));
+        const auto said = co_await std::move(work);
         const std::string fault = fault_of(said);
         if (fault.empty() && said->status == 404 && status_of_none != 404)
             http::respond_with_status(res, status_of_none);
@@ -14163,8 +14164,6 @@ public:
 
     [[nodiscard]] std::string certificates_json() const
     {
-        if (const acme::service* const manager = informed())
-            return manager->certificates_json();
         const acme::list_writer write = acme::write_list;
         return write ? write(certificates()) : "[]";
     }
@@ -21647,7 +21646,8 @@ public:
     store_certificate(std::string id, bundle next, std::uint64_t expected, storage_lock guard) = 0;
 
     // Puts aside, under names with the time in them, the generations that load_certificate() passes over as they are
-    // damaged, and makes the one that it gives the current one. What only cannot be read now stays.
+    // damaged, and makes the one that it gives the current one. What only cannot be read now stays. What was put aside
+    // is told also when the rest fails.
     [[nodiscard]] virtual awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
                                                                                       storage_lock guard) = 0;
 
@@ -21663,8 +21663,9 @@ public:
     [[nodiscard]] virtual awaitable<outcome<>> erase(std::string key,
                                                      std::optional<std::uint64_t> expected = std::nullopt) = 0;
 
-    // Puts aside, under a name with the time in it, what cannot be used: the document `key`. Returns where it is now.
-    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key) = 0;
+    // Puts aside, under a name with the time in it, what cannot be used: the version `expected` of the document `key`.
+    // Returns where it is now.
+    [[nodiscard]] virtual awaitable<outcome<std::string>> move_aside(std::string key, std::uint64_t expected) = 0;
 
     // Nothing when somebody else has it. Never waits.
     [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
@@ -22005,6 +22006,19 @@ struct refusal {
     bool is_unsent = false; // the CA has never seen the request
 };
 
+[[nodiscard]] inline refusal unsent(refusal why)
+{
+    why.is_unsent = true;
+    return why;
+}
+
+// Whether a request may be refused for the account or key that signed it. Note: many CAs say "malformed" of a signature
+// by another key than the account's.
+[[nodiscard]] inline bool may_mean_signer(const problem& why) noexcept
+{
+    return why.type == "unauthorized" || (why.type == "malformed" && why.status == 400);
+}
+
 // Makes reply<T>::value() throw what a caller who does not check expects.
 [[noreturn]] inline void throw_exception_from_error(const refusal& why, const boost::source_location&)
 {
@@ -22118,11 +22132,14 @@ public:
     {
         for (bool again = false;; again = true) {
             const auto known = co_await find_directory();
-            if (!known)
-                co_return known.error();
+            if (!known) {
+                refusal why = known.error();
+                why.is_unsent = !again;
+                co_return why;
+            }
             const std::string url = (*known).*resource;
             if (url.empty())
-                co_return refusal{failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"};
+                co_return unsent({failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"});
             auto answer = co_await post(url, payload, by, phase);
             if (answer || again || !is_moved(answer.error()))
                 co_return answer;
@@ -22145,8 +22162,8 @@ public:
             const jws_target target{.url = url, .nonce = std::move(*fresh), .kid = by.url};
             auto body = sign_jws(by.key, target, payload);
             if (!body)
-                co_return refusal{failure_class::permanent, phase + ": the account key cannot sign: "
-                                                                + body.error().message()};
+                co_return unsent({failure_class::permanent,
+                                  phase + ": the account key cannot sign: " + body.error().message()});
             http::outbound_request request{.method = "POST", .url = url, .body = std::move(*body)};
             request.fields.emplace_back("Content-Type", "application/jose+json");
             auto answer = co_await send(std::move(request), phase);
@@ -22161,6 +22178,7 @@ public:
             if (answer)
                 co_return answer;
             refusal why = answer.error();
+            why.is_unsent = why.is_unsent && tries == 0;
             why.account = by.url;
             co_return why;
         }
@@ -22228,20 +22246,17 @@ private:
 
     [[nodiscard]] awaitable<reply<http::outbound_response>> send(http::outbound_request request, std::string phase)
     {
-        // RFC 8555 6.1: the same for what the directory names.
-        if (!ca_.allow_http && !request.url.starts_with("https://")) {
-            refusal why{failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                      + ", which is no https URL; nothing is sent there"};
-            why.is_unsent = true;
-            co_return why;
-        }
         if (auto ready = prepare(); !ready) {
             const bool is_lasting = ready.error().code == errc::bad_configuration; // a file may come back
             const failure_class kind = is_lasting ? failure_class::permanent : failure_class::transient;
             refusal why{kind, phase + ": " + ready.error().what};
             why.is_ours = true;
-            why.is_unsent = true;
-            co_return why;
+            co_return unsent(std::move(why));
+        }
+        // RFC 8555 6.1: the same for what the directory names.
+        if (!ca_.allow_http && !request.url.starts_with("https://")) {
+            co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
+                                                            + ", which is no https URL; nothing is sent there"});
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));
@@ -22410,6 +22425,9 @@ inline reply<secret_bytes> eab_key_of(client& ca)
         }
         text = std::move(*kept);
     }
+    if (text.empty() && file.empty())
+        return refusal{failure_class::permanent, "account: an eab_kid is set for " + settings.directory
+                                                     + ", and no eab_hmac_key; set it to what the CA's page shows"};
     auto key = secret_from_base64(as_text(text));
     if (!key || key->empty())
         return refusal{failure_class::permanent,
@@ -22427,7 +22445,33 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
                      "itself, or raise it there",
                std::chrono::ceil<std::chrono::seconds>(wait)};
     no.is_ours = true;
-    return no;
+    return unsent(std::move(no));
+}
+
+// RFC 8555 7.3, 7.3.4: the payload of a newAccount request.
+inline awaitable<reply<std::string>> registration_payload(client& ca, account_key key, std::string email)
+{
+    const auto known = co_await ca.find_directory();
+    if (!known)
+        co_return known.error();
+    const certificate_authority& settings = ca.ca();
+    new_account asked;
+    if (!email.empty())
+        asked.contact.push_back("mailto:" + email);
+    if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
+        const auto secret = eab_key_of(ca);
+        if (!secret)
+            co_return secret.error();
+        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
+        if (!binding)
+            co_return refusal{failure_class::permanent, "account: " + binding.error().what};
+        asked.external_account_binding = std::move(*binding);
+    } else if (known->external_account_required) {
+        co_return refusal{failure_class::permanent,
+                          "account: " + settings.directory
+                              + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
+    }
+    co_return new_account_payload(asked);
 }
 
 }
@@ -22448,31 +22492,13 @@ inline refusal too_many_accounts(const certificate_authority& settings, std::chr
 [[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, storage& kept, account_key key,
                                                                      std::string email)
 {
-    const auto known = co_await ca.find_directory();
-    if (!known)
-        co_return known.error();
-    const certificate_authority& settings = ca.ca();
-    new_account asked;
-    if (!email.empty())
-        asked.contact.push_back("mailto:" + email);
-    if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
-        const auto secret = detail::eab_key_of(ca);
-        if (!secret)
-            co_return secret.error();
-        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
-        if (!binding)
-            co_return refusal{failure_class::permanent, "account: " + binding.error().what};
-        asked.external_account_binding = std::move(*binding);
-    } else if (known->external_account_required) {
-        co_return refusal{failure_class::permanent,
-                          "account: " + settings.directory
-                              + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
-    }
-    std::string payload = new_account_payload(asked);
-    kept_bucket allowed = limits(ca.world(), kept, settings).accounts();
+    auto payload = co_await detail::registration_payload(ca, key, std::move(email));
+    if (!payload)
+        co_return unsent(payload.error());
+    kept_bucket allowed = limits(ca.world(), kept, ca.ca()).accounts();
     if (const auto later = co_await allowed.take())
-        co_return detail::too_many_accounts(settings, *later - ca.world().now());
-    auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(payload));
+        co_return detail::too_many_accounts(ca.ca(), *later - ca.world().now());
+    auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(*payload));
     // Note: an account whose answer was lost is found by its key the next time.
     if (!made || !made->is_new)
         co_await allowed.give_back();
@@ -22529,7 +22555,9 @@ public:
                 version_ = (*kept)->version;
                 if (key)
                     co_return std::move(*key);
-                const auto aside = co_await storage_.move_aside(document());
+                const auto aside = co_await storage_.move_aside(document(), version_);
+                if (!aside && aside.error().code == errc::conflict && tries < 3)
+                    continue;
                 if (!aside)
                     co_return account_trouble(aside.error());
                 tell_(event_kind::unreadable, "the account key cannot be used (" + key.error().what
@@ -22640,7 +22668,7 @@ public:
     // Note: a refusal may be that of a proxy, or of a request that was repeated after the first one was done.
     [[nodiscard]] awaitable<> forget_next(refusal why)
     {
-        if (why.is_ours || why.is_unsent)
+        if (why.is_unsent)
             static_cast<void>(co_await storage_.erase(next_document()));
     }
 
@@ -22659,7 +22687,7 @@ public:
             co_return reply<>();
         const auto next = account_key::from_pem(as_text((*kept)->text));
         if (!next) {
-            static_cast<void>(co_await storage_.move_aside(next_document()));
+            static_cast<void>(co_await storage_.move_aside(next_document(), (*kept)->version));
             co_return reply<>();
         }
         const auto found = co_await find_account(ca_, *next);
@@ -22695,7 +22723,7 @@ public:
         }
         if (!is_no(found.error()) && found.error().why.type != "unauthorized")
             co_return found.error();
-        const auto aside = co_await storage_.move_aside(next_document());
+        const auto aside = co_await storage_.move_aside(next_document(), (*kept)->version);
         if (!aside)
             co_return account_trouble(aside.error());
         tell_(event_kind::unreadable, "the CA does not say whether it knows the new account key (" + found.error().what
@@ -22703,10 +22731,17 @@ public:
         co_return reply<>();
     }
 
+    // The key that was read or written here last. Returns where it is now.
+    [[nodiscard]] awaitable<outcome<std::string>> put_aside()
+    {
+        auto there = co_await storage_.move_aside(document(), version_);
+        co_return there;
+    }
+
     // The key of another account takes its place. Returns where the old one is. Under the lock.
     [[nodiscard]] awaitable<outcome<std::string>> replace(account_key next)
     {
-        auto aside = co_await storage_.move_aside(document());
+        auto aside = co_await put_aside();
         if (!aside)
             co_return aside;
         secret_text pem = next.to_pem();
@@ -22866,7 +22901,7 @@ public:
     [[nodiscard]] awaitable<reply<>> recover(refusal why)
     {
         const bool is_lost = why.why.type == "accountDoesNotExist";
-        if (why.account.empty() || (!is_lost && why.why.type != "unauthorized"))
+        if (why.account.empty() || (!is_lost && !may_mean_signer(why.why)))
             co_return why;
         const admission_gate::place turn = co_await gate_.enter();
         if (open_ && open_->url != why.account)
@@ -22953,7 +22988,7 @@ public:
             co_return done.error();
         open_.reset();
         static_cast<void>(co_await storage_.erase(document()));
-        static_cast<void>(co_await storage_.move_aside(key_.document()));
+        static_cast<void>(co_await key_.put_aside());
         co_return reply<>();
     }
 
@@ -23334,8 +23369,7 @@ public:
                 continue;
             if (newest_failure)
                 return failure{newest_failure->code,
-                               folder + ": no certificate in it can be used (" + newest_failure->what
-                                   + "); it is left as it is, for you to restore or remove"};
+                               folder + ": no certificate in it can be used (" + newest_failure->what + ")"};
             if (const auto names = files_.list(folder); !names && !is_missing(names.error()))
                 return storage_failure(folder, "cannot be listed", names.error());
             return std::optional<bundle>();
@@ -23399,22 +23433,23 @@ public:
         const bool is_current_gone = !numbers.empty() && numbers.front() != current;
         const bool is_current_broken = !broken.empty() && broken.front().first == current;
         std::vector<put_aside> done;
-        outcome<> moved;
-        for (std::size_t i = 0; moved && i < broken.size(); ++i) {
+        outcome<> whole;
+        for (std::size_t i = 0; whole && i < broken.size(); ++i) {
             auto& [number, what] = broken[i];
             const std::string path = folder + '/' + generation_name(number);
             if (const error_code failed = files_.rename(path, path + suffix, os::if_exists::fail))
-                moved = storage_failure(path, "cannot be moved aside", failed);
+                whole = storage_failure(path, "cannot be moved aside", failed);
             else
                 done.push_back({std::move(what), path + suffix});
         }
         // Afterwards: whoever has the broken one whole in memory sees that it was put aside, and goes on with it.
         if (is_current_gone || (is_current_broken && !done.empty()))
-            if (auto pointed = point_to(folder, used); !pointed)
-                return pointed.error();
+            if (const auto pointed = point_to(folder, used); !pointed)
+                whole = pointed;
         disk_.settle(folder);
-        if (!moved)
-            return moved.error();
+        // What was moved is told, whatever failed then: a `current` that leads nowhere is mended the next time.
+        if (!whole && done.empty())
+            return whole.error();
         return done;
     }
 
@@ -24150,13 +24185,15 @@ public:
         co_return outcome<>();
     }
 
-    [[nodiscard]] awaitable<outcome<std::string>> move_aside(std::string key) override
+    [[nodiscard]] awaitable<outcome<std::string>> move_aside(std::string key, std::uint64_t expected) override
     {
         if (!detail::is_key(key))
             co_return bad_name(key);
         const auto commit = co_await begin_commit();
         if (!commit)
             co_return commit.error();
+        if (auto same = check_version(key, expected); !same)
+            co_return same.error();
         const std::string path = document_path(key);
         const std::string first = path + aside();
         for (unsigned i = 1; true; ++i) {
@@ -24291,7 +24328,10 @@ private:
 #include <boost/system/errc.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -24306,7 +24346,11 @@ inline constexpr std::size_t max_foreign_certificates = 10000;
 struct foreign_certificate {
     std::string name; // what its owner calls it; what it is for stands in the certificate
     cert::credential_ptr credential;
+    std::array<std::uint8_t, 32> chain_digest{}; // SHA-256 of the text that it was made of
+    std::array<std::uint8_t, 32> key_digest{};
 };
+
+using foreign_map = std::map<std::string, foreign_certificate>; // by name
 
 struct foreign_certificates {
     std::vector<foreign_certificate> found;
@@ -24362,7 +24406,8 @@ struct foreign_files {
 };
 
 // Reads one, or says why it cannot be used.
-inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, const foreign_files& where)
+inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, const foreign_files& where,
+                                                       const foreign_map& known)
 {
     const auto chain = files.read(where.chain, max_pem_size);
     if (!chain)
@@ -24380,13 +24425,18 @@ inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, c
             chain_pem += as_text(*issuer);
         }
     }
+    const auto chain_digest = sha256_of(as_bytes(chain_pem));
+    const auto key_digest = sha256_of(as_bytes(as_text(*key)));
+    if (const auto found = known.find(where.name); found != known.end() && found->second.chain_digest == chain_digest
+                                                   && found->second.key_digest == key_digest)
+        return found->second;
     cert::load_options options;
     options.certificate_file = where.chain;
     options.key_file = where.key;
     auto made = cert::make_credential(chain_pem, as_text(*key), options);
     if (!made)
         return made.error();
-    return foreign_certificate{where.name, std::move(*made)};
+    return foreign_certificate{where.name, std::move(*made), chain_digest, key_digest};
 }
 
 inline std::vector<foreign_files> find_certbot(os::file_system& files, const std::string& directory)
@@ -24487,8 +24537,10 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
     return open;
 }
 
-// All that either of them has there and that can be served, whether expired or not.
-[[nodiscard]] inline foreign_certificates read_foreign(os::file_system& files, const std::string& directory)
+// All that either of them has there and that can be served, whether expired or not. What is the same as in `known` is
+// not made anew, which takes long for thousands.
+[[nodiscard]] inline foreign_certificates read_foreign(os::file_system& files, const std::string& directory,
+                                                       const foreign_map& known = {})
 {
     foreign_certificates all;
     std::vector<detail::foreign_files> places = detail::find_certbot(files, directory);
@@ -24500,10 +24552,10 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
         places.resize(max_foreign_certificates);
     }
     for (const detail::foreign_files& where : places) {
-        auto one = detail::read_foreign_files(files, where);
+        auto one = detail::read_foreign_files(files, where, known);
         // Certbot replaces its links one after the other; between two of them they do not fit.
         for (int again = 0; again < 2 && !one && one.error().code == errc::key_mismatch; ++again)
-            one = detail::read_foreign_files(files, where);
+            one = detail::read_foreign_files(files, where, known);
         if (one)
             all.found.push_back(std::move(*one));
         else
@@ -24576,17 +24628,101 @@ private:
 #ifndef ALOS_ACME_BOARD_HPP
 #define ALOS_ACME_BOARD_HPP
 
+// ---- alos/acme/work_list.hpp ----
+// Coroutines that are under way at the same time, and can be cancelled together.
+#ifndef ALOS_ACME_WORK_LIST_HPP
+#define ALOS_ACME_WORK_LIST_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <list>
+#include <utility>
+
+namespace alos::inline v0::acme {
+
+// Whether it was cancelled, and did not fail.
+[[nodiscard]] inline bool is_cancellation(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
+        return is_cancellation(several.first_exception());
+    } catch (const boost::system::system_error& error) {
+        return error.code() == boost::asio::error::operation_aborted;
+    } catch (...) {
+        return false;
+    }
+}
+
+// Used on the thread of its executor. Outlives what it began, or goes with the executor's context.
+class work_list {
+public:
+    explicit work_list(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+    work_list(const work_list&) = delete;
+    work_list& operator=(const work_list&) = delete;
+
+    // Calls `ended` when it is over, with what it threw; null: nothing.
+    template <class Ended>
+    void begin(boost::asio::awaitable<void> work, Ended ended)
+    {
+        const auto place = cancels_.emplace(cancels_.end());
+        // Note: when a frame is about to go, it still refers to the signal.
+        const auto end = [this, place, ended](const std::exception_ptr& thrown) {
+            boost::asio::post(executor_, [this, place, ended, thrown] {
+                cancels_.erase(place);
+                ended(thrown);
+            });
+        };
+        try {
+            boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
+        } catch (...) {
+            cancels_.erase(place);
+            throw;
+        }
+    }
+
+    void cancel()
+    {
+        for (boost::asio::cancellation_signal& each : cancels_)
+            each.emit(boost::asio::cancellation_type::terminal);
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return cancels_.size(); }
+
+private:
+    const boost::asio::any_io_executor executor_;
+    std::list<boost::asio::cancellation_signal> cancels_;
+};
+
+}
+
+#endif
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -24656,33 +24792,15 @@ public:
             still->second.version = *stored;
     }
 
-    // What cannot be taken away is said, and forgotten.
+    // Within 2 minutes. What cannot be taken away is said, and forgotten.
     [[nodiscard]] awaitable<outcome<>> take_down(posting what, std::shared_ptr<dns_solver> dns)
     {
-        if (what.type == challenge_type::dns_01) {
-            std::string name = dns01_name(what.about.value);
-            std::string value = dns01_value(what.key_authorization);
-            auto done = co_await dns->clean_up(std::move(name), std::move(value));
-            co_return done;
-        }
-        if (what.type == challenge_type::tls_alpn_01)
-            leave(what);
-        const auto mine = own_.find(document(what));
-        // Of another order, that this one waited for in vain.
-        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
-            co_return outcome<>();
-        std::optional<std::uint64_t> version; // nobody else answers for a token
-        if (what.type == challenge_type::tls_alpn_01)
-            version = mine->second.version;
-        own_.erase(mine);
-        if (what.type == challenge_type::http_01)
-            http01_.remove(what.token);
-        else
-            hide(what.about.value);
-        auto erased = co_await storage_.erase(document(what), version);
-        if (!erased && erased.error().code == errc::conflict) // somebody else's is there
-            erased = outcome<>();
-        co_return erased;
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + clean_up_time;
+        const auto gone = co_await (take_away_caught(what, dns) || world_.sleep_until(end));
+        if (gone.index() == 1)
+            co_return failure{errc::timed_out, "it is not done after 2 minutes; nobody waits any longer"};
+        co_return std::get<0>(gone);
     }
 
     // Nobody will make another attempt for that name. `dns` may be null, where none is published. The first failure, of
@@ -24765,6 +24883,7 @@ public:
     }
 
 private:
+    static constexpr std::chrono::minutes clean_up_time{2}; // of an answer, which may be in the DNS
     static constexpr std::chrono::hours life{24}; // of an answer whose process died
     static constexpr std::chrono::hours longest_insistence{1}; // longer than any attempt: a clock was wrong
 
@@ -24781,6 +24900,49 @@ private:
         const std::string text = what.key_authorization + "\n" + seconds(world_.now() + life) + "\n"
                                  + seconds(insists_until) + "\n";
         return {text.begin(), text.end()};
+    }
+
+    // What somebody else's code throws, a dns_solver for example, is a failure like any other.
+    [[nodiscard]] awaitable<outcome<>> take_away_caught(posting what, std::shared_ptr<dns_solver> dns)
+    {
+        std::exception_ptr thrown;
+        try {
+            auto done = co_await take_away(std::move(what), std::move(dns));
+            co_return done;
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        if (is_cancellation(thrown))
+            std::rethrow_exception(thrown);
+        co_return failure{errc::program_failed, text_of_exception(thrown)};
+    }
+
+    [[nodiscard]] awaitable<outcome<>> take_away(posting what, std::shared_ptr<dns_solver> dns)
+    {
+        if (what.type == challenge_type::dns_01) {
+            std::string name = dns01_name(what.about.value);
+            std::string value = dns01_value(what.key_authorization);
+            auto done = co_await dns->clean_up(std::move(name), std::move(value));
+            co_return done;
+        }
+        if (what.type == challenge_type::tls_alpn_01)
+            leave(what);
+        const auto mine = own_.find(document(what));
+        // Of another order, that this one waited for in vain.
+        if (mine == own_.end() || mine->second.key_authorization != what.key_authorization)
+            co_return outcome<>();
+        std::optional<std::uint64_t> version; // nobody else answers for a token
+        if (what.type == challenge_type::tls_alpn_01)
+            version = mine->second.version;
+        own_.erase(mine);
+        if (what.type == challenge_type::http_01)
+            http01_.remove(what.token);
+        else
+            hide(what.about.value);
+        auto erased = co_await storage_.erase(document(what), version);
+        if (!erased && erased.error().code == errc::conflict) // somebody else's is there
+            erased = outcome<>();
+        co_return erased;
     }
 
     // Puts it into the storage, for the other processes, when no other answer insists on that place.
@@ -25442,17 +25604,13 @@ namespace alos::inline v0::acme {
 #define ALOS_ACME_PROVER_HPP
 
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -25513,7 +25671,6 @@ private:
     using verdict = boost::system::result<void, unproven>;
 
     static constexpr std::chrono::seconds self_check_time{10};
-    static constexpr std::chrono::minutes clean_up_time{2}; // of an answer in the DNS
 
     // One authorization on its way.
     struct proof {
@@ -25524,6 +25681,12 @@ private:
         std::string challenge_url;
         bool is_accepted = false; // by an attempt before this one
         bool is_posted = false;
+    };
+
+    struct failed_proof {
+        identifier about;
+        challenge_type type;
+        std::string what; // for people
     };
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
@@ -25666,12 +25829,8 @@ private:
 
     [[nodiscard]] awaitable<> take_down(posting answer)
     {
-        using namespace boost::asio::experimental::awaitable_operators;
-        const time_point end = world().now() + clean_up_time;
-        const auto gone = co_await (board_.take_down(answer, settings_->dns) || world().sleep_until(end));
-        if (gone.index() == 1)
-            tell_("clean-up of " + answer.about.value + ": it is not done after 2 minutes; nobody waits any longer");
-        else if (const auto& done = std::get<0>(gone); !done)
+        const auto done = co_await board_.take_down(answer, settings_->dns);
+        if (!done)
             tell_("clean-up of " + answer.about.value + ": " + done.error().what);
     }
 
@@ -25757,9 +25916,9 @@ private:
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
                                  + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
         std::string all = what; // the first may be the one that is worth mending
-        for (const auto& [which, before] : failed_)
-            all += which.first == about ? "; before that, " + before : "";
-        failed_.insert({{about, of.answer.type}, what});
+        for (const failed_proof& each : failed_)
+            all += each.about == about ? "; before that, " + each.what : "";
+        failed_.insert(failed_.begin(), {about, of.answer.type, what});
         unproven no = stop(std::move(all), class_of(why), true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
@@ -25785,7 +25944,8 @@ private:
     [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
     {
         for (const challenge_type type : settings_->challenges) {
-            if (!can_prove(*settings_, type, about) || failed_.contains({about, type}))
+            const auto is_it = [&](const failed_proof& each) { return each.about == about && each.type == type; };
+            if (!can_prove(*settings_, type, about) || std::ranges::any_of(failed_, is_it))
                 continue;
             for (const challenge& each : from.challenges) {
                 if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
@@ -25831,7 +25991,7 @@ private:
     const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
-    std::map<std::pair<identifier, challenge_type>, std::string> failed_; // and how, for people
+    std::vector<failed_proof> failed_; // the last one first
     std::optional<std::chrono::seconds> last_pause_;
 };
 
@@ -25872,23 +26032,19 @@ inline private_key_ptr read_order_key(std::string_view pem)
 
 // `kept` outlives these; `id` is that of the certificate.
 
-[[nodiscard]] inline awaitable<bool> has_order(storage& kept, std::string id)
-{
-    const auto found = co_await kept.load("order/" + id);
-    co_return found && found->has_value();
-}
-
-// Nothing when there is none that can be used.
-[[nodiscard]] inline awaitable<std::optional<kept_order>> load_order(storage& kept, std::string id)
+// Success without a value when there is none that can be used.
+[[nodiscard]] inline awaitable<outcome<std::optional<kept_order>>> load_order(storage& kept, std::string id)
 {
     const auto text = co_await kept.load("order/" + id);
     const auto pem = co_await kept.load("order/" + id + ".key");
-    if (!text || !text->has_value() || !pem || !pem->has_value())
-        co_return std::nullopt;
+    if (!text || !pem)
+        co_return text ? pem.error() : text.error();
+    if (!text->has_value() || !pem->has_value())
+        co_return std::optional<kept_order>();
     auto about = parse_order_record(as_text((*text)->text));
     auto key = detail::read_order_key(as_text((*pem)->text));
     if (!about || !key)
-        co_return std::nullopt;
+        co_return std::optional<kept_order>();
     co_return kept_order{std::move(*about), std::move(key)};
 }
 
@@ -25984,6 +26140,8 @@ namespace alos::inline v0::acme {
 #define ALOS_ACME_ISSUE_HPP
 
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -26079,6 +26237,14 @@ private:
         return {failure_class::transient, std::string(phase) + ": " + ca_.ca().directory + ": " + std::move(what)};
     }
 
+    // The order cannot be read or written here.
+    refusal not_kept(const failure& why) const
+    {
+        refusal ours = refused("order", why.what);
+        ours.is_ours = true;
+        return ours;
+    }
+
     // Until when no other certificate for these names may be ordered; nothing: it may.
     [[nodiscard]] awaitable<std::optional<time_point>> too_early()
     {
@@ -26115,10 +26281,10 @@ private:
     // The order of an attempt before this one, if it can still lead somewhere.
     [[nodiscard]] awaitable<reply<std::optional<placed>>> resume()
     {
-        const bool is_there = co_await has_order(storage_, wanted_.id);
-        if (!is_there)
-            co_return std::optional<placed>();
-        auto kept = co_await load_order(storage_, wanted_.id);
+        auto found = co_await load_order(storage_, wanted_.id);
+        if (!found)
+            co_return not_kept(found.error());
+        std::optional<kept_order>& kept = *found;
         const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
                           && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names)
                           && kept->about.profile == wanted_.profile;
@@ -26155,12 +26321,16 @@ private:
         return why.is_unsent || status == 0 || status == 408 || status == 429 || status >= 500;
     }
 
-    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
+    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
+    // say "unauthorized" of a certificate that another account ordered.
     static bool may_mean_predecessor(const refusal& why) noexcept
     {
+        constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
+                                                            "badPublicKey",            "badSignatureAlgorithm",
+                                                            "externalAccountRequired", "userActionRequired"};
         const problem& said = why.why;
         return !why.is_unsent && said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
-               && said.type != "accountDoesNotExist" && said.type != "badNonce";
+               && std::ranges::count(others, said.type) == 0;
     }
 
     // RFC 8555 7.4.
@@ -26173,8 +26343,8 @@ private:
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
-            if (const auto later = co_await too_early())
-                co_return too_many(*later);
+            if (co_await too_early())
+                co_return answer.error();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         }
@@ -26196,11 +26366,8 @@ private:
         kept_order kept{
             {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now(), wanted_.profile}, *key};
         const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
-        if (!stored) {
-            refusal ours = refused("order", stored.error().what);
-            ours.is_ours = true;
-            co_return ours;
-        }
+        if (!stored)
+            co_return not_kept(stored.error());
         co_return placed{url, std::move(*state), std::move(*key)};
     }
 
@@ -26285,18 +26452,16 @@ private:
             const auto next = pause.next(world().now(), last_pause_);
             if (next > wanted_.deadline) {
                 // All names are proven and it does not go on: a new order may. One that is being issued is waited for.
-                if (state == order_status::pending)
+                if (state == order_status::pending) {
                     co_await forget_order(storage_, wanted_.id);
-                co_return out_of_time(name_of(state));
+                    co_return refused("order", "it is still pending although all names are proven; the next attempt "
+                                               "places another one, there is nothing to do");
+                }
+                co_return refused("order", "it is still " + std::string(name_of(state))
+                                               + "; the next attempt goes on with it, there is nothing to do");
             }
             co_await world().sleep_until(next);
         }
-    }
-
-    refusal out_of_time(std::string_view state) const
-    {
-        return refused("order", "it is still " + std::string(state)
-                                    + "; the next attempt goes on with it, there is nothing to do");
     }
 
     // RFC 8555 7.4: the request for the certificate.
@@ -26641,7 +26806,7 @@ namespace alos::inline v0::acme {
                                                          certificate_names next, const config& settings)
 {
     auto made = configured_certificates(next, settings);
-    if (!made)
+    if (!made || made->empty())
         return made;
     const managed_certificate& first = *made->front();
     const auto before = std::ranges::find_if(entries, [&](const auto& other) { return is_of(other, first.domain); });
@@ -26655,14 +26820,15 @@ namespace alos::inline v0::acme {
     return made;
 }
 
-// All of them, as long as nobody has looked what there is; without entries that cannot be meant.
+// All that a manager would make of these entries, as long as nobody has looked what there is.
 [[nodiscard]] inline std::vector<certificate_status> statuses_of(const config& settings)
 {
+    std::vector<certificate_names> entries;
+    for (const certificate_names& each : settings.domains)
+        static_cast<void>(put_entry(entries, each, settings));
     std::vector<certificate_status> all;
-    for (const certificate_names& each : settings.domains) {
+    for (const certificate_names& each : entries) {
         const auto made = configured_certificates(each, settings);
-        if (!made)
-            continue;
         for (const auto& one : *made) {
             all.push_back(status_of(*one, {}));
             all.back().ca = settings.cas.empty() ? std::string() : settings.cas.front().directory;
@@ -26826,7 +26992,8 @@ inline void adopt_settings(managed_certificate& of, double spread)
         force(of, "reconfigured");
 }
 
-// Takes over what another process, or an earlier one, knew. `is_same` when its certificate is that which was here.
+// Takes over what another process, or an earlier one, knew. `is_same` when its certificate is that which was here,
+// though the storage may have lost it.
 inline void adopt_state(managed_certificate& of, certificate_state theirs, bool is_same)
 {
     const bool is_untried = is_same && of.state.failures == 0;
@@ -26881,7 +27048,7 @@ public:
             if (state) {
                 of.state = std::move(*state);
             } else {
-                const auto aside = co_await storage_.move_aside("state/" + of.id);
+                const auto aside = co_await storage_.move_aside("state/" + of.id, (*kept)->version);
                 tell_({event_kind::unreadable, of.id,
                        "its state cannot be read and is begun anew; the old one is in "
                            + (aside ? *aside : std::string("its place"))});
@@ -26895,12 +27062,13 @@ public:
     [[nodiscard]] awaitable<bool> refresh(managed_certificate& of, const storage_lock* guard = nullptr)
     {
         const std::uint64_t before = of.generation;
+        const cert::credential_ptr served = of.credential;
         co_await load_certificate(of, guard);
         const bool is_same = of.generation == before;
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
-                adopt_state(of, std::move(*state), is_same);
+                adopt_state(of, std::move(*state), of.credential == served);
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
@@ -26908,7 +27076,9 @@ public:
         const std::string number = "generation " + std::to_string(of.generation);
         tell_({event_kind::loaded, of.id,
                of.generation == 0       ? "the storage has it no more; what is served goes on until the next one"
-               : of.generation < before ? "the storage went back to " + number
+               : of.generation < before
+                   ? "the storage went back to " + number
+                         + (of.credential == served ? "; what is served goes on until the next one" : "")
                                         : "another process renewed it; " + number});
         if (of.generation > before && !same_identifiers(identifiers_in(*of.credential), of.names))
             tell_({event_kind::loaded, of.id,
@@ -26958,7 +27128,7 @@ private:
     [[nodiscard]] awaitable<> load_certificate(managed_certificate& of, const storage_lock* guard)
     {
         const auto current = co_await storage_.current_generation(of.id);
-        if (of.credential && current && *current == of.generation)
+        if (of.credential && of.generation != 0 && current && *current == of.generation)
             co_return;
         auto kept = co_await storage_.load_certificate(of.id);
         const std::string fault = fault_of(kept);
@@ -26987,8 +27157,12 @@ private:
         if (of.generation == 0 || of.generation == before)
             co_return;
         const bundle& found = **kept;
-        // What was read before its files were damaged is good.
-        if (of.credential && std::ranges::count(found.aside, before) != 0)
+        const time_point end = found.credential->about.not_after;
+        // What was read before its files were damaged, or lost, is good. Who points `current` to an older one means it.
+        const bool is_lost = std::ranges::count(found.aside, before) != 0
+                             || (found.generation < before && (!current || *current != found.generation));
+        const bool is_worse = of.credential && end <= world_.now() && end < of.credential->about.not_after;
+        if (of.credential && (is_lost || is_worse))
             co_return;
         of.credential = found.credential;
         of.about = parse_generation_record(found.meta_json);
@@ -27071,6 +27245,7 @@ public:
         for (const managed_certificate* each : those) {
             if (each->is_removed || !each->credential)
                 continue;
+            tell_of_replaced(*each);
             made.emplace_back(each->domain, each->credential);
             certified.push_back(each->domain);
             for (const identifier& name : each->names)
@@ -27109,6 +27284,19 @@ public:
     }
 
 private:
+    // The operator's own for the same name and type of key gives way.
+    void tell_of_replaced(const managed_certificate& by)
+    {
+        const auto now = registry_.served().load();
+        const bool replaces = now->knows(by.domain) && std::ranges::any_of(now->find(by.domain), [&](const auto& each) {
+            return each->from == cert::source::manual && each->about.key_type == by.credential->about.key_type;
+        });
+        if (replaces)
+            tell_({event_kind::loaded, by.id,
+                   "it takes the place of the certificate that was added for this name by hand; to keep that one, "
+                   "remove the name from ACME"});
+    }
+
     // Whether a certificate of ACME's, for another type of key, or a stand-in answers for the domain.
     [[nodiscard]] bool has_any(const std::string& domain, const certificate_list& all) const
     {
@@ -27296,7 +27484,7 @@ namespace alos::inline v0::acme {
 {
     const std::string payload = revoke_payload(which->chain.front(), reason);
     auto done = co_await ca.post(&directory::revoke_cert, payload, by, "revocation");
-    if (!done && done.error().why.type == "unauthorized") {
+    if (!done && may_mean_signer(done.error().why)) {
         const auto found = co_await kept.load_certificate(std::move(id));
         const bool is_it = found && found->has_value() && (*found)->credential->chain == which->chain;
         const auto key = is_it ? account_key::from_pem(as_text((*found)->key_pem))
@@ -27358,10 +27546,11 @@ public:
         return done;
     }
 
-    // RFC 8555 7.6: by the account that ordered it, else by its own key.
+    // RFC 8555 7.6: by the account that ordered it, else by its own key. Where nothing says who issued it, the first CA
+    // is asked.
     [[nodiscard]] awaitable<reply<>> revoke(managed_certificate& of, unsigned reason)
     {
-        const auto from = authority_of(of.about.directory);
+        const auto from = of.about.directory.empty() ? authorities_.front() : authority_of(of.about.directory);
         if (!from)
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
@@ -27399,15 +27588,14 @@ private:
         return found == authorities_.end() ? 0 : static_cast<std::size_t>(found - authorities_.begin());
     }
 
-    // After a failure the one that was planned, else the first that does not want to be left alone.
-    [[nodiscard]] std::size_t chosen_authority(const managed_certificate& of) const
+    // After a failure the one that was planned, else the first of those that want to be left alone the least.
+    [[nodiscard]] std::shared_ptr<authority> chosen_authority(const managed_certificate& of) const
     {
         if (of.state.failures > 0)
-            return index_of(of.state.directory);
+            return authorities_[index_of(of.state.directory)];
         const time_point now = world_.now();
-        const auto is_open = [&](const auto& each) { return open_again(of, each->directory_url(), now) <= now; };
-        const auto first = std::ranges::find_if(authorities_, is_open);
-        return first == authorities_.end() ? 0 : static_cast<std::size_t>(first - authorities_.begin());
+        const auto when = [&](const auto& each) { return std::max(open_again(of, each->directory_url(), now), now); };
+        return *std::ranges::min_element(authorities_, {}, when);
     }
 
     [[nodiscard]] std::shared_ptr<authority> authority_of(const std::string& directory) const
@@ -27426,8 +27614,7 @@ private:
         if (!taken) {
             refusal why{failure_class::transient, "lock: " + taken.error().what};
             why.is_ours = true;
-            of.state.directory = authorities_[chosen_authority(of)]->directory_url();
-            co_await failed(of, std::move(why));
+            co_await failed(of, *chosen_authority(of), std::move(why));
             co_return;
         }
         std::optional<storage_lock> lock = std::move(*taken);
@@ -27471,22 +27658,14 @@ private:
     // `lock` is empty afterwards when it was given back, and somebody else has it.
     [[nodiscard]] awaitable<> attempt_locked(managed_certificate& of, std::optional<storage_lock>& lock)
     {
-        const std::size_t index = chosen_authority(of);
-        const std::shared_ptr<authority> chosen = authorities_[index];
+        const std::shared_ptr<authority> chosen = chosen_authority(of);
         authority& from = *chosen;
         of.state.directory = from.directory_url();
-        auto done = co_await issue(of, from, lock);
+        auto done = co_await issue_in_time(of, from, lock);
         if (!done && done.error().is_not_its_turn) {
             of.not_before = world_.now() + *done.error().retry_after;
             tell_({event_kind::progress, of.id, done.error().what});
             co_return;
-        }
-        if (!done && lock) {
-            const auto mended = co_await from.account(of.email).recover(done.error());
-            if (mended)
-                done = co_await issue(of, from, lock);
-            else
-                done = mended.error();
         }
         if (!done && !lock) { // whoever has it may have stored what was asked for here
             const bool is_renewed = co_await keeper_.refresh(of);
@@ -27494,7 +27673,7 @@ private:
                 co_return;
         }
         if (!done) {
-            co_await failed(of, done.error());
+            co_await failed(of, from, done.error());
             co_return;
         }
         if (!*done) { // somebody else went on with it
@@ -27503,13 +27682,39 @@ private:
         }
         auto kept = co_await install(of, from, std::move(**done), *lock);
         if (!kept)
-            co_await failed(of, kept.error());
+            co_await failed(of, from, kept.error());
+    }
+
+    // Whatever hangs: the lock is not held for longer.
+    [[nodiscard]] awaitable<reply<std::optional<issued>>> issue_in_time(managed_certificate& of, authority& from,
+                                                                        std::optional<storage_lock>& lock)
+    {
+        using namespace boost::asio::experimental::awaitable_operators;
+        const time_point end = world_.now() + attempt_time(of.life(), world_.now());
+        auto done = co_await (issue_by_open_account(of, from, lock, end) || world_.sleep_until(end));
+        if (auto* answer = std::get_if<0>(&done))
+            co_return std::move(*answer);
+        co_return refusal{failure_class::transient, "order: " + from.directory_url()
+                                                        + " took too long; the next attempt goes on with it"};
+    }
+
+    // A second time when the account was the trouble, and is not any more.
+    [[nodiscard]] awaitable<reply<std::optional<issued>>>
+    issue_by_open_account(managed_certificate& of, authority& from, std::optional<storage_lock>& lock, time_point end)
+    {
+        auto done = co_await issue(of, from, lock, end);
+        if (done || !lock)
+            co_return done;
+        const auto mended = co_await from.account(of.email).recover(done.error());
+        if (!mended)
+            co_return mended.error();
+        auto again = co_await issue(of, from, lock, end);
+        co_return again;
     }
 
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue(managed_certificate& of, authority& from,
-                                                                std::optional<storage_lock>& lock)
+                                                                std::optional<storage_lock>& lock, time_point end)
     {
-        using namespace boost::asio::experimental::awaitable_operators;
         auto by = co_await from.account(of.email).open();
         if (!by)
             co_return by.error();
@@ -27522,20 +27727,15 @@ private:
         wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
-        wanted.deadline = world_.now() + attempt_time(of.life(), world_.now());
+        wanted.deadline = world_.now() + (end - world_.now()) * 9 / 10; // so that it ends by itself, and tidies up
         if (const auto life = of.life())
             wanted.life = lifetime(*life);
-        const time_point end = wanted.deadline;
         wanted.let_others = [this, &lock] { return give_back(lock); };
         wanted.take_again = [this, &of, &lock, end] { return take_again(of, lock, end); };
         const auto step = [this, id = of.id](const std::string& what) { tell_({event_kind::progress, id, what}); };
         issuance one(from.ca(), storage_, board_, settings_, from.allowed(), *by, std::move(wanted), step);
-        // Whatever hangs: the lock is not held for longer.
-        auto done = co_await (run_caught(one) || world_.sleep_until(end));
-        if (auto* answer = std::get_if<0>(&done))
-            co_return std::move(*answer);
-        co_return refusal{failure_class::transient, "order: " + from.directory_url()
-                                                        + " took too long; the next attempt goes on with it"};
+        auto done = co_await run_caught(one);
+        co_return done;
     }
 
     // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
@@ -27574,8 +27774,9 @@ private:
         const auto stored = co_await keeper_.replace(of, std::move(next), std::move(about), guard);
         if (!stored) {
             if (stored.error().code == errc::conflict) {
-                static_cast<void>(co_await keeper_.refresh(of));
-                co_return reply<>();
+                const bool is_other = co_await keeper_.refresh(of);
+                if (is_other)
+                    co_return reply<>();
             }
             refusal why{failure_class::transient, "storage: " + stored.error().what};
             why.is_ours = true;
@@ -27601,16 +27802,17 @@ private:
         return why;
     }
 
-    [[nodiscard]] awaitable<> failed(managed_certificate& of, refusal why)
+    // `from` was asked, or would have been.
+    [[nodiscard]] awaitable<> failed(managed_certificate& of, const authority& from, refusal why)
     {
-        const std::size_t asked = index_of(of.state.directory);
+        const std::size_t asked = index_of(from.directory_url());
         ++of.state.failures;
         const time_point now = world_.now();
         of.state.failed_at = now;
         of.state.last_class = why.kind;
         of.state.last_error = why.what;
         if (why.retry_after)
-            of.state.open_at[of.state.directory] = now + *why.retry_after;
+            of.state.open_at[from.directory_url()] = now + *why.retry_after;
         std::vector<time_point> open_at;
         for (const auto& each : authorities_)
             open_at.push_back(open_again(of, each->directory_url(), now));
@@ -27802,21 +28004,22 @@ private:
 namespace alos::inline v0::acme {
 
 // The name that each is stored under, one that it is for: its owner's name for it when it is one, else the first that
-// no other one with that type of key has which ends later. Who has none left is left out. `all` is by its owner's name,
-// which is none of a host when there are several of one.
-[[nodiscard]] inline cert::named_credentials under_own_names(const std::map<std::string, cert::credential_ptr>& all)
+// no other one with that type of key has which ends later. Who has none left is left out. Its owner's name is none of a
+// host when there are several of one.
+[[nodiscard]] inline cert::named_credentials under_own_names(const foreign_map& all)
 {
-    std::vector<std::pair<std::string, cert::credential_ptr>> latest_first(all.begin(), all.end());
-    const auto end = [](const auto& each) { return each.second->about.not_after; };
+    std::vector<std::pair<std::string, foreign_certificate>> latest_first(all.begin(), all.end());
+    const auto end = [](const auto& each) { return each.second.credential->about.not_after; };
     std::ranges::stable_sort(latest_first, std::greater<>(), end);
     std::set<std::string> taken; // with the type of key
     std::map<std::string, std::string> domains; // by its owner's name
     for (const auto& [owners, one] : latest_first) {
-        std::vector<std::string> names = one->about.names;
-        names.insert(names.end(), one->about.addresses.begin(), one->about.addresses.end());
+        const cert::description& about = one.credential->about;
+        std::vector<std::string> names = about.names;
+        names.insert(names.end(), about.addresses.begin(), about.addresses.end());
         if (const auto found = std::ranges::find(names, owners); found != names.end())
             std::rotate(names.begin(), found, found + 1);
-        const std::string_view type = one->about.key_type;
+        const std::string_view type = about.key_type;
         const std::string kind = " " + std::string(type.substr(0, type.find_first_of(" -")));
         for (const std::string& each : names) {
             if (taken.insert(each + kind).second)
@@ -27825,7 +28028,7 @@ namespace alos::inline v0::acme {
     }
     cert::named_credentials made;
     for (const auto& [owners, domain] : domains)
-        made.emplace_back(domain, all.at(owners));
+        made.emplace_back(domain, all.at(owners).credential);
     return made;
 }
 
@@ -27847,13 +28050,11 @@ public:
     // is served as it was, what was deleted is not.
     void serve()
     {
-        auto all = read_foreign(world_.files(), directory_);
+        const auto all = read_foreign(world_.files(), directory_, known_);
         std::vector<cert::credential_ptr> offered;
         for (const foreign_certificate& each : all.found) {
             offered.push_back(each.credential);
-            auto& known = known_[each.name];
-            if (!known || known->about.fingerprint != each.credential->about.fingerprint)
-                known = each.credential;
+            known_[each.name] = each;
         }
         if (all.names)
             std::erase_if(known_, [&](const auto& each) { return !all.names->contains(each.first); });
@@ -27862,10 +28063,12 @@ public:
         cert::named_credentials made;
         const auto is_new = [&](const auto& each) { return !served_.contains(each); };
         std::ranges::copy_if(named, std::back_inserter(made), is_new);
-        for (const std::string& why : all.skipped) {
-            if (faults_.insert(why).second)
+        std::set<std::string> faults(all.skipped.begin(), all.skipped.end());
+        for (const std::string& why : faults) {
+            if (!faults_.contains(why))
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
         }
+        faults_ = std::move(faults);
         offer_(std::move(offered));
         if (!made.empty()) {
             host_.log(log_level::info, "acme.foreign",
@@ -27907,89 +28110,9 @@ private:
     const host host_;
     const std::string directory_;
     const taker offer_;
-    std::map<std::string, cert::credential_ptr> known_; // by its owner's name
+    foreign_map known_;
     std::set<cert::named_credentials::value_type> served_;
-    std::set<std::string> faults_; // that were told
-};
-
-}
-
-#endif
-// ---- alos/acme/work_list.hpp ----
-// Coroutines that are under way at the same time, and can be cancelled together.
-#ifndef ALOS_ACME_WORK_LIST_HPP
-#define ALOS_ACME_WORK_LIST_HPP
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/multiple_exceptions.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/system/system_error.hpp>
-
-#include <cstddef>
-#include <exception>
-#include <list>
-#include <utility>
-
-namespace alos::inline v0::acme {
-
-// Whether it was cancelled, and did not fail.
-[[nodiscard]] inline bool is_cancellation(const std::exception_ptr& thrown)
-{
-    try {
-        std::rethrow_exception(thrown);
-    } catch (const boost::asio::multiple_exceptions& several) { // of operators like ||
-        return is_cancellation(several.first_exception());
-    } catch (const boost::system::system_error& error) {
-        return error.code() == boost::asio::error::operation_aborted;
-    } catch (...) {
-        return false;
-    }
-}
-
-// Used on the thread of its executor. Outlives what it began, or goes with the executor's context.
-class work_list {
-public:
-    explicit work_list(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
-
-    work_list(const work_list&) = delete;
-    work_list& operator=(const work_list&) = delete;
-
-    // Calls `ended` when it is over, with what it threw; null: nothing.
-    template <class Ended>
-    void begin(boost::asio::awaitable<void> work, Ended ended)
-    {
-        const auto place = cancels_.emplace(cancels_.end());
-        // Note: when a frame is about to go, it still refers to the signal.
-        const auto end = [this, place, ended](const std::exception_ptr& thrown) {
-            boost::asio::post(executor_, [this, place, ended, thrown] {
-                cancels_.erase(place);
-                ended(thrown);
-            });
-        };
-        try {
-            boost::asio::co_spawn(executor_, std::move(work), boost::asio::bind_cancellation_slot(place->slot(), end));
-        } catch (...) {
-            cancels_.erase(place);
-            throw;
-        }
-    }
-
-    void cancel()
-    {
-        for (boost::asio::cancellation_signal& each : cancels_)
-            each.emit(boost::asio::cancellation_type::terminal);
-    }
-
-    [[nodiscard]] std::size_t size() const noexcept { return cancels_.size(); }
-
-private:
-    const boost::asio::any_io_executor executor_;
-    std::list<boost::asio::cancellation_signal> cancels_;
+    std::set<std::string> faults_; // of the last time
 };
 
 }
@@ -28011,7 +28134,6 @@ private:
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -28020,8 +28142,8 @@ class manager {
 public:
     // `world`, `kept` and what `to` refers to outlive it; `executor` is that of its thread.
     manager(environment& world, storage& kept, host to, event_teller on_event, boost::asio::any_io_executor executor)
-        : world_(world), storage_(kept), listeners_(to.log, std::move(on_event)), works_(std::move(executor)),
-          board_(world, kept, to.http01, to.certificates),
+        : world_(world), storage_(kept), listeners_(to.log, std::move(on_event)), works_(executor),
+          clean_ups_(std::move(executor)), board_(world, kept, to.http01, to.certificates),
           presenter_(world, to.certificates, [this](const event& what) { listeners_.tell(what); }),
           keeper_(
               world, kept, [this](const event& what) { listeners_.tell(what); },
@@ -28117,8 +28239,7 @@ public:
         for (auto& each : removed) {
             each->is_removed = true; // who works on it finishes, to no effect
             presenter_.withdraw(*each);
-            if (!each->is_busy)
-                begin_to_clear(*each);
+            begin_to_clear(*each);
         }
         std::erase_if(configured_, [&](const certificate_names& each) { return is_of(each, *spelled); });
         return {};
@@ -28182,9 +28303,10 @@ public:
         is_stopped_ = true;
         wake();
         works_.cancel();
+        clean_ups_.cancel();
     }
 
-    [[nodiscard]] bool is_idle() const noexcept { return works_.size() == 0; }
+    [[nodiscard]] bool is_idle() const noexcept { return works_.size() + clean_ups_.size() == 0; }
 
     // See service.
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain, std::function<void(const event&)> told)
@@ -28215,7 +28337,7 @@ public:
         }
         const std::string id = found->id;
         if (!found->credential) {
-            const auto done = co_await wait_for(id, 0);
+            const auto done = co_await wait_for(id, nullptr);
             if (!done)
                 co_return done.error();
             found = find(id);
@@ -28324,28 +28446,21 @@ private:
         wake();
     }
 
-    // Takes away what stands for the next attempt of one that was removed.
+    // Takes away what stands for the next attempt of one that was removed; once more when one under way has ended.
     void begin_to_clear(const managed_certificate& of)
     {
         std::vector<identifier> names = of.names;
         std::erase_if(names, [this](const identifier& each) { return find_by_name(certificates_, each.value); });
-        works_.begin(clear(of.id, std::move(names)), [this](const std::exception_ptr&) { wake(); });
+        clean_ups_.begin(clear(of.id, std::move(names)), [](const std::exception_ptr&) {});
     }
 
     [[nodiscard]] awaitable<> clear(std::string id, std::vector<identifier> names)
     {
-        using namespace boost::asio::experimental::awaitable_operators;
         for (const identifier& each : names) {
-            const time_point end = world_.now() + std::chrono::minutes(2);
-            // Note: when the first throws, this ends with the sleep, as if it hung.
-            const auto gone = co_await (board_.take_down_standing(each, settings_->dns) || world_.sleep_until(end));
-            std::string fault;
-            if (gone.index() == 1)
-                fault = "it is not done after 2 minutes; nobody waits any longer";
-            else if (const auto& done = std::get<0>(gone); !done)
-                fault = done.error().what;
-            if (!fault.empty())
-                listeners_.tell({event_kind::progress, id, "warning: clean-up of " + each.value + ": " + fault});
+            const auto done = co_await board_.take_down_standing(each, settings_->dns);
+            if (!done)
+                listeners_.tell(
+                    {event_kind::progress, id, "warning: clean-up of " + each.value + ": " + done.error().what});
         }
     }
 
@@ -28355,7 +28470,7 @@ private:
         const auto one = find(id);
         if (!one)
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
-        const std::uint64_t before = one->generation;
+        const cert::credential_ptr before = one->credential;
         one->last_refusal.reset();
         force(*one, std::move(why));
         const listeners::listening until_the_end(listeners_, id, std::move(told));
@@ -28364,8 +28479,9 @@ private:
         co_return done;
     }
 
-    // Until there is a later generation, or an attempt failed.
-    [[nodiscard]] awaitable<outcome<>> wait_for(std::string id, std::uint64_t before)
+    // Until the storage has another certificate, or an attempt failed. Note: after one that was deleted there, the
+    // generations are numbered anew.
+    [[nodiscard]] awaitable<outcome<>> wait_for(std::string id, cert::credential_ptr before)
     {
         using namespace boost::asio::experimental::awaitable_operators;
         const time_point end = world_.now() + patience;
@@ -28373,11 +28489,13 @@ private:
             const auto one = find(id);
             if (!one)
                 co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
-            if (one->generation > before)
+            if (one->generation != 0 && one->credential != before)
                 co_return outcome<>();
             if (is_stopped_)
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
-            if (!one->is_busy && one->last_refusal)
+            // Another CA may be asked right away.
+            const bool goes_on = one->state.next_attempt <= world_.now() + std::chrono::seconds(5);
+            if (!one->is_busy && one->last_refusal && !goes_on)
                 co_return failure{errc::refused, one->last_refusal->what};
             if (world_.now() >= end)
                 co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
@@ -28389,6 +28507,7 @@ private:
     storage& storage_;
     listeners listeners_;
     work_list works_;
+    work_list clean_ups_; // of those that were removed; they keep no order waiting
     std::shared_ptr<const config> settings_;
     board board_;
     presenter presenter_;
@@ -29396,10 +29515,10 @@ private:
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <unistd.h>
-#include <variant>
 
 namespace alos::inline v0 {
 
@@ -29470,8 +29589,6 @@ public:
             return last ? *last : status_list();
         }
     }
-
-    [[nodiscard]] std::string certificates_json() const override { return acme::to_json_text(certificates()); }
 
     [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
                                                    std::function<void(const acme::event&)> told) override
@@ -29580,7 +29697,9 @@ private:
                 co_return opened;
         } else if (settings.cache_dir != cache_dir_) {
             co_return failure{errc::bad_configuration, "acme: cache_dir is " + cache_dir_
-                                                           + " already, and cannot become " + settings.cache_dir};
+                                                           + " already, and cannot become " + settings.cache_dir
+                                                           + "; give the settings (enable_acme) before names are added "
+                                                             "(add_acme_domain)"};
         }
         auto done = co_await manager_->configure(std::move(settings));
         co_return done ? resolver : done;
@@ -29591,6 +29710,9 @@ private:
     [[nodiscard]] outcome<> open(const acme::config& settings)
     {
         std::string directory = settings.cache_dir;
+        if (directory.empty())
+            return failure{errc::bad_configuration, "acme: cache_dir is empty; name the folder for certificates and "
+                                                    "accounts, or leave it at .alos-certs"};
         const bool is_foreign = acme::is_certbot(world_.files(), directory) || acme::is_lego(world_.files(), directory);
         if (is_foreign)
             directory = settings.store_in_foreign ? directory + "/alos" : acme::config().cache_dir;

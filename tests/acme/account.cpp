@@ -83,7 +83,7 @@ TEST_CASE("account: one that was closed elsewhere is replaced, with a new key (R
     CHECK(here.ca.breaches().empty());
 }
 
-TEST_CASE("account: a key that is not the account's is found out, also where the CA calls that malformed (RFC 8555 6.2)")
+TEST_CASE("account: a key that is not the account's is found out, also where that is called malformed (RFC 8555 6.2)")
 {
     town here;
     account_keeper first = here.one.keeper();

@@ -41,7 +41,7 @@ alos::acme::awaitable<> renew_example(acme_member& at, std::optional<alos::outco
 
 }
 
-TEST_CASE("renewer: where any step of keeping a certificate fails, what there is in the end is used, and nothing hurries")
+TEST_CASE("renewer: where any step of keeping a certificate fails, what there is in the end is used, without haste")
 {
     for (std::uint64_t failing = 1; failing <= 60; ++failing) {
         CAPTURE(failing);
