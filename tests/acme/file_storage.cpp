@@ -614,6 +614,30 @@ TEST_CASE("a generation that cannot be read now is not put aside, nor one that i
     CHECK(files.list("/data/certs/a").value() == before);
 }
 
+TEST_CASE("a certificate that cannot be looked into is listed all the same, and loading it says why")
+{
+    test::simulated_files disk;
+    test::sick_files files(disk);
+    member one(files);
+    REQUIRE(one.put(0, 0) == 1);
+    REQUIRE_FALSE(disk.write_new("/data/certs/note", {}, 0600));
+    REQUIRE_FALSE(disk.make_directory("/data/certs/empty", 0700));
+    CHECK(one.done(one.storage.certificates()).value() == names{"a"});
+    files.sick = "/data/certs/a";
+    for (const int error : {EIO, EACCES, EMFILE}) {
+        files.error = error;
+        CHECK(one.done(one.storage.certificates()).value() == names{"a"});
+        CHECK(one.shown().find("/data/certs/a: cannot be listed") == 0);
+    }
+    files.sick = "/data/certs";
+    for (const int error : {EACCES, ENOTDIR}) {
+        files.error = error;
+        CHECK(one.done(one.storage.certificates()).error().what.find("/data/certs: cannot be listed") == 0);
+    }
+    files.error = ENOENT;
+    CHECK(one.done(one.storage.certificates()).value().empty());
+}
+
 TEST_CASE("power that fails at any step of putting a generation aside leaves it here or there, and another in use")
 {
     unsigned kept = 0;
