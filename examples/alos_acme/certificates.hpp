@@ -325,6 +325,8 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
     co_return said.take();
 }
 
+inline std::string none_in(const std::string& folder) { return "there are no certificates in " + folder + "\n"; }
+
 inline awaitable<report> renew(session& in)
 {
     outcome_list said(in);
@@ -349,7 +351,10 @@ inline awaitable<report> renew(session& in)
         }
         said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
     }
-    co_return said.take();
+    report all = said.take();
+    if (certificates.empty() && all.status == 0)
+        all.text = none_in(in.chosen.cache_dir);
+    co_return all;
 }
 
 // RFC 8555 7.6.
@@ -403,13 +408,6 @@ inline awaitable<std::vector<managed>> find_tried(session& in)
 
 inline awaitable<report> list(session& in)
 {
-    const std::string& folder = in.chosen.cache_dir;
-    if (const auto there = in.world.files().list(folder); !there)
-        co_return session::fault(there.error() == boost::system::errc::no_such_file_or_directory
-                                     ? folder + ": there is no such folder; issue makes it, --cache-dir names another"
-                                 : there.error() == boost::system::errc::not_a_directory
-                                     ? folder + ": it is no folder; name that of certificates by --cache-dir"
-                                     : folder + ": it cannot be read: " + there.error().message());
     outcome_list said(in);
     workshop shop(in);
     auto certificates = co_await find_certificates(in, {}, said);
@@ -432,7 +430,7 @@ inline awaitable<report> list(session& in)
     for (boost::json::value& each : all.json["certificates"].as_array())
         lines.push_back(std::move(each));
     all.json["certificates"] = std::move(lines);
-    all.text = table.size() > 1 ? to_table(table) : "there are no certificates in " + in.chosen.cache_dir + "\n";
+    all.text = table.size() > 1 ? to_table(table) : none_in(in.chosen.cache_dir);
     co_return all;
 }
 

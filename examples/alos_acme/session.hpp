@@ -62,14 +62,17 @@ public:
 
     ~session() { context_.shutdown(); } // what still waits goes before what it refers to
 
-    // Before anything else. Fails when the folder is certbot's or lego's, when there is no solver for --dns-exec, and
-    // when --resolver is no address.
+    // Before anything else. Fails when the folder is certbot's or lego's, or missing where nothing makes it, when there
+    // is no solver for --dns-exec, and when --resolver is no address.
     [[nodiscard]] alos::outcome<> open()
     {
         if (acme::is_certbot(world.files(), chosen.cache_dir) || acme::is_lego(world.files(), chosen.cache_dir))
             return alos::failure{alos::errc::bad_configuration,
                                  chosen.cache_dir + " is a folder of certbot's or lego's, which is only read; choose "
                                                     "another one by --cache-dir"};
+        const bool may_be_missing = chosen.command == "issue" || chosen.command == "doctor";
+        if (const auto there = world.files().list(chosen.cache_dir); !there && !may_be_missing)
+            return alos::failure{there.error(), why_not_listed(chosen.cache_dir, there.error())};
         if (!chosen.dns_exec.empty() && !solver)
             return alos::failure{alos::errc::bad_configuration, "--dns-exec: this alos-acme has no support for it"};
         return chosen.resolver.empty() ? alos::outcome<>() : world.use_resolver(chosen.resolver);
@@ -235,6 +238,15 @@ private:
         settings.threads = 1;
         settings.log.level = alos::log_level::off;
         return settings;
+    }
+
+    static std::string why_not_listed(const std::string& folder, alos::error_code why)
+    {
+        if (why == boost::system::errc::no_such_file_or_directory)
+            return folder + ": there is no such folder; issue makes it, --cache-dir names another";
+        if (why == boost::system::errc::not_a_directory)
+            return folder + ": it is no folder; name that of certificates by --cache-dir";
+        return folder + ": it cannot be read: " + why.message();
     }
 
     static report failed(const std::exception_ptr& thrown)

@@ -77,18 +77,38 @@ def misuse():
         assert re.fullmatch(r'alos-acme \d+\.\d+\.\d+\n', out), out
     has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec')
     same(list(folder.iterdir()), [])  # nothing of that touches anything
-    _, said = call('list', folder=folder, status=1)
-    has(said, '.alos-certs: there is no such folder')
-    has(json.loads(call('list', '--json', folder=folder, status=1)[0])['error'], 'there is no such folder')
-    same(list(folder.iterdir()), [])
+
+
+def unreadable():
+    """Who cannot see the certificates says so, and does not take them for none."""
+    folder = new_folder()
     (folder / 'file').touch()
-    has(call('list', '--cache-dir=file', folder=folder, status=1)[1], 'file: it is no folder')
+    for words in (['list'], ['renew'], ['revoke', 'a.test'], ['account']):
+        has(call(*words, folder=folder, status=1)[1], '.alos-certs: there is no such folder')
+        out, _ = call(*words, '--json', folder=folder, status=1)
+        has(json.loads(out)['error'], 'there is no such folder')
+        has(call(*words, '--cache-dir=file', folder=folder, status=1)[1], 'file: it is no folder')
+    same([each.name for each in folder.iterdir()], ['file'])
+    certs = folder / '.alos-certs/certs'
+    certs.parent.mkdir()
+    for command in ('list', 'renew'):
+        has(call(command, folder=folder)[0], 'there are no certificates')
+        same(json.loads(call(command, '--json', folder=folder)[0]), {'certificates': []})
+    certs.touch()
+    for command in ('list', 'renew'):
+        has(call(command, folder=folder, status=1)[1], 'certs: cannot be listed')
     if os.geteuid() != 0:
-        (folder / 'closed').mkdir(0)
-        has(call('list', '--cache-dir=closed', folder=folder, status=1)[1], 'closed: it cannot be read')
-    (folder / '.alos-certs').mkdir()
-    has(call('list', folder=folder)[0], 'there are no certificates')
-    same(json.loads(call('list', '--json', folder=folder)[0]), {'certificates': []})
+        certs.unlink()
+        closed = certs / 'a.test.ecdsa-p256'
+        closed.mkdir(parents=True)
+        closed.chmod(0)
+        for command in ('list', 'renew'):
+            has(call(command, folder=folder, status=1)[1], 'alos-acme: a.test.ecdsa-p256: ', 'cannot be listed')
+        closed.chmod(0o700)
+        certs.parent.chmod(0)
+        for command in ('list', 'renew', 'account'):
+            has(call(command, folder=folder, status=1)[1], '.alos-certs: it cannot be read')
+        certs.parent.chmod(0o700)
 
 
 def all_commands():
@@ -294,6 +314,7 @@ def interrupted():
 
 
 misuse()
+unreadable()
 need_pebble()
 all_commands()
 beside_a_server()
