@@ -23320,17 +23320,22 @@ public:
     {
     }
 
-    // The ids that have a generation.
+    // The ids that have a generation, or cannot be looked into: read() says why.
     [[nodiscard]] outcome<std::vector<std::string>> list()
     {
         const auto names = files_.list(certs_);
         std::vector<std::string> ids;
-        if (!names && !is_missing(names.error()))
+        if (!names && names.error() != boost::system::errc::no_such_file_or_directory)
             return storage_failure(certs_, "cannot be listed", names.error());
-        if (names)
-            for (const std::string& name : *names)
-                if (is_key_part(name) && !generations(folder_of(name)).empty())
-                    ids.push_back(name);
+        for (std::size_t i = 0; names && i < names->size(); ++i) {
+            const std::string& id = (*names)[i];
+            if (!is_key_part(id))
+                continue;
+            const auto inside = files_.list(folder_of(id));
+            const bool is_closed = !inside && !is_missing(inside.error());
+            if (is_closed || !generations(folder_of(id)).empty())
+                ids.push_back(id);
+        }
         return ids;
     }
 
