@@ -1,13 +1,14 @@
-// doctor: what acme/doctor.hpp finds, line by line.
+// doctor: certificates in the folder that cannot be used, and what acme/doctor.hpp finds, line by line.
 #ifndef ALOS_EXAMPLES_ALOS_ACME_CHECKUP_HPP
 #define ALOS_EXAMPLES_ALOS_ACME_CHECKUP_HPP
 
-#include "certificates.hpp"
+#include "session.hpp"
 
 #include <alos/acme/doctor.hpp>
 
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 
 namespace command {
 
@@ -16,16 +17,46 @@ inline bool allows(const session& in, challenge_type type)
     return std::ranges::count(in.chosen.challenges, type) != 0;
 }
 
+// Tells of certificates in the folder that cannot be used. Returns the names of the others.
+inline awaitable<std::vector<acme::identifier>> look_at_certificates(session& in, acme::finding_teller tell)
+{
+    std::vector<acme::identifier> names;
+    const auto ids = co_await in.storage.certificates();
+    if (!ids)
+        tell({in.chosen.cache_dir, "certificates", acme::health::problem, ids.error().what});
+    const std::vector<std::string> all = ids ? *ids : std::vector<std::string>();
+    for (const std::string& id : all) {
+        if (!acme::key_kind_of(id))
+            continue;
+        const auto kept = co_await in.storage.load_certificate(id);
+        if (!kept) {
+            const bool is_damaged = acme::detail::is_damage(kept.error().code);
+            tell({id, "certificate", acme::health::problem, kept.error().what,
+                  is_damaged ? "alos-acme issue, with its names, obtains another one" : ""});
+        } else if (kept->has_value()) {
+            if (!(*kept)->skipped.empty())
+                tell({id, "certificate", acme::health::warning, (*kept)->skipped});
+            std::ranges::move(acme::identifiers_in(*(*kept)->credential), std::back_inserter(names));
+        }
+    }
+    co_return names;
+}
+
 inline awaitable<report> examine(session& in, std::vector<acme::identifier> names)
 {
-    if (names.empty()) {
-        outcome_list said(in);
-        const auto certificates = co_await find_certificates(in, {}, said);
-        for (const managed& each : certificates)
-            names.insert(names.end(), each->names.begin(), each->names.end());
-    }
+    report said;
+    boost::json::array list;
+    std::size_t problems = 0;
+    const bool is_text = !in.chosen.json;
+    const acme::finding_teller tell = [&](acme::finding each) {
+        if (is_text)
+            std::cout << in_one_line(to_text(each)) << std::endl;
+        problems += each.how == acme::health::problem;
+        list.push_back(to_json(each));
+    };
+    auto kept = co_await look_at_certificates(in, tell);
     acme::checkup asked;
-    asked.names = std::move(names);
+    asked.names = names.empty() ? std::move(kept) : std::move(names);
     asked.folder = in.chosen.cache_dir;
     asked.ca = in.authority(in.chosen.directory_or_default());
     asked.email = co_await in.email_at(asked.ca.directory);
@@ -38,16 +69,7 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     if (allows(in, challenge_type::tls_alpn_01))
         asked.no_tls_alpn01_listener = in.listen(challenge_type::tls_alpn_01);
 
-    report said;
-    boost::json::array list;
-    std::size_t problems = 0;
-    const bool is_text = !in.chosen.json;
-    acme::doctor one(in.world, in.storage, in.board, std::move(asked), [&](acme::finding each) {
-        if (is_text)
-            std::cout << in_one_line(to_text(each)) << std::endl;
-        problems += each.how == acme::health::problem;
-        list.push_back(to_json(each));
-    });
+    acme::doctor one(in.world, in.storage, in.board, std::move(asked), tell);
     co_await one.examine();
     said.status = problems == 0 ? 0 : 1;
     const std::string count = problems == 0 ? "no" : std::to_string(problems);

@@ -97,11 +97,22 @@ def unreadable():
     certs.touch()
     for command in ('list', 'renew'):
         has(call(command, folder=folder, status=1)[1], 'certs: cannot be listed')
+    nowhere = ['--directory=https://127.0.0.1:1/', '--http-addr=127.0.0.1:0', '--addr=127.0.0.1:0']
+    has(call('doctor', *nowhere, folder=folder, status=1)[0], 'problem: .alos-certs: certificates: ')
+    certs.unlink()
+    for name in ('fullchain.pem', 'privkey.pem'):
+        path = certs / 'b.test.ecdsa-p256/000001' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for words in ([], ['127.0.0.1']):
+        out, _ = call('doctor', *nowhere, *words, folder=folder, status=1)
+        has(out, 'problem: b.test.ecdsa-p256: certificate: ', 'privkey.pem: it is empty', 'alos-acme issue')
     if os.geteuid() != 0:
-        certs.unlink()
         closed = certs / 'a.test.ecdsa-p256'
-        closed.mkdir(parents=True)
+        closed.mkdir()
         closed.chmod(0)
+        out, _ = call('doctor', *nowhere, folder=folder, status=1)
+        has(out, 'problem: a.test.ecdsa-p256: certificate: ')
         for command in ('list', 'renew'):
             has(call(command, folder=folder, status=1)[1], 'alos-acme: a.test.ecdsa-p256: ', 'cannot be listed')
         closed.chmod(0o700)
@@ -149,6 +160,13 @@ def all_commands():
 
         out, _ = call('issue', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test', folder=folder, ca=ca)
         has(out, 'c.test.ecdsa-p384: obtained', 'c.test.rsa-2048: obtained')
+
+        key = folder / '.alos-certs/certs/a.test.ecdsa-p256/current/privkey.pem'
+        text = key.read_text()
+        key.write_text('')
+        out, _ = call('doctor', folder=folder, ca=ca)
+        has(out, 'warning: a.test.ecdsa-p256: certificate: ', 'it is empty; the one before it is used, 1', 'b.test')
+        key.write_text(text)
 
         # Nobody loses a name by forgetting it.
         orders = ca.orders()
