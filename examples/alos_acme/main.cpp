@@ -16,6 +16,9 @@
 
 #include <iostream>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 namespace {
 
 using namespace command;
@@ -81,6 +84,25 @@ awaitable<report> choose(session& in)
     throw misuse{"'" + action + "' is none of show, update, rollover, deactivate"};
 }
 
+// What nobody could be told is not done.
+int end(int status)
+{
+    if (std::cout.flush())
+        return status;
+    std::cerr << "alos-acme: stdout cannot be written; its disk is full, or it is closed\n";
+    return status == 0 ? 1 : status;
+}
+
+// Nothing else is opened in place of a stream that is closed: what is written to that one fails.
+void hold_streams()
+{
+    int file = 0;
+    while (file >= 0 && file <= STDERR_FILENO)
+        file = ::open("/dev/null", O_RDONLY);
+    if (file >= 0)
+        ::close(file);
+}
+
 int finish(const options& asked, const report& said)
 {
     if (const auto* const why = said.json.if_contains("error"))
@@ -89,24 +111,24 @@ int finish(const options& asked, const report& said)
         std::cout << to_document(said.json) << "\n";
     else
         std::cout << said.text;
-    std::cout.flush();
-    return said.status;
+    return end(said.status);
 }
 
 }
 
 int main(int argc, char** argv)
 {
+    hold_streams();
     try {
         options asked = parse_options({argv + 1, argv + argc});
         if (asked.help) {
             std::cout << help_text(find_command(asked.command));
-            return 0;
+            return end(0);
         }
         if (asked.version) {
             std::cout << "alos-acme " << ALOS_VERSION_MAJOR << "." << ALOS_VERSION_MINOR << "." << ALOS_VERSION_PATCH
                       << "\n";
-            return 0;
+            return end(0);
         }
         session in(asked);
         auto work = choose(in);

@@ -122,6 +122,18 @@ def unreadable():
         certs.parent.chmod(0o700)
 
 
+def unheard():
+    """What cannot be written to stdout is told, and is no success."""
+    folder = new_folder()
+    (folder / '.alos-certs').mkdir()
+    for words in (['list'], ['list', '--json'], ['--help'], ['list', '--help'], ['--version'], ['account', '--json']):
+        for stdout in ('>/dev/full', '>&-'):
+            done = subprocess.run(['sh', '-c', f'exec "$0" "$@" {stdout}', PROGRAM, *words], cwd=folder,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+            same((words, stdout, done.returncode), (words, stdout, 1))
+            has(done.stderr, 'stdout cannot be written')
+
+
 def all_commands():
     folder = new_folder()
     with Pebble() as ca:
@@ -333,6 +345,7 @@ def interrupted():
 
 misuse()
 unreadable()
+unheard()
 need_pebble()
 all_commands()
 beside_a_server()
