@@ -22,9 +22,9 @@ alos::acme::awaitable<> force_example(acme_member& at, std::optional<alos::outco
 }
 
 // A DNS that takes a day to remove the records of the first name it is asked to.
-class slow_dns final : public alos::acme::dns_solver {
+class tardy_dns final : public alos::acme::dns_solver {
 public:
-    explicit slow_dns(test::simulated_world& world) : zone_(world) {}
+    explicit tardy_dns(test::simulated_world& world) : zone_(world) {}
 
     alos::acme::awaitable<alos::outcome<>> present(std::string name, std::string value) override
     {
@@ -413,7 +413,7 @@ TEST_CASE("manager: a clean-up that hangs keeps no other name's answer in the DN
 {
     town here;
     here.ca.settings.longest_validation = 20 * 24h;
-    const auto dns = std::make_shared<slow_dns>(here.world);
+    const auto dns = std::make_shared<tardy_dns>(here.world);
     auto settings = here.settings({{"a.example", "b.example"}});
     settings.challenges = {alos::acme::challenge_type::dns_01};
     settings.dns = dns;
@@ -436,7 +436,7 @@ TEST_CASE("manager: a clean-up that hangs keeps no other certificate waiting, an
 {
     town here;
     here.ca.settings.longest_validation = 20 * 24h;
-    const auto dns = std::make_shared<slow_dns>(here.world);
+    const auto dns = std::make_shared<tardy_dns>(here.world);
     auto settings = here.settings({"a.example"});
     settings.challenges = {alos::acme::challenge_type::dns_01};
     settings.dns = dns;
