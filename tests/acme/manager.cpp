@@ -554,6 +554,23 @@ TEST_CASE("manager: while all CAs want to be left alone, who insists is sent to 
     CHECK(asked["second.test"] == 2);
 }
 
+TEST_CASE("manager: names that are configured anew while the CA is asked about renewal are ordered at once")
+{
+    town here;
+    acme_member& one = here.start();
+    bool is_asked = false;
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    here.world.run_for(1h);
+    here.ca.on_request = [&](step at) {
+        if (at == step::renewal_info && !std::exchange(is_asked, true))
+            one.configure(here.settings({{"example.com", "www.example.com"}}));
+    };
+    REQUIRE(here.wait([&] { return is_asked; }, 24h));
+    here.world.run_for(5min);
+    CHECK(one.served("www.example.com") != nullptr);
+    CHECK(here.ca.issued().size() == 2);
+}
+
 TEST_CASE("manager: a forced renewal that one CA refuses is waited for while the next one is asked")
 {
     town here;

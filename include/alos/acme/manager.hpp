@@ -95,6 +95,8 @@ public:
             const being_loaded these(added);
             for (const auto& each : these.list)
                 co_await keeper_.load(*each);
+            for (const auto& each : these.list)
+                adopt_settings(*each, random_part(world_)); // that came meanwhile
         }
         for (const auto& each : added)
             static_cast<void>(adopt_other(*each, others_));
@@ -176,7 +178,9 @@ public:
                 if (!each || each->is_busy)
                     continue;
                 const being_loaded this_one({each});
-                if (co_await keeper_.refresh(*each))
+                const bool is_other = co_await keeper_.refresh(*each);
+                adopt_settings(*each, random_part(world_)); // that came meanwhile
+                if (is_other || is_due(*each, world_.now()))
                     wake();
             }
         }
@@ -320,6 +324,7 @@ private:
     void end(managed_certificate& of, const std::exception_ptr& thrown)
     {
         of.is_busy = false;
+        adopt_settings(of, random_part(world_)); // that came meanwhile
         // Note: whatever is wrong with what was done, it is not done in a loop.
         of.not_before = std::max(of.not_before, world_.now() + std::chrono::seconds(1));
         if (thrown && !is_cancellation(thrown)) {
