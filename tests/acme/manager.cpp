@@ -13,14 +13,6 @@ using step = test::scripted_ca::step;
 
 namespace {
 
-alos::acme::awaitable<> force_example(acme_member& at, std::optional<alos::outcome<>>& into)
-{
-    const std::string name = "example.com";
-    const std::function<void(const alos::acme::event&)> nobody;
-    auto done = co_await at.manager.force_renew(name, nobody);
-    into = std::move(done);
-}
-
 // A DNS that takes a day to remove the records of the first name it is asked to.
 class tardy_dns final : public alos::acme::dns_solver {
 public:
@@ -467,7 +459,7 @@ TEST_CASE("manager: a forced renewal is seen through when the storage loses the 
             static_cast<void>(one.files.rename("/certificates/certs/example.com.ecdsa-p256", "/certificates/elsewhere",
                                                alos::os::if_exists::fail));
     };
-    one.spawn(force_example(one, done));
+    one.spawn(test::force_example(one, done));
     REQUIRE(here.wait([&] { return done.has_value(); }, 10min));
     CHECK_MESSAGE(done->has_value(), all_of(one.warnings));
     CHECK(one.served("example.com") != before);
@@ -508,7 +500,7 @@ TEST_CASE("manager: a CA that wants to be left alone is, also when another one i
     const auto renew = [&] {
         const std::size_t before = here.ca.issued().size();
         std::optional<alos::outcome<>> done;
-        one->spawn(force_example(*one, done));
+        one->spawn(test::force_example(*one, done));
         CHECK(here.wait([&] { return done.has_value(); }));
         return here.ca.issued().size() - before;
     };
@@ -547,7 +539,7 @@ TEST_CASE("manager: while all CAs want to be left alone, who insists is sent to 
     here.world.run_for(1h);
     const unsigned before = asked["first.test"];
     std::optional<alos::outcome<>> done;
-    one.spawn(force_example(one, done));
+    one.spawn(test::force_example(one, done));
     here.world.run_for(1min);
     CHECK(done.has_value());
     CHECK(asked["first.test"] == before);
@@ -589,7 +581,7 @@ TEST_CASE("manager: a forced renewal that one CA refuses is waited for while the
     one.configure(with);
     here.world.run_for(1min);
     std::optional<alos::outcome<>> done;
-    one.spawn(force_example(one, done));
+    one.spawn(test::force_example(one, done));
     REQUIRE(here.wait([&] { return done.has_value(); }));
     CHECK_MESSAGE(done->has_value(), (*done ? "" : done->error().what));
     CHECK(all_of(one.warnings).find("not that name") != std::string::npos);

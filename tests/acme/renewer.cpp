@@ -17,14 +17,6 @@ using step = test::scripted_ca::step;
 
 namespace {
 
-alos::acme::awaitable<> renew_example(acme_member& at, std::optional<alos::outcome<>>& into)
-{
-    const std::string name = "example.com";
-    const std::function<void(const alos::acme::event&)> nobody;
-    auto done = co_await at.manager.force_renew(name, nobody);
-    into = std::move(done);
-}
-
 [[nodiscard]] alos::acme::certificate_state state_of(acme_member& one)
 {
     const auto text = one.files.read("/certificates/state/example.com.ecdsa-p256.json", 9999);
@@ -64,7 +56,7 @@ TEST_CASE("renewer: where any step of keeping a certificate fails, what there is
                 here.disk->fail_after(failing, EIO);
         };
         std::optional<alos::outcome<>> done;
-        one.spawn(renew_example(one, done));
+        one.spawn(test::force_example(one, done));
         const unsigned before = here.ca.requests(step::certificate);
         here.world.run_for(24h);
         CHECK_MESSAGE(one.served("example.com") != first, all_of(one.warnings));
@@ -95,7 +87,7 @@ TEST_CASE("renewer: what a CA says of waiting is noted of that one, whatever the
     here.ca.settings.longest_processing = 5min;
     here.ca.behave({.processing_for_hours = 1});
     std::optional<alos::outcome<>> done;
-    one.spawn(renew_example(one, done));
+    one.spawn(test::force_example(one, done));
     REQUIRE(here.wait([&] { return done.has_value(); }));
     const auto open_at = state_of(one).open_at;
     CHECK(open_at.size() == 2);
@@ -124,7 +116,7 @@ TEST_CASE("renewer: an attempt takes no longer than it may, the opening of the a
     std::optional<alos::outcome<>> done;
     here.wait([&] { return one.started.has_value(); });
     const time_point begun = here.world.now();
-    one.spawn(renew_example(one, done));
+    one.spawn(test::force_example(one, done));
     REQUIRE(here.wait([&] { return failed.has_value(); }));
     CHECK(*failed - begun <= 150s); // a question about the window, and a fifth of what is left of its life
     CHECK(all_of(one.warnings).find("took too long") != std::string::npos);
@@ -139,7 +131,7 @@ TEST_CASE("renewer: who has to wait for a turn after the account was mended has 
     REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
     here.ca.lose_accounts();
     std::optional<alos::outcome<>> done;
-    one.spawn(renew_example(one, done));
+    one.spawn(test::force_example(one, done));
     here.world.run_for(30min);
     CHECK(one.manager.certificates().front().failures == 0);
     CHECK(one.count(event_kind::renewal_failed) == 0);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,15 @@ struct town {
     std::shared_ptr<simulated_disk> disk;
     std::vector<std::unique_ptr<acme_member>> members;
 };
+
+// A renewal of example.com now; `into` has what came of it.
+inline alos::acme::awaitable<> force_example(acme_member& at, std::optional<alos::outcome<>>& into)
+{
+    const std::string name = "example.com";
+    const std::function<void(const alos::acme::event&)> nobody;
+    auto done = co_await at.manager.force_renew(name, nobody);
+    into = std::move(done);
+}
 
 [[nodiscard]] inline std::string all_of(const std::vector<std::string>& lines)
 {
