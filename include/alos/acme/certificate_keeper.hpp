@@ -127,11 +127,10 @@ public:
         if (is_same)
             co_return false;
         const std::string number = "generation " + std::to_string(of.generation);
+        const std::string goes_on = of.credential == served ? "; what is served goes on until the next one" : "";
         tell_({event_kind::loaded, of.id,
-               of.generation == 0       ? "the storage has it no more; what is served goes on until the next one"
-               : of.generation < before
-                   ? "the storage went back to " + number
-                         + (of.credential == served ? "; what is served goes on until the next one" : "")
+               of.generation == 0       ? "the storage has it no more" + goes_on
+               : of.generation < before ? "the storage went back to " + number + goes_on
                                         : "another process renewed it; " + number});
         if (of.generation > before && !same_identifiers(identifiers_in(*of.credential), of.names))
             tell_({event_kind::loaded, of.id,
