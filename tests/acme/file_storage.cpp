@@ -897,13 +897,13 @@ TEST_CASE("processes that write at the same time wait for one another, and give 
     }
 }
 
-TEST_CASE("changes by others are told by their kind, once each, and of folders that come later, too")
+TEST_CASE("changes of certificates and answers by others are told once each, and of folders that come later, too")
 {
     test::simulated_files files;
     test::simulated_files others(files.disk());
     member one(files);
     member other(others);
-    REQUIRE(other.write("order/a", "1").has_value());
+    REQUIRE(other.write("challenge/http-01/a", "1").has_value());
     std::vector<std::string> told;
     const auto listen = [&] {
         const auto next = [](storage& from, std::vector<std::string>& into) -> awaitable<> {
@@ -918,30 +918,32 @@ TEST_CASE("changes by others are told by their kind, once each, and of folders t
         return std::exchange(told, {});
     };
     listen();
-    CHECK(seen() == names{"certificates", "order"}); // what was there before
+    CHECK(seen() == names{"certificates", "challenge"}); // what was there before
 
     REQUIRE(other.put(0, 0) == 1);
     CHECK(seen() == names{"certificates", "certificates/a"});
     REQUIRE(other.put(1, 1) == 2);
     CHECK(seen() == names{"certificates/a"});
-    REQUIRE(other.write("order/a", "2").has_value());
+    REQUIRE(other.write("challenge/http-01/a", "2").has_value());
     REQUIRE(other.put(2, 2) == 3);
-    REQUIRE(other.write("order/a", "3").has_value());
-    CHECK(seen() == names{"certificates/a", "order"});
+    REQUIRE(other.write("challenge/http-01/a", "3").has_value());
+    CHECK(seen() == names{"certificates/a", "challenge"});
+    REQUIRE(other.write("challenge/tls-alpn-01/a", "4").has_value());
+    CHECK(seen() == names{"challenge"});
     REQUIRE(other.write("challenge/http-01/token", "4").has_value());
     CHECK(seen() == names{"challenge"});
     REQUIRE(other.write("challenge/http-01/token", "5").has_value());
     CHECK(seen() == names{"challenge"});
     REQUIRE(other.done(other.storage.erase("challenge/http-01/token")).has_value());
     CHECK(seen() == names{"challenge"});
+    REQUIRE(other.write("state/a", "6").has_value());
     REQUIRE(other.write("settings", "6").has_value());
-    CHECK(seen() == names{"settings"});
     REQUIRE(other.done(other.storage.erase("settings")).has_value());
-    CHECK(seen() == names{"settings"});
     (void)other.lock("quiet");
     CHECK(seen().empty());
 
     // Folders that go and come again are watched again.
+    REQUIRE(other.done(other.storage.erase("challenge/http-01/a")).has_value());
     REQUIRE_FALSE(others.remove("/data/challenge/http-01"));
     CHECK(seen() == names{"challenge"});
     REQUIRE(other.write("challenge/http-01/token", "7").has_value());
@@ -977,12 +979,12 @@ TEST_CASE("waiting for changes ends by being cancelled; where nothing can be wat
                               boost::asio::bind_cancellation_slot(stop.slot(), ended));
         context.restart();
         context.poll();
-        REQUIRE(other.write("later" + std::to_string(++number) + "/a", "1").has_value());
+        told.clear();
+        REQUIRE(other.write("challenge/http-01/" + std::to_string(++number), "1").has_value());
         const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-        while (!told.contains("later" + std::to_string(number)) && context.run_one_until(end) == 1) {
+        while (!told.contains("challenge") && context.run_one_until(end) == 1) {
         }
-        CHECK(told.contains("later" + std::to_string(number)));
-        CHECK(told.contains("certificates"));
+        CHECK(told.contains("challenge"));
         CHECK_FALSE(thrown);
         stop.emit(boost::asio::cancellation_type::terminal);
         // Nothing is left to do afterwards: this returns.
@@ -1020,9 +1022,9 @@ TEST_CASE("a certificate that another instance stores is noticed by inotify")
     context.poll();
     REQUIRE(other.put(1, 1) == 2);
     CHECK(seen("certificates/a"));
-    REQUIRE(other.write("order/a", "1").has_value());
-    CHECK(seen("order"));
+    REQUIRE(other.write("challenge/http-01/a", "1").has_value());
+    CHECK(seen("challenge"));
     context.poll();
-    REQUIRE(other.write("order/a", "2").has_value());
-    CHECK(seen("order"));
+    REQUIRE(other.write("challenge/http-01/a", "2").has_value());
+    CHECK(seen("challenge"));
 }

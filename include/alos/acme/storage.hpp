@@ -95,9 +95,9 @@ public:
     [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
     [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
 
-    // Waits until certificates or documents may have changed, by this process or another: "certificates/<id>",
-    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may
-    // be new to the caller.
+    // Waits until certificates, or documents whose keys begin with "challenge", may have changed, by this process or
+    // another: "certificates/<id>", "certificates" for any, or "challenge". The first calls tell of all that there is,
+    // as that may be new to the caller.
     [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
 };
 

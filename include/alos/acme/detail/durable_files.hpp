@@ -120,10 +120,14 @@ public:
         (void)files_.remove(path);
     }
 
-    // A new file whose bytes are on disk; its name is not yet.
+    // A new file whose bytes are on disk; its name is not yet. What has that name was left by somebody who died.
     [[nodiscard]] outcome<> write_lasting(const std::string& path, std::string_view text)
     {
         error_code failed = files_.write_new(path, as_bytes(text), 0600);
+        if (is_taken(failed)) {
+            remove_left_over(path);
+            failed = files_.write_new(path, as_bytes(text), 0600);
+        }
         if (!failed)
             failed = files_.sync_file(path);
         if (failed)
@@ -140,7 +144,6 @@ public:
         if (auto made = ensure_directory(folder); !made)
             return made;
         const std::string temporary = folder + "/." + path.substr(path.rfind('/') + 1) + ".new";
-        remove_left_over(temporary);
         auto written = write_lasting(temporary, text);
         if (written)
             if (const error_code failed = files_.rename(temporary, path, os::if_exists::replace))

@@ -1,5 +1,5 @@
-// Tells of changes in a storage's folder: of certificates, and of documents by the first part of their keys. Where the
-// system cannot watch it, everything is taken for changed every other second.
+// Tells of changes in a storage's folder: of certificates, and of answers to challenges. Where the system cannot watch
+// it, everything is taken for changed every other second.
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
@@ -13,6 +13,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -20,6 +21,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,7 +47,7 @@ public:
     {
         for (;;) {
             if (watches_.empty() || std::exchange(is_blind_, false))
-                watch_folder(directory_, {}, max_key_parts);
+                watch_all();
             look_again();
             if (!pending_.empty())
                 co_return std::move(pending_.extract(pending_.begin()).value());
@@ -62,6 +64,9 @@ private:
     };
 
     static constexpr std::chrono::seconds glance{2};
+    // Folders, and what is told of changes in them.
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 2> told{
+        {{"certs", "certificates"}, {"challenge", "challenge"}}};
 
     [[nodiscard]] awaitable<> wait_for_bell()
     {
@@ -83,29 +88,23 @@ private:
             watches_.clear();
             throw;
         }
-        categories_of(directory_, [this](const std::string&, const std::string& category) {
-            pending_.insert(category);
-        });
-    }
-
-    // Calls `take` with the path and the category of each folder that is directly below `path`, the topmost one.
-    template <class Taker>
-    void categories_of(const std::string& path, const Taker& take)
-    {
-        const auto names = files_.list(path);
-        for (std::size_t i = 0; names && i < names->size(); ++i) {
-            const std::string& name = (*names)[i];
-            if (is_folder(path, name) && name != "locks")
-                take(path + '/' + name, name == "certs" ? "certificates" : name);
+        for (const auto& [name, category] : told) {
+            if (is_folder(directory_ + '/' + std::string(name)))
+                pending_.emplace(category);
         }
     }
 
-    [[nodiscard]] bool is_folder(const std::string& path, const std::string& name)
+    [[nodiscard]] bool is_folder(const std::string& path)
     {
-        if (!is_key_part(name) || name.ends_with(".json"))
-            return false;
-        const auto about = files_.stat(path + '/' + name);
+        const auto about = files_.stat(path);
         return about && about->type == os::file_type::directory;
+    }
+
+    void watch_all()
+    {
+        watch_folder(directory_, {}, 0);
+        for (const auto& [name, category] : told)
+            watch_folder(directory_ + '/' + std::string(name), std::string(category), 1);
     }
 
     // Note: a folder is watched before it is listed, so that nothing comes between.
@@ -114,24 +113,17 @@ private:
         if (!watches_.contains(path)) {
             auto watch = files_.watch_directory(path, [this](const std::string& changed) { notice(changed); });
             if (!watch) {
-                const auto about = files_.stat(path);
-                is_blind_ = is_blind_ || (about && about->type == os::file_type::directory);
+                is_blind_ = is_blind_ || is_folder(path);
                 return;
             }
             watches_.emplace(path, watched{category, depth, std::move(watch)});
             if (!category.empty())
                 pending_.insert(category);
         }
-        if (path == directory_) {
-            categories_of(path, [this, depth](const std::string& below, const std::string& own) {
-                watch_folder(below, own, own == "certificates" ? 1 : depth - 1);
-            });
-            return;
-        }
         const auto names = depth == 0 ? result<std::vector<std::string>>() : files_.list(path);
         for (std::size_t i = 0; names && i < names->size(); ++i) {
             const std::string& name = (*names)[i];
-            if (is_folder(path, name))
+            if (is_key_part(name) && is_folder(path + '/' + name))
                 watch_folder(path + '/' + name, category == "certificates" ? category + '/' + name : category,
                              depth - 1);
         }
@@ -152,33 +144,21 @@ private:
                 continue;
             const std::string category = found->second.category;
             const std::size_t depth = found->second.depth;
-            if (!category.empty())
-                pending_.insert(category);
-            else
-                notice_top();
             forget_missing(path);
+            if (category.empty()) {
+                watch_all();
+                continue;
+            }
+            pending_.insert(category);
             watch_folder(path, category, depth);
         }
-    }
-
-    // Documents whose key is one part: which of them changed is not known.
-    void notice_top()
-    {
-        std::set<std::string> present;
-        if (const auto names = files_.list(directory_))
-            for (const std::string& name : *names)
-                if (name.ends_with(".json") && is_key_part(name))
-                    present.insert(name.substr(0, name.size() - 5));
-        pending_.insert(present.begin(), present.end());
-        pending_.merge(std::exchange(top_, present));
     }
 
     void forget_missing(const std::string& path)
     {
         const std::string inside = path + '/';
         for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);) {
-            const auto about = files_.stat(each->first);
-            each = about && about->type == os::file_type::directory ? std::next(each) : watches_.erase(each);
+            each = is_folder(each->first) ? std::next(each) : watches_.erase(each);
         }
     }
 
@@ -189,7 +169,6 @@ private:
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
-    std::set<std::string> top_;     // documents whose key is one part, when last looked
     bool is_blind_ = false;         // one of the folders cannot be watched
 };
 
