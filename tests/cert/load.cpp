@@ -325,6 +325,28 @@ TEST_CASE("a key that is elsewhere, as in an HSM, makes a credential when its sc
     CHECK(make_remote_credential(pem("intermediate.crt") + pem("p256.crt"), key).error().code == errc::broken_chain);
 }
 
+TEST_CASE("a certificate and the key that were just made are a credential without PEM")
+{
+    certificate_spec spec;
+    spec.dns_names.push_back("a.test");
+    spec.not_before = std::chrono::system_clock::now();
+    spec.not_after = spec.not_before + std::chrono::hours(1);
+    for (const key_kind kind : {key_kind::ecdsa_p256, key_kind::rsa_2048}) {
+        const auto key = private_key::generate(kind).value();
+        const byte_vector der = issue_self_signed(spec, *key).value();
+        const auto made = make_credential(der, key, {.from = source::acme});
+        REQUIRE(made.has_value());
+        CHECK((*made)->chain == std::vector<byte_vector>{der});
+        CHECK((*made)->from == source::acme);
+        CHECK((*made)->key->immediate() == (kind == key_kind::ecdsa_p256));
+        CHECK(cert::detail::signs_correctly(*(*made)->key, parse_certificate(der).value()));
+        const auto other = private_key::generate(kind).value();
+        CHECK(make_credential(der, other).error().code == errc::key_mismatch);
+    }
+    const byte_vector nothing;
+    CHECK_FALSE(make_credential(nothing, private_key::generate(key_kind::ecdsa_p256).value()).has_value());
+}
+
 TEST_CASE("a private key that is cut off anywhere is refused and nothing else happens")
 {
     const std::string whole = pem("p256.crt") + pem("p256.key");

@@ -171,8 +171,7 @@ inline bool names_only(const certificate& one, const std::string& identifier)
     const auto der = issue_self_signed(spec, **key);
     if (!der)
         return der.error();
-    return cert::make_credential(as_text(encode_pem("CERTIFICATE", *der)), as_text((*key)->to_pem()),
-                                 {.from = cert::source::acme});
+    return cert::make_credential(*der, *key, {.from = cert::source::acme});
 }
 
 // Whether the certificate that a server showed to "acme-tls/1" would convince the CA (RFC 8737 3, step 4); if not, what

@@ -308,6 +308,22 @@ inline outcome<std::vector<certificate>> read_chain(std::string_view chain_pem, 
                                                       "certificate was requested with"});
 }
 
+// The credential of one certificate, DER, and its key, both just made here.
+[[nodiscard]] inline outcome<credential_ptr> make_credential(byte_vector der, private_key_ptr key,
+                                                             const load_options& options = {})
+{
+    auto read = parse_certificate({der.begin(), der.end()});
+    if (!read)
+        return failure{read.error(), "the certificate cannot be read as X.509"};
+    if (!belongs_to(*key, *read))
+        return failure{errc::key_mismatch, "the private key does not belong to this certificate"};
+    const public_key_facts facts = read->key;
+    std::vector<certificate> all;
+    all.push_back(std::move(*read));
+    const auto signer = std::make_shared<const local_key>(std::move(key), schemes_of(facts), facts.bits == 0);
+    return detail::assemble(all, 0, signer, options);
+}
+
 // The credential of a certificate chain, leaf first, whose key is elsewhere: in an HSM, or behind a service. That the
 // key belongs to the certificate is only known when it signs.
 [[nodiscard]] inline outcome<credential_ptr> make_remote_credential(std::string_view chain_pem,
