@@ -90,7 +90,7 @@ public:
         for (std::size_t i = 0; i < cas_.size(); ++i)
             for (; seen_issued_[i] < cas_[i]->issued().size(); ++seen_issued_[i])
                 note_issued(*cas_[i], seen_issued_[i]);
-        if (std::exchange(seen_steps_, disk_->steps()) != disk_->steps())
+        if (std::exchange(seen_switches_, disk_->links_switched()) != disk_->links_switched())
             for (auto& [id, one] : kept_)
                 look_at_disk(id, one);
         for (const auto& one : members_)
@@ -383,7 +383,7 @@ private:
     std::map<const acme_member*, service> served_;
     std::vector<std::size_t> seen_issued_;
     std::vector<std::size_t> seen_breaches_;
-    std::uint64_t seen_steps_ = 0;
+    std::uint64_t seen_switches_ = 0;
     time_point trouble_;
     time_point disturbed_;
     time_point clock_changed_;

@@ -56,6 +56,9 @@ public:
     // Steps so far; those that failed count, too.
     [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
 
+    // Symbolic links that were renamed so far.
+    [[nodiscard]] std::uint64_t links_switched() const noexcept { return links_switched_; }
+
     // The n-th step from now (the next is 1) fails with this errno and changes nothing; 0: none does.
     void fail_after(std::uint64_t n, int number) noexcept
     {
@@ -310,6 +313,7 @@ private:
     std::uint64_t last_process_ = 0;
     std::uint64_t last_lock_ = 0;
     std::uint64_t steps_ = 0;
+    std::uint64_t links_switched_ = 0;
     std::uint64_t fail_at_ = 0;
     std::uint64_t cut_at_ = 0;
     int fail_with_ = 0;
@@ -429,6 +433,7 @@ public:
         source->folder->visible.erase(source->name);
         target->folder->visible.insert_or_assign(target->name, what);
         disk_->unsynced_.push_back({source->folder, source->name, target->folder, target->name, what});
+        disk_->links_switched_ += what->type == alos::os::file_type::symlink ? 1 : 0;
         disk_->tell(source->folder);
         if (target->folder != source->folder)
             disk_->tell(target->folder);
