@@ -4858,6 +4858,22 @@ inline outcome<std::vector<certificate>> read_chain(std::string_view chain_pem, 
                                                       "certificate was requested with"});
 }
 
+// The credential of one certificate, DER, and its key, both just made here.
+[[nodiscard]] inline outcome<credential_ptr> make_credential(byte_vector der, private_key_ptr key,
+                                                             const load_options& options = {})
+{
+    auto read = parse_certificate({der.begin(), der.end()});
+    if (!read)
+        return failure{read.error(), "the certificate cannot be read as X.509"};
+    if (!belongs_to(*key, *read))
+        return failure{errc::key_mismatch, "the private key does not belong to this certificate"};
+    const public_key_facts facts = read->key;
+    std::vector<certificate> all;
+    all.push_back(std::move(*read));
+    const auto signer = std::make_shared<const local_key>(std::move(key), schemes_of(facts), facts.bits == 0);
+    return detail::assemble(all, 0, signer, options);
+}
+
 // The credential of a certificate chain, leaf first, whose key is elsewhere: in an HSM, or behind a service. That the
 // key belongs to the certificate is only known when it signs.
 [[nodiscard]] inline outcome<credential_ptr> make_remote_credential(std::string_view chain_pem,
@@ -20805,8 +20821,7 @@ inline bool names_only(const certificate& one, const std::string& identifier)
     const auto der = issue_self_signed(spec, **key);
     if (!der)
         return der.error();
-    return cert::make_credential(as_text(encode_pem("CERTIFICATE", *der)), as_text((*key)->to_pem()),
-                                 {.from = cert::source::acme});
+    return cert::make_credential(*der, *key, {.from = cert::source::acme});
 }
 
 // Whether the certificate that a server showed to "acme-tls/1" would convince the CA (RFC 8737 3, step 4); if not, what
@@ -21671,9 +21686,9 @@ public:
     [[nodiscard]] virtual awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) = 0;
     [[nodiscard]] virtual awaitable<> unlock(storage_lock held) = 0;
 
-    // Waits until certificates or documents may have changed, by this process or another: "certificates/<id>",
-    // "certificates" for any, or the first part of a key. The first calls tell of all that there is, as that may
-    // be new to the caller.
+    // Waits until certificates, or documents whose keys begin with "challenge", may have changed, by this process or
+    // another: "certificates/<id>", "certificates" for any, or "challenge". The first calls tell of all that there is,
+    // as that may be new to the caller.
     [[nodiscard]] virtual awaitable<std::string> next_change() = 0;
 };
 
@@ -22075,14 +22090,15 @@ public:
     // Told in one sentence of a request that takes long, once for each.
     std::function<void(std::string)> on_progress;
 
-    // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
-    [[nodiscard]] awaitable<reply<directory>> find_directory()
+    // RFC 8555 7.1.1. Asked for once, whoever waits, when what is known is older than `age`.
+    [[nodiscard]] awaitable<reply<std::shared_ptr<const directory>>>
+    find_directory(std::chrono::hours age = std::chrono::hours(24))
     {
         while (fetching_directory_)
             co_await directory_fetched_.wait();
         const time_point now = world_.now();
-        if (directory_ && now >= directory_read_ && now - directory_read_ < directory_life)
-            co_return *directory_;
+        if (directory_ && now >= directory_read_ && now - directory_read_ < age)
+            co_return directory_;
         // Whatever ends this (a cancellation, too), the next one has its turn.
         struct turn {
             client& of;
@@ -22100,9 +22116,9 @@ public:
         auto read = parse_directory(answer->body);
         if (!read)
             co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
-        directory_ = std::move(*read);
+        directory_ = std::make_shared<const directory>(std::move(*read));
         directory_read_ = world_.now();
-        co_return *directory_;
+        co_return directory_;
     }
 
     // The next one who needs the directory asks for it again.
@@ -22116,12 +22132,13 @@ public:
         const auto known = co_await find_directory();
         if (!known)
             co_return known.error();
-        if (known->profiles.contains(name))
+        const auto& profiles = (*known)->profiles;
+        if (profiles.contains(name))
             co_return reply<>();
-        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
-        for (const auto& [each, meaning] : known->profiles)
+        std::string cure = profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
+        for (const auto& [each, meaning] : profiles)
             cure += each + ", ";
-        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
+        cure += profiles.empty() ? "" : "or leave `profile` empty";
         co_return refusal{failure_class::permanent,
                           "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
     }
@@ -22137,7 +22154,7 @@ public:
                 why.is_unsent = !again;
                 co_return why;
             }
-            const std::string url = (*known).*resource;
+            const std::string url = (**known).*resource;
             if (url.empty())
                 co_return unsent({failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"});
             auto answer = co_await post(url, payload, by, phase);
@@ -22194,7 +22211,6 @@ public:
     }
 
 private:
-    static constexpr std::chrono::hours directory_life{24}; // who finds a resource gone forgets it before
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -22225,7 +22241,7 @@ private:
             const auto known = co_await find_directory();
             if (!known)
                 co_return known.error();
-            url = known->new_nonce;
+            url = (*known)->new_nonce;
             http::outbound_request request{.method = "HEAD", .url = url};
             const auto answer = co_await send(std::move(request), "nonce");
             if (answer)
@@ -22308,7 +22324,7 @@ private:
     const certificate_authority ca_;
     std::shared_ptr<const http::trust> trust_;
     std::deque<nonce> nonces_; // the newest last
-    std::optional<directory> directory_;
+    std::shared_ptr<const directory> directory_; // null: not known; who finds a resource gone forgets it
     time_point directory_read_;
     bool fetching_directory_ = false;
     signal directory_fetched_;
@@ -22462,11 +22478,11 @@ inline awaitable<reply<std::string>> registration_payload(client& ca, account_ke
         const auto secret = eab_key_of(ca);
         if (!secret)
             co_return secret.error();
-        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
+        auto binding = external_account_binding(settings.eab_kid, *secret, (*known)->new_account, key);
         if (!binding)
             co_return refusal{failure_class::permanent, "account: " + binding.error().what};
         asked.external_account_binding = std::move(*binding);
-    } else if (known->external_account_required) {
+    } else if ((*known)->external_account_required) {
         co_return refusal{failure_class::permanent,
                           "account: " + settings.directory
                               + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};
@@ -22627,7 +22643,7 @@ public:
         const auto known = co_await ca_.find_directory();
         if (!known)
             co_return known.error();
-        auto inner = sign_key_change(*next, by.key, by.url, known->key_change);
+        auto inner = sign_key_change(*next, by.key, by.url, (*known)->key_change);
         if (!inner)
             co_return account_trouble(failure{inner.error(), "the new account key cannot sign"});
         const auto lock = co_await lock_unchanged();
@@ -23213,10 +23229,14 @@ public:
         (void)files_.remove(path);
     }
 
-    // A new file whose bytes are on disk; its name is not yet.
+    // A new file whose bytes are on disk; its name is not yet. What has that name was left by somebody who died.
     [[nodiscard]] outcome<> write_lasting(const std::string& path, std::string_view text)
     {
         error_code failed = files_.write_new(path, as_bytes(text), 0600);
+        if (is_taken(failed)) {
+            remove_left_over(path);
+            failed = files_.write_new(path, as_bytes(text), 0600);
+        }
         if (!failed)
             failed = files_.sync_file(path);
         if (failed)
@@ -23233,7 +23253,6 @@ public:
         if (auto made = ensure_directory(folder); !made)
             return made;
         const std::string temporary = folder + "/." + path.substr(path.rfind('/') + 1) + ".new";
-        remove_left_over(temporary);
         auto written = write_lasting(temporary, text);
         if (written)
             if (const error_code failed = files_.rename(temporary, path, os::if_exists::replace))
@@ -23803,8 +23822,8 @@ private:
 
 #endif
 // ---- alos/acme/detail/folder_watch.hpp ----
-// Tells of changes in a storage's folder: of certificates, and of documents by the first part of their keys. Where the
-// system cannot watch it, everything is taken for changed every other second.
+// Tells of changes in a storage's folder: of certificates, and of answers to challenges. Where the system cannot watch
+// it, everything is taken for changed every other second.
 #ifndef ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 #define ALOS_ACME_DETAIL_FOLDER_WATCH_HPP
 
@@ -23815,6 +23834,7 @@ private:
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -23822,6 +23842,7 @@ private:
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23847,7 +23868,7 @@ public:
     {
         for (;;) {
             if (watches_.empty() || std::exchange(is_blind_, false))
-                watch_folder(directory_, {}, max_key_parts);
+                watch_all();
             look_again();
             if (!pending_.empty())
                 co_return std::move(pending_.extract(pending_.begin()).value());
@@ -23864,6 +23885,9 @@ private:
     };
 
     static constexpr std::chrono::seconds glance{2};
+    // Folders, and what is told of changes in them.
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 2> told{
+        {{"certs", "certificates"}, {"challenge", "challenge"}}};
 
     [[nodiscard]] awaitable<> wait_for_bell()
     {
@@ -23885,29 +23909,23 @@ private:
             watches_.clear();
             throw;
         }
-        categories_of(directory_, [this](const std::string&, const std::string& category) {
-            pending_.insert(category);
-        });
-    }
-
-    // Calls `take` with the path and the category of each folder that is directly below `path`, the topmost one.
-    template <class Taker>
-    void categories_of(const std::string& path, const Taker& take)
-    {
-        const auto names = files_.list(path);
-        for (std::size_t i = 0; names && i < names->size(); ++i) {
-            const std::string& name = (*names)[i];
-            if (is_folder(path, name) && name != "locks")
-                take(path + '/' + name, name == "certs" ? "certificates" : name);
+        for (const auto& [name, category] : told) {
+            if (is_folder(directory_ + '/' + std::string(name)))
+                pending_.emplace(category);
         }
     }
 
-    [[nodiscard]] bool is_folder(const std::string& path, const std::string& name)
+    [[nodiscard]] bool is_folder(const std::string& path)
     {
-        if (!is_key_part(name) || name.ends_with(".json"))
-            return false;
-        const auto about = files_.stat(path + '/' + name);
+        const auto about = files_.stat(path);
         return about && about->type == os::file_type::directory;
+    }
+
+    void watch_all()
+    {
+        watch_folder(directory_, {}, 0);
+        for (const auto& [name, category] : told)
+            watch_folder(directory_ + '/' + std::string(name), std::string(category), 1);
     }
 
     // Note: a folder is watched before it is listed, so that nothing comes between.
@@ -23916,24 +23934,17 @@ private:
         if (!watches_.contains(path)) {
             auto watch = files_.watch_directory(path, [this](const std::string& changed) { notice(changed); });
             if (!watch) {
-                const auto about = files_.stat(path);
-                is_blind_ = is_blind_ || (about && about->type == os::file_type::directory);
+                is_blind_ = is_blind_ || is_folder(path);
                 return;
             }
             watches_.emplace(path, watched{category, depth, std::move(watch)});
             if (!category.empty())
                 pending_.insert(category);
         }
-        if (path == directory_) {
-            categories_of(path, [this, depth](const std::string& below, const std::string& own) {
-                watch_folder(below, own, own == "certificates" ? 1 : depth - 1);
-            });
-            return;
-        }
         const auto names = depth == 0 ? result<std::vector<std::string>>() : files_.list(path);
         for (std::size_t i = 0; names && i < names->size(); ++i) {
             const std::string& name = (*names)[i];
-            if (is_folder(path, name))
+            if (is_key_part(name) && is_folder(path + '/' + name))
                 watch_folder(path + '/' + name, category == "certificates" ? category + '/' + name : category,
                              depth - 1);
         }
@@ -23954,33 +23965,21 @@ private:
                 continue;
             const std::string category = found->second.category;
             const std::size_t depth = found->second.depth;
-            if (!category.empty())
-                pending_.insert(category);
-            else
-                notice_top();
             forget_missing(path);
+            if (category.empty()) {
+                watch_all();
+                continue;
+            }
+            pending_.insert(category);
             watch_folder(path, category, depth);
         }
-    }
-
-    // Documents whose key is one part: which of them changed is not known.
-    void notice_top()
-    {
-        std::set<std::string> present;
-        if (const auto names = files_.list(directory_))
-            for (const std::string& name : *names)
-                if (name.ends_with(".json") && is_key_part(name))
-                    present.insert(name.substr(0, name.size() - 5));
-        pending_.insert(present.begin(), present.end());
-        pending_.merge(std::exchange(top_, present));
     }
 
     void forget_missing(const std::string& path)
     {
         const std::string inside = path + '/';
         for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);) {
-            const auto about = files_.stat(each->first);
-            each = about && about->type == os::file_type::directory ? std::next(each) : watches_.erase(each);
+            each = is_folder(each->first) ? std::next(each) : watches_.erase(each);
         }
     }
 
@@ -23991,7 +23990,6 @@ private:
     std::map<std::string, watched> watches_;
     std::set<std::string> noticed_; // paths
     std::set<std::string> pending_; // what next() will return
-    std::set<std::string> top_;     // documents whose key is one part, when last looked
     bool is_blind_ = false;         // one of the folders cannot be watched
 };
 
@@ -26590,6 +26588,8 @@ struct managed_certificate {
     std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
+    std::uint64_t saved = 0; // version of `state` in the storage, as this process stored it last
+    bool is_of_other = false; // `state` is as another process stored it
     bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
@@ -26908,12 +26908,22 @@ inline void force(managed_certificate& of, std::string why)
     return std::max(when, after_failure);
 }
 
-// When there is something to do for it: to renew it, or to ask for its window (RFC 9773 4.3).
+// When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never. Of several processes the one that
+// asked before does so again, and the others a moment later, if it did not.
+[[nodiscard]] inline time_point next_question(const managed_certificate& of, time_point now)
+{
+    const auto life = of.life();
+    if (!life || of.state.next_check == time_point::max())
+        return time_point::max();
+    constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
+    const auto moment = std::min(lifetime(*life) / 60, longest);
+    return believed(of, of.state.next_check, now) + (of.is_of_other ? moment : std::chrono::milliseconds());
+}
+
+// When there is something to do for it: to renew it, or to ask for its window.
 [[nodiscard]] inline time_point due(const managed_certificate& of, time_point now)
 {
-    time_point when = renewal_due(of, now);
-    if (of.credential)
-        when = std::min(when, believed(of, of.state.next_check, now));
+    const time_point when = std::min(renewal_due(of, now), next_question(of, now));
     return std::max(when, believed(of, of.not_before, now));
 }
 
@@ -26926,7 +26936,7 @@ inline void force(managed_certificate& of, std::string why)
 // Whether its CA is to be asked for its window.
 [[nodiscard]] inline bool asks_for_window(const managed_certificate& of, time_point now)
 {
-    return of.credential && believed(of, of.state.next_check, now) <= now && !is_due(of, now);
+    return next_question(of, now) <= now && !is_due(of, now);
 }
 
 // How long an attempt may take: as long as a slow CA needs, but not so long that nothing is left for another one.
@@ -27052,6 +27062,7 @@ public:
             auto state = parse_certificate_state(as_text((*kept)->text));
             if (state) {
                 of.state = std::move(*state);
+                of.is_of_other = true;
             } else {
                 const auto aside = co_await storage_.move_aside("state/" + of.id, (*kept)->version);
                 tell_({event_kind::unreadable, of.id,
@@ -27074,6 +27085,7 @@ public:
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
                 adopt_state(of, std::move(*state), of.credential == served);
+            of.is_of_other = (*kept)->version != of.saved;
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
@@ -27097,6 +27109,9 @@ public:
         secret_text text = to_secret_text(to_json(of.state));
         const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
         of.is_unsaved = !stored;
+        of.is_of_other = false;
+        if (stored)
+            of.saved = *stored;
     }
 
     // The next generation: stored, then served. Under the lock of the certificate.
@@ -27374,12 +27389,13 @@ struct window_reply {
     const auto id = ari_certificate_id(byte_view(about->chain.front()));
     if (!id)
         co_return window_reply{};
-    const auto known = co_await ca.find_directory();
+    // Note: once in a week, as it is of use for this only, which is asked for every day.
+    const auto known = co_await ca.find_directory(std::chrono::hours(24 * 7));
     if (!known)
         co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
-    if (known->renewal_info.empty())
+    const std::string& base = (*known)->renewal_info;
+    if (base.empty())
         co_return window_reply{.is_offered = false};
-    const std::string base = known->renewal_info;
     std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
     const auto answer = co_await ca.get(std::move(url), "renewal information");
     if (!answer) {

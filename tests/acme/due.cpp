@@ -85,6 +85,23 @@ TEST_CASE("due: a certificate is renewed in its time, and its CA is asked about 
     CHECK(is_due(one, now));
 }
 
+TEST_CASE("due: of several processes the one that asked the CA last asks again, the others a moment later")
+{
+    managed_certificate one = one_of(24h);
+    one.state.next_check = now;
+    one.is_of_other = true;
+    CHECK(due(one, now) == now + 1min);
+    CHECK_FALSE(asks_for_window(one, now));
+    CHECK(asks_for_window(one, now + 1min));
+    const auto credential = std::make_shared<alos::cert::credential>();
+    credential->about.not_before = now;
+    credential->about.not_after = now + 10min - 1s;
+    one.credential = credential;
+    CHECK(due(one, now) == now + 10s);
+    one.state.next_check = time_point::max();
+    CHECK(due(one, now) == renewal_due(one, now));
+}
+
 TEST_CASE("due: one that is forced does not wait for its time, but for what a failure wants")
 {
     managed_certificate one = one_of(24h);

@@ -122,6 +122,24 @@ TEST_CASE("members: a process that died with an answer posted keeps nobody from 
     CHECK_MESSAGE(here.wait([&] { return other.served("b.example.com") != nullptr; }, 30min), all_of(other.warnings));
 }
 
+TEST_CASE("members: a CA is asked for a window by one of two processes, and by the other when that one has died")
+{
+    town here;
+    here.start();
+    here.start();
+    REQUIRE(here.wait([&] { return here.members[0]->served("example.com") && here.members[1]->served("example.com"); }));
+    here.world.run_for(24h * 10); // it wants to be asked every six hours
+    const auto asked = here.ca.requests(step::renewal_info);
+    CHECK(asked >= 38);
+    CHECK(asked <= 45);
+    CHECK(here.ca.requests(step::directory) <= 4); // not every day for that alone
+    here.members.erase(here.members.begin());
+    here.world.run_for(24h * 10);
+    CHECK(here.ca.requests(step::renewal_info) - asked >= 38);
+    CHECK(here.ca.requests(step::renewal_info) - asked <= 45);
+    here.members.pop_back();
+}
+
 TEST_CASE("members: processes with different settings leave each other's back-off alone")
 {
     town here({.profiles = {{"long", 30 * 24h}}});

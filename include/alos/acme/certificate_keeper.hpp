@@ -100,6 +100,7 @@ public:
             auto state = parse_certificate_state(as_text((*kept)->text));
             if (state) {
                 of.state = std::move(*state);
+                of.is_of_other = true;
             } else {
                 const auto aside = co_await storage_.move_aside("state/" + of.id, (*kept)->version);
                 tell_({event_kind::unreadable, of.id,
@@ -122,6 +123,7 @@ public:
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
                 adopt_state(of, std::move(*state), of.credential == served);
+            of.is_of_other = (*kept)->version != of.saved;
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
@@ -145,6 +147,9 @@ public:
         secret_text text = to_secret_text(to_json(of.state));
         const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
         of.is_unsaved = !stored;
+        of.is_of_other = false;
+        if (stored)
+            of.saved = *stored;
     }
 
     // The next generation: stored, then served. Under the lock of the certificate.

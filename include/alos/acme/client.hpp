@@ -103,14 +103,15 @@ public:
     // Told in one sentence of a request that takes long, once for each.
     std::function<void(std::string)> on_progress;
 
-    // RFC 8555 7.1.1. Asked for once in `directory_life`, whoever waits.
-    [[nodiscard]] awaitable<reply<directory>> find_directory()
+    // RFC 8555 7.1.1. Asked for once, whoever waits, when what is known is older than `age`.
+    [[nodiscard]] awaitable<reply<std::shared_ptr<const directory>>>
+    find_directory(std::chrono::hours age = std::chrono::hours(24))
     {
         while (fetching_directory_)
             co_await directory_fetched_.wait();
         const time_point now = world_.now();
-        if (directory_ && now >= directory_read_ && now - directory_read_ < directory_life)
-            co_return *directory_;
+        if (directory_ && now >= directory_read_ && now - directory_read_ < age)
+            co_return directory_;
         // Whatever ends this (a cancellation, too), the next one has its turn.
         struct turn {
             client& of;
@@ -128,9 +129,9 @@ public:
         auto read = parse_directory(answer->body);
         if (!read)
             co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
-        directory_ = std::move(*read);
+        directory_ = std::make_shared<const directory>(std::move(*read));
         directory_read_ = world_.now();
-        co_return *directory_;
+        co_return directory_;
     }
 
     // The next one who needs the directory asks for it again.
@@ -144,12 +145,13 @@ public:
         const auto known = co_await find_directory();
         if (!known)
             co_return known.error();
-        if (known->profiles.contains(name))
+        const auto& profiles = (*known)->profiles;
+        if (profiles.contains(name))
             co_return reply<>();
-        std::string cure = known->profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
-        for (const auto& [each, meaning] : known->profiles)
+        std::string cure = profiles.empty() ? "it has none; leave `profile` empty" : "choose one of ";
+        for (const auto& [each, meaning] : profiles)
             cure += each + ", ";
-        cure += known->profiles.empty() ? "" : "or leave `profile` empty";
+        cure += profiles.empty() ? "" : "or leave `profile` empty";
         co_return refusal{failure_class::permanent,
                           "order: " + ca_.directory + " has no profile '" + name + "'; " + cure};
     }
@@ -165,7 +167,7 @@ public:
                 why.is_unsent = !again;
                 co_return why;
             }
-            const std::string url = (*known).*resource;
+            const std::string url = (**known).*resource;
             if (url.empty())
                 co_return unsent({failure_class::permanent, phase + ": " + ca_.directory + " does not offer it"});
             auto answer = co_await post(url, payload, by, phase);
@@ -222,7 +224,6 @@ public:
     }
 
 private:
-    static constexpr std::chrono::hours directory_life{24}; // who finds a resource gone forgets it before
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -253,7 +254,7 @@ private:
             const auto known = co_await find_directory();
             if (!known)
                 co_return known.error();
-            url = known->new_nonce;
+            url = (*known)->new_nonce;
             http::outbound_request request{.method = "HEAD", .url = url};
             const auto answer = co_await send(std::move(request), "nonce");
             if (answer)
@@ -336,7 +337,7 @@ private:
     const certificate_authority ca_;
     std::shared_ptr<const http::trust> trust_;
     std::deque<nonce> nonces_; // the newest last
-    std::optional<directory> directory_;
+    std::shared_ptr<const directory> directory_; // null: not known; who finds a resource gone forgets it
     time_point directory_read_;
     bool fetching_directory_ = false;
     signal directory_fetched_;

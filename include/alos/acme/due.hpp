@@ -61,12 +61,22 @@ inline void force(managed_certificate& of, std::string why)
     return std::max(when, after_failure);
 }
 
-// When there is something to do for it: to renew it, or to ask for its window (RFC 9773 4.3).
+// When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never. Of several processes the one that
+// asked before does so again, and the others a moment later, if it did not.
+[[nodiscard]] inline time_point next_question(const managed_certificate& of, time_point now)
+{
+    const auto life = of.life();
+    if (!life || of.state.next_check == time_point::max())
+        return time_point::max();
+    constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
+    const auto moment = std::min(lifetime(*life) / 60, longest);
+    return believed(of, of.state.next_check, now) + (of.is_of_other ? moment : std::chrono::milliseconds());
+}
+
+// When there is something to do for it: to renew it, or to ask for its window.
 [[nodiscard]] inline time_point due(const managed_certificate& of, time_point now)
 {
-    time_point when = renewal_due(of, now);
-    if (of.credential)
-        when = std::min(when, believed(of, of.state.next_check, now));
+    const time_point when = std::min(renewal_due(of, now), next_question(of, now));
     return std::max(when, believed(of, of.not_before, now));
 }
 
@@ -79,7 +89,7 @@ inline void force(managed_certificate& of, std::string why)
 // Whether its CA is to be asked for its window.
 [[nodiscard]] inline bool asks_for_window(const managed_certificate& of, time_point now)
 {
-    return of.credential && believed(of, of.state.next_check, now) <= now && !is_due(of, now);
+    return next_question(of, now) <= now && !is_due(of, now);
 }
 
 // How long an attempt may take: as long as a slow CA needs, but not so long that nothing is left for another one.

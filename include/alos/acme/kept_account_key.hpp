@@ -121,7 +121,7 @@ public:
         const auto known = co_await ca_.find_directory();
         if (!known)
             co_return known.error();
-        auto inner = sign_key_change(*next, by.key, by.url, known->key_change);
+        auto inner = sign_key_change(*next, by.key, by.url, (*known)->key_change);
         if (!inner)
             co_return account_trouble(failure{inner.error(), "the new account key cannot sign"});
         const auto lock = co_await lock_unchanged();

@@ -93,11 +93,11 @@ inline awaitable<reply<std::string>> registration_payload(client& ca, account_ke
         const auto secret = eab_key_of(ca);
         if (!secret)
             co_return secret.error();
-        auto binding = external_account_binding(settings.eab_kid, *secret, known->new_account, key);
+        auto binding = external_account_binding(settings.eab_kid, *secret, (*known)->new_account, key);
         if (!binding)
             co_return refusal{failure_class::permanent, "account: " + binding.error().what};
         asked.external_account_binding = std::move(*binding);
-    } else if (known->external_account_required) {
+    } else if ((*known)->external_account_required) {
         co_return refusal{failure_class::permanent,
                           "account: " + settings.directory
                               + " wants an external account; set eab_kid and eab_hmac_key to what its page shows"};

@@ -28,12 +28,13 @@ struct window_reply {
     const auto id = ari_certificate_id(byte_view(about->chain.front()));
     if (!id)
         co_return window_reply{};
-    const auto known = co_await ca.find_directory();
+    // Note: once in a week, as it is of use for this only, which is asked for every day.
+    const auto known = co_await ca.find_directory(std::chrono::hours(24 * 7));
     if (!known)
         co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
-    if (known->renewal_info.empty())
+    const std::string& base = (*known)->renewal_info;
+    if (base.empty())
         co_return window_reply{.is_offered = false};
-    const std::string base = known->renewal_info;
     std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
     const auto answer = co_await ca.get(std::move(url), "renewal information");
     if (!answer) {
