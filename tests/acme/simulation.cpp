@@ -87,9 +87,14 @@ private:
     life make_plan()
     {
         const std::chrono::seconds lives[] = {10min, 1h, 24h * 6, 24h * 45, 24h * 90};
-        life made{lives[dice_.below(5)], dice_.chance(0.5), 1 + dice_.below(2), dice_.chance(0.5), dice_.chance(0.2),
-                  dice_.chance(0.25), dice_.chance(0.05), dice_.chance(0.2)};
-        return made;
+        return {.validity = lives[dice_.below(5)],
+                .has_renewal_info = dice_.chance(0.4),
+                .members = dice_.chance(0.35) ? 2u : 1u,
+                .prefers_tls_alpn = dice_.chance(0.5),
+                .checks_itself = dice_.chance(0.2),
+                .has_second_ca = dice_.chance(0.25),
+                .has_rsa = dice_.chance(0.05),
+                .has_wildcard = dice_.chance(0.2)};
     }
 
     void make_ca(std::string url)
