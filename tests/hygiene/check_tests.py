@@ -44,7 +44,6 @@ TESTED_IN = {
     "acme/detail/certificate_folder.hpp": "acme/file_storage.cpp",
     "acme/detail/folder_watch.hpp": "acme/file_storage.cpp",
     "acme/detail/fenced_locks.hpp": "acme/file_storage.cpp",
-    "acme/self_check.hpp": "acme/manager.cpp",
     "acme/client.hpp": "acme/manager.cpp",
     "acme/event.hpp": "acme/manager.cpp",
     "acme/presenter.hpp": "acme/manager.cpp",

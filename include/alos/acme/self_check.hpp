@@ -1,10 +1,11 @@
-// Looks at the answer to a challenge the way the CA will, from here: by the name, over the wire. RFC 8555 8.3,
+// Looks at the answer to a challenge the way the CA will, from here: by the name, over the wire. RFC 8555 8.3, 8.4,
 // RFC 8737 3.
 #ifndef ALOS_ACME_SELF_CHECK_HPP
 #define ALOS_ACME_SELF_CHECK_HPP
 
 #include <alos/acme/board.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -88,7 +89,21 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
     co_return "";
 }
 
-// The same, tried until `end` and at least once; not for dns-01.
+inline awaitable<std::string> look_by_dns(environment& world, posting answer)
+{
+    const std::string name = dns01_name(answer.about.value);
+    const std::string value = dns01_value(answer.key_authorization);
+    const auto got = co_await world.resolve(name, dns::record_type::txt);
+    if (!got)
+        co_return got.error().what;
+    const auto is_text = [](const dns::record& each) { return each.type == dns::record_type::txt; };
+    const auto is_ours = [&](const dns::record& each) { return is_text(each) && each.text == value; };
+    if (std::ranges::any_of(got->records, is_ours))
+        co_return "";
+    co_return name + (std::ranges::any_of(got->records, is_text) ? " has other TXT records" : " has no TXT record");
+}
+
+// The same, tried until `end` and at least once.
 inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
 {
     const time_point begun = world.now();
@@ -96,6 +111,8 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
         std::string seen;
         if (answer.type == challenge_type::http_01)
             seen = co_await look_by_http(world, answer, port);
+        else if (answer.type == challenge_type::dns_01)
+            seen = co_await look_by_dns(world, answer);
         else
             seen = co_await look_by_tls(world, answer, port);
         if (seen.empty())
@@ -114,18 +131,18 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
-    if (answer.type == challenge_type::dns_01)
-        co_return ""; // the solver has looked
     const std::uint16_t port = answer.type == challenge_type::http_01 ? http01_port : tls_alpn01_port;
     const std::string seen = co_await detail::look_until(world, answer, port, end);
     if (seen.empty())
         co_return seen;
+    const std::string said = "the answer cannot be seen from here, and perhaps not by the CA: " + seen;
+    if (answer.type == challenge_type::dns_01)
+        co_return said + "; whoever changes the DNS has to wait until its servers answer with it";
     const auto text_of = [](const std::vector<std::string>& all) {
         return all.empty() ? std::string("none that are known") : join(all);
     };
     const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
-    co_return "the answer cannot be seen from here, and perhaps not by the CA: " + seen + "; addresses of "
-        + answer.about.value + ": " + there + "; addresses of this machine: " + text_of(world.local_addresses());
+    co_return said + "; addresses of " + answer.about.value + ": " + there + "; addresses of this machine: " + text_of(world.local_addresses());
 }
 
 }

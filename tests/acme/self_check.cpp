@@ -1,0 +1,85 @@
+#include <alos/acme/self_check.hpp>
+
+#include "support/simulated_files.hpp"
+#include "support/simulated_world.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+using namespace std::chrono_literals;
+using alos::acme::awaitable;
+using alos::acme::challenge_type;
+using alos::acme::posting;
+
+namespace {
+
+struct one_who_looks {
+    ~one_who_looks() { world.kill(self); }
+
+    // What is said of the answer after ten seconds at most.
+    std::string look(posting answer)
+    {
+        std::optional<std::string> said;
+        const auto work = [&]() -> awaitable<> {
+            said = co_await alos::acme::self_check(self, answer, 80, 443, self.now() + 10s);
+        };
+        boost::asio::co_spawn(self.executor(), work, [](std::exception_ptr) {});
+        world.run_until([&] { return said.has_value(); }, 1min);
+        return said.value_or("nothing is said");
+    }
+
+    void change_dns(const std::string& name, std::string text)
+    {
+        world.zone[name].push_back(
+            {.name = name, .type = alos::dns::record_type::txt, .ttl = 60, .text = std::move(text)});
+    }
+
+    test::simulated_world world{1};
+    test::simulated_files files;
+    test::simulated_member& self = world.add_member(files);
+};
+
+posting looked_for(challenge_type type, const std::string& name)
+{
+    return {type, *alos::acme::identifier_of(name), "token", "token.thumbprint"};
+}
+
+const std::string text_looked_for = alos::acme::dns01_value("token.thumbprint");
+
+}
+
+TEST_CASE("self_check: the TXT record of a name, and of what its alias leads to (RFC 8555 8.4)")
+{
+    one_who_looks here;
+    here.change_dns("_acme-challenge.a.test", "of another order");
+    here.change_dns("_acme-challenge.a.test", text_looked_for);
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test")).empty());
+    CHECK(here.look(looked_for(challenge_type::dns_01, "*.a.test")).empty());
+
+    here.world.zone["_acme-challenge.b.test"].push_back({.name = "_acme-challenge.b.test",
+                                                         .type = alos::dns::record_type::cname,
+                                                         .ttl = 60,
+                                                         .text = "b.validation.test"});
+    here.change_dns("b.validation.test", text_looked_for);
+    CHECK(here.look(looked_for(challenge_type::dns_01, "b.test")).empty());
+}
+
+TEST_CASE("self_check: a TXT record that is not there is looked for ten seconds long, then told of")
+{
+    one_who_looks here;
+    const auto begun = here.world.now();
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test"))
+          == "the answer cannot be seen from here, and perhaps not by the CA: _acme-challenge.a.test has no TXT "
+             "record; whoever changes the DNS has to wait until its servers answer with it");
+    CHECK(here.world.now() - begun >= 9s);
+    CHECK(here.world.now() - begun <= 11s);
+    here.change_dns("_acme-challenge.a.test", "of another order");
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test")).find("has other TXT records") != std::string::npos);
+    here.world.after(4s, [&] { here.change_dns("_acme-challenge.a.test", text_looked_for); });
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test")).empty());
+}
