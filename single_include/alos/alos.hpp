@@ -26836,7 +26836,8 @@ namespace alos::inline v0::acme {
         const auto known = configured_certificates(*before, settings);
         if (const auto apart = known ? check_apart(known->front()->names, first.names) : outcome<>(); !apart)
             return apart.error();
-        entries.erase(before);
+        *before = std::move(next);
+        return made;
     }
     entries.push_back(std::move(next));
     return made;

@@ -114,11 +114,11 @@ TEST_CASE("configured: an entry is added, or takes the place of that for the sam
     CHECK(entries.size() == 3);
     CHECK(put_entry(entries, {"A.example.", "b.example"}, settings()).has_value());
     REQUIRE(entries.size() == 3);
-    CHECK(entries.back().names.front() == "A.example.");
+    CHECK(entries.front().names.front() == "A.example.");
     CHECK_FALSE(put_entry(entries, {"a.example"}, settings()).has_value());
     CHECK_FALSE(put_entry(entries, {"no name"}, settings()).has_value());
     REQUIRE(entries.size() == 3);
-    CHECK(entries.back().names.size() == 2);
+    CHECK(entries.front().names.size() == 2);
 }
 
 TEST_CASE("configured: where certificates stand before anybody looks")
