@@ -131,6 +131,38 @@ TEST_CASE("doctor: addresses of another machine are no problem by themselves")
     CHECK_MESSAGE(here.is_well(), here.all());
 }
 
+TEST_CASE("doctor: a public CA does not reach loopback and private addresses (RFC 6890 2.2.2, 2.2.3, RFC 4193)")
+{
+    clinic here;
+    const auto look_at = [&](const std::string& text) {
+        const bool is_v6 = text.find(':') != std::string::npos;
+        const auto type = is_v6 ? record_type::aaaa : record_type::a;
+        here.world.zone["example.com"] = {address("example.com", type, text)};
+        here.world.local_addresses = {text};
+        here.examine();
+        return here.worst("addresses");
+    };
+    for (const char* text : {"127.0.0.1", "127.255.255.255", "10.0.0.2", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+                             "100.64.0.1", "169.254.1.1", "::1", "fc00::1", "fdff::1", "fe80::1"}) {
+        const finding said = look_at(text);
+        CHECK_MESSAGE(said.how == health::warning, text);
+        CHECK(said.seen == std::string(text) + ": loopback or private, which a public CA does not reach");
+        CHECK(said.cure.find("public addresses") != std::string::npos);
+    }
+    for (const char* text : {"126.255.255.255", "172.32.0.1", "192.169.0.1", "100.128.0.1", "::2", "fe00::1",
+                             "2001:db8::1"})
+        CHECK_MESSAGE(look_at(text).how == health::ok, text);
+
+    // One in the same network does.
+    here.world.zone["ca.test"] = {address("ca.test", record_type::a, "10.0.0.3")};
+    CHECK(look_at("10.0.0.2").how == health::ok);
+    here.world.zone.clear();
+    for (const char* host : {"127.0.0.1", "[::1]", "localhost"}) {
+        here.asked.ca.directory = "https://" + std::string(host) + ":14000/dir";
+        CHECK_MESSAGE(look_at("127.0.0.1").how == health::ok, host);
+    }
+}
+
 TEST_CASE("doctor: nobody answers on a port")
 {
     clinic here;

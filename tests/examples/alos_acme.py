@@ -140,6 +140,7 @@ def all_commands():
         out, said = call('doctor', 'a.test', folder=folder, ca=ca)
         has(out, 'ok: a.test: http-01 on port', 'ok: a.test: tls-alpn-01 on port', 'no problems')
         has(out, 'warning: a.test: addresses')  # as pebble-challtestsrv leads to 127.0.0.1
+        assert 'loopback' not in out, out  # where this CA is, too
         same(ca.orders(), 0)
 
         out, said = call('issue', '--email', 'admin@example.com', 'a.test,b.test', 'c.test', folder=folder, ca=ca)
