@@ -9,52 +9,73 @@
 #include <alos/server.hpp>
 #include <alos/src.hpp>
 
-#include <cstdlib>
+#include <algorithm>
+#include <charconv>
 #include <iostream>
 #include <map>
+#include <string>
+#include <vector>
 
 int main(int argc, char** argv)
 {
     alos::server_config config{.addr = ":443", .http_addr = ":80"};
     alos::acme::config& acme = config.acme;
     alos::acme::certificate_authority& ca = acme.cas.front();
-    std::string keys, challenge, http01_port = "80", tls_alpn01_port = "443", self_check, dns_exec, log, control;
+    std::string keys, challenge, self_check, dns_exec, log, control;
 
-    const std::map<std::string, std::string*> settings = {
-        {"addr", &config.addr},
-        {"http_addr", &config.http_addr},
-        {"email", &acme.email},
-        {"cache_dir", &acme.cache_dir},
-        {"keys", &keys},           // "rsa" or "both" instead of ECDSA
-        {"challenge", &challenge}, // only "http-01", "tls-alpn-01" or "dns-01"
-        {"dns_exec", &dns_exec},   // for dns-01, wildcards too: the path of a program, see alos/dns/exec.hpp
-        {"directory", &ca.directory},
-        {"roots_file", &ca.roots_file},
-        {"eab_kid", &ca.eab_kid},
-        {"eab_hmac_key_file", &ca.eab_hmac_key_file}, // its key, where no list of processes shows it
-        {"profile", &ca.profile},
-        {"preferred_chain", &ca.preferred_chain},
-        {"http01_port", &http01_port}, // where a CA that is no public one connects to
-        {"tls_alpn01_port", &tls_alpn01_port},
-        {"self_check", &self_check}, // "off": the CA is asked at once, whatever can be seen from here
-        {"resolver", &acme.resolver},
-        {"log", &log},         // "debug" tells every step
-        {"control", &control}, // "on": GET /certificates and POST /renew/<domain>, for whoever asks
+    struct setting {
+        std::string* into;
+        std::vector<std::string> values{}; // empty: any
+    };
+    const std::map<std::string, setting> settings = {
+        {"addr", {&config.addr}},
+        {"http_addr", {&config.http_addr}},
+        {"email", {&acme.email}},
+        {"cache_dir", {&acme.cache_dir}},
+        {"keys", {&keys, {"ecdsa", "rsa", "both"}}},
+        {"challenge", {&challenge, {"http-01", "tls-alpn-01", "dns-01"}}}, // only that
+        {"dns_exec", {&dns_exec}},   // for dns-01, wildcards too: the path of a program, see alos/dns/exec.hpp
+        {"directory", {&ca.directory}},
+        {"roots_file", {&ca.roots_file}},
+        {"eab_kid", {&ca.eab_kid}},
+        {"eab_hmac_key_file", {&ca.eab_hmac_key_file}}, // its key, where no list of processes shows it
+        {"profile", {&ca.profile}},
+        {"preferred_chain", {&ca.preferred_chain}},
+        {"self_check", {&self_check, {"on", "off"}}}, // "off": the CA is asked at once, whatever can be seen from here
+        {"resolver", {&acme.resolver}},
+        {"log", {&log, {"info", "debug"}}},     // "debug" tells every step
+        {"control", {&control, {"on", "off"}}}, // "on": GET /certificates and POST /renew/<domain>, for whoever asks
+    };
+    const std::map<std::string, std::uint16_t*> ports = {
+        {"http01_port", &acme.http01_port}, // where a CA that is no public one connects to
+        {"tls_alpn01_port", &acme.tls_alpn01_port},
+    };
+    const auto refuse = [](const std::string& why) {
+        std::cerr << "acme: " << why << "\n";
+        return 2;
     };
     for (int i = 1; i < argc; ++i) {
         const std::string word = argv[i];
         const auto equals = word.find('=');
+        const std::string name = word.substr(0, equals);
+        const std::string value = word.substr(equals == std::string::npos ? word.size() : equals + 1);
         if (equals == std::string::npos) {
             acme.domains.emplace_back(std::vector<std::string>());
             for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
                 end = word.find(',', begin);
                 acme.domains.back().names.push_back(word.substr(begin, end - begin));
             }
-        } else if (const auto setting = settings.find(word.substr(0, equals)); setting != settings.end()) {
-            *setting->second = word.substr(equals + 1);
+        } else if (const auto port = ports.find(name); port != ports.end()) {
+            const auto [stop, failed] = std::from_chars(value.data(), value.data() + value.size(), *port->second);
+            if (failed != std::errc() || stop != value.data() + value.size() || *port->second == 0)
+                return refuse(name + " cannot be '" + value + "'; it is a number from 1 to 65535");
+        } else if (const auto found = settings.find(name); found != settings.end()) {
+            *found->second.into = value;
+            const auto& values = found->second.values;
+            if (!values.empty() && std::ranges::count(values, value) == 0)
+                return refuse(name + " cannot be '" + value + "'; it is one of " + alos::acme::join(values));
         } else {
-            std::cerr << "acme: " << word << " is no setting; examples/acme.cpp lists them\n";
-            return 2;
+            return refuse(word + " is no setting; examples/acme.cpp lists them");
         }
     }
     if (keys == "rsa" || keys == "both")
@@ -65,8 +86,6 @@ int main(int argc, char** argv)
         std::erase_if(acme.challenges, [&](auto each) { return name_of(each) != challenge; });
     if (!dns_exec.empty())
         acme.dns = std::make_shared<alos::dns::exec>(alos::dns::exec_options{.program = dns_exec});
-    acme.http01_port = static_cast<std::uint16_t>(std::atoi(http01_port.c_str()));
-    acme.tls_alpn01_port = static_cast<std::uint16_t>(std::atoi(tls_alpn01_port.c_str()));
     acme.self_check = self_check != "off";
     if (log == "debug")
         config.log.level = alos::log_level::debug;

@@ -3,8 +3,14 @@ import subprocess, sys
 sys.path.insert(0, SOURCE + '/tests/support')
 from pebble import Pebble, Program, need_pebble
 
-wrong = subprocess.run([PROGRAM, 'emial=admin@example.com'], capture_output=True, text=True)
-same((wrong.returncode, 'emial=admin@example.com is no setting' in wrong.stderr), (2, True))
+for word, why in (('emial=admin@example.com', 'emial=admin@example.com is no setting'),
+                  ('keys=foo', "keys cannot be 'foo'; it is one of ecdsa, rsa, both"),
+                  ('challenge=http-02', "challenge cannot be 'http-02'; it is one of http-01, tls-alpn-01, dns-01"),
+                  ('http01_port=abc', "http01_port cannot be 'abc'; it is a number from 1 to 65535"),
+                  ('http01_port=0', "http01_port cannot be '0'"),
+                  ('tls_alpn01_port=65536', "tls_alpn01_port cannot be '65536'")):
+    wrong = subprocess.run([PROGRAM, word, 'addr=bad'], capture_output=True, text=True, timeout=60)
+    same((word, wrong.returncode, why in wrong.stderr), (word, 2, True))
 
 need_pebble()
 with Pebble() as ca, Program(PROGRAM, ca, 'a.test,b.test', 'c.test', email='admin@example.com') as app:
