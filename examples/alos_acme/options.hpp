@@ -66,10 +66,11 @@ struct misuse {
 
 namespace detail {
 
-inline bool read_port(std::string_view text, std::uint16_t& into)
+template <std::uint16_t options::*member>
+bool read_port(std::string_view text, options& into)
 {
-    const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
-    return failed == std::errc() && stop == text.data() + text.size() && into != 0;
+    const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), into.*member);
+    return failed == std::errc() && stop == text.data() + text.size() && into.*member != 0;
 }
 
 inline bool read_wait(std::string_view text, std::chrono::seconds& into)
@@ -141,73 +142,67 @@ struct option {
     std::string_view value; // empty: it has none
     std::string_view help;
     bool (*read)(std::string_view value, options& into); // whether the value can be meant
+    std::string_view values{}; // that it can have; empty: any
 };
 
-inline bool keep(std::string options::*member, std::string_view value, options& into)
+template <std::string options::*member>
+bool keep(std::string_view value, options& into)
 {
     into.*member = value;
     return !value.empty();
 }
 
+template <bool options::*member>
+bool set(std::string_view, options& into)
+{
+    return into.*member = true;
+}
+
 inline constexpr auto all_options = std::to_array<option>({
-    {"--cache-dir", "inklad", "FOLDER", "where all is kept (.alos-certs)",
-     [](std::string_view value, options& into) { return keep(&options::cache_dir, value, into); }},
-    {"--json", "inklad", "", "one JSON document on stdout",
-     [](std::string_view, options& into) { return into.json = true; }},
-    {"--help", "inklad", "", "this", [](std::string_view, options& into) { return into.help = true; }},
-    {"--version", "inklad", "", "of this program",
-     [](std::string_view, options& into) { return into.version = true; }},
-    {"--staging", "iad", "", "Let's Encrypt's staging, whose certificates nobody believes",
-     [](std::string_view, options& into) { return into.staging = true; }},
-    {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)",
-     [](std::string_view value, options& into) { return keep(&options::directory, value, into); }},
-    {"--roots", "inkad", "FILE", "PEM: authorities for the CA's own HTTPS, beside the system's",
-     [](std::string_view value, options& into) { return keep(&options::roots, value, into); }},
-    {"--email", "iad", "ADDRESS", "of the account; with `account update`, from now on",
-     [](std::string_view value, options& into) { return keep(&options::email, value, into); }},
-    {"--eab-kid", "iad", "ID", "external account, as the CA's page shows it",
-     [](std::string_view value, options& into) { return keep(&options::eab_kid, value, into); }},
-    {"--eab-hmac-key-file", "iad", "FILE", "its key, base64url",
-     [](std::string_view value, options& into) { return keep(&options::eab_hmac_key_file, value, into); }},
+    {"--cache-dir", "inklad", "FOLDER", "where all is kept (.alos-certs)", keep<&options::cache_dir>},
+    {"--json", "inklad", "", "one JSON document on stdout", set<&options::json>},
+    {"--help", "inklad", "", "this", set<&options::help>},
+    {"--version", "inklad", "", "of this program", set<&options::version>},
+    {"--staging", "iad", "", "Let's Encrypt's staging, whose certificates nobody believes", set<&options::staging>},
+    {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)", keep<&options::directory>},
+    {"--roots", "inkad", "FILE", "PEM: authorities for the CA's own HTTPS, beside the system's", keep<&options::roots>},
+    {"--email", "iad", "ADDRESS", "of the account; with `account update`, from now on", keep<&options::email>},
+    {"--eab-kid", "iad", "ID", "external account, as the CA's page shows it", keep<&options::eab_kid>},
+    {"--eab-hmac-key-file", "iad", "FILE", "its key, base64url", keep<&options::eab_hmac_key_file>},
     {"--eab-hmac-key", "iad", "KEY", "the same, where everybody on this machine can read it",
      [](std::string_view value, options& into) {
          into.eab_hmac_key = alos::to_secret_text(value);
          return !value.empty();
      }},
     {"--account-key", "ia", "TYPE", "of an account that is opened (ecdsa-p256)",
-     [](std::string_view value, options& into) { return detail::read_account_key(value, into.account_key); }},
-    {"--profile", "ind", "NAME", "one of the CA's: shortlived, ...",
-     [](std::string_view value, options& into) { return keep(&options::profile, value, into); }},
-    {"--preferred-chain", "in", "NAME", "of the topmost issuer",
-     [](std::string_view value, options& into) { return keep(&options::preferred_chain, value, into); }},
-    {"--account", "a", "URL", "which one, when there are several",
-     [](std::string_view value, options& into) { return keep(&options::account, value, into); }},
-    {"--key-type", "ia", "TYPES", "ecdsa-p256, ecdsa-p384, rsa-2048; several, with commas: a certificate for each",
-     [](std::string_view value, options& into) { return detail::read_key_types(value, into.key_types); }},
-    {"--challenge", "ind", "TYPES", "http-01, tls-alpn-01, dns-01, in the order of preference",
-     [](std::string_view value, options& into) { return detail::read_challenges(value, into.challenges); }},
-    {"--dns-exec", "ind", "PROGRAM", "sets TXT records for dns-01",
-     [](std::string_view value, options& into) { return keep(&options::dns_exec, value, into); }},
-    {"--dns-wait", "ind", "SECONDS", "after it has set one, until all name servers have it (0, 600 at most)",
-     [](std::string_view value, options& into) { return detail::read_wait(value, into.dns_wait); }},
-    {"--http-addr", "ind", "ADDRESS", "where http-01 is answered meanwhile (:80)",
-     [](std::string_view value, options& into) { return keep(&options::http_addr, value, into); }},
-    {"--addr", "ind", "ADDRESS", "where tls-alpn-01 is answered meanwhile (:443)",
-     [](std::string_view value, options& into) { return keep(&options::addr, value, into); }},
+     [](std::string_view value, options& into) { return detail::read_account_key(value, into.account_key); },
+     "ecdsa-p256, ecdsa-p384 or rsa-2048"},
+    {"--profile", "ind", "NAME", "one of the CA's: shortlived, ...", keep<&options::profile>},
+    {"--preferred-chain", "in", "NAME", "of the topmost issuer", keep<&options::preferred_chain>},
+    {"--account", "a", "URL", "which one, when there are several", keep<&options::account>},
+    {"--key-type", "ia", "TYPES", "a certificate for each (ecdsa-p256)",
+     [](std::string_view value, options& into) { return detail::read_key_types(value, into.key_types); },
+     "ecdsa-p256, ecdsa-p384 or rsa-2048, or several with commas"},
+    {"--challenge", "ind", "TYPES", "in the order of preference (all)",
+     [](std::string_view value, options& into) { return detail::read_challenges(value, into.challenges); },
+     "http-01, tls-alpn-01 or dns-01, or several with commas"},
+    {"--dns-exec", "ind", "PROGRAM", "sets TXT records for dns-01", keep<&options::dns_exec>},
+    {"--dns-wait", "ind", "SECONDS", "after it has set one, until all name servers have it (0)",
+     [](std::string_view value, options& into) { return detail::read_wait(value, into.dns_wait); }, "0 to 600"},
+    {"--http-addr", "ind", "ADDRESS", "where http-01 is answered meanwhile (:80)", keep<&options::http_addr>},
+    {"--addr", "ind", "ADDRESS", "where tls-alpn-01 is answered meanwhile (:443)", keep<&options::addr>},
     {"--http01-port", "ind", "PORT", "that the CA connects to, behind a router or for a CA of your own (80)",
-     [](std::string_view value, options& into) { return detail::read_port(value, into.http01_port); }},
+     detail::read_port<&options::http01_port>, "1 to 65535"},
     {"--tls-alpn01-port", "ind", "PORT", "the same for tls-alpn-01 (443)",
-     [](std::string_view value, options& into) { return detail::read_port(value, into.tls_alpn01_port); }},
-    {"--resolver", "inkad", "ADDRESS", "of name servers (those of the system)",
-     [](std::string_view value, options& into) { return keep(&options::resolver, value, into); }},
-    {"--orders", "a", "", "with `account show`: their orders, too, if the CA lists them",
-     [](std::string_view, options& into) { return into.orders = true; }},
+     detail::read_port<&options::tls_alpn01_port>, "1 to 65535"},
+    {"--resolver", "inkad", "ADDRESS", "of name servers (those of the system)", keep<&options::resolver>},
+    {"--orders", "a", "", "with `account show`: their orders, too, if the CA lists them", set<&options::orders>},
     {"--replace-names", "i", "", "also where fewer names are given than the certificate has that is kept",
-     [](std::string_view, options& into) { return into.replace_names = true; }},
-    {"--force", "n", "", "now, whatever the time",
-     [](std::string_view, options& into) { return into.force = true; }},
-    {"--reason", "k", "REASON", "unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation",
-     [](std::string_view value, options& into) { return detail::read_reason(value, into.reason); }},
+     set<&options::replace_names>},
+    {"--force", "n", "", "now, whatever the time", set<&options::force>},
+    {"--reason", "k", "REASON", "told to those who ask the CA (unspecified)",
+     [](std::string_view value, options& into) { return detail::read_reason(value, into.reason); },
+     "unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation"},
 });
 
 struct command_help {
@@ -251,7 +246,7 @@ inline std::string help_text(const command_help* about)
             continue;
         std::string left = "  " + std::string(each.name) + (each.value.empty() ? "" : " " + std::string(each.value));
         left.resize(std::max<std::size_t>(left.size() + 2, 28), ' ');
-        text.append(left).append(each.help).append("\n");
+        text.append(left).append(each.help).append(each.values.empty() ? "" : ": ").append(each.values).append("\n");
     }
     return text;
 }
@@ -325,18 +320,20 @@ inline options parse_options(const std::vector<std::string>& words)
                          + (near.empty() ? "--help lists them" : "is " + std::string(near) + " meant?")};
         }
         if (found->value.empty() && equals != std::string::npos)
-            throw misuse{name + " has no value"};
-        const bool has_next = i + 1 < words.size();
-        if (!found->value.empty() && equals == std::string::npos && !has_next)
-            throw misuse{name + " needs a value: " + std::string(found->value)};
-        if (!found->value.empty() && equals == std::string::npos && words[i + 1].starts_with("--"))
-            throw misuse{name + " needs a value: " + std::string(found->value) + "; where " + words[i + 1]
-                         + " is meant to be it, write " + name + "=" + words[i + 1]};
+            throw misuse{name + " takes no value; leave out '" + word.substr(equals) + "'"};
+        std::string usage = "; write " + name + " " + std::string(found->value);
+        usage.append(found->values.empty() ? "" : ", which is ").append(found->values);
+        const bool is_apart = !found->value.empty() && equals == std::string::npos;
+        if (is_apart && i + 1 == words.size())
+            throw misuse{name + " has no value" + usage};
+        if (is_apart && words[i + 1].starts_with("--"))
+            throw misuse{name + " has no value before " + words[i + 1] + usage + ", or " + name + "="
+                         + words[i + 1] + " where that is meant"};
         const std::string value = found->value.empty()           ? ""
                                   : equals != std::string::npos ? word.substr(equals + 1)
                                                                  : words[++i];
         if (!found->read(value, read))
-            throw misuse{name + " cannot be '" + value + "': " + std::string(found->help)};
+            throw misuse{name + " cannot be '" + value + "'" + usage};
         given.push_back(&*found);
     }
     for (const option* each : given) {

@@ -42,19 +42,23 @@ def misuse():
             (['--force', 'issue', 'a.test'], '--force means nothing to issue'),
             (['issue', '--orders', 'a.test'], '--orders means nothing to issue'),
             (['issue', '--account-key', 'ecdsa-p256,rsa-2048', 'a.test'], '--account-key'),
-            (['issue', '--email'], '--email needs a value'),
-            (['issue', '--email', '--staging', 'a.test'], '--email needs a value: ADDRESS; where --staging is meant'),
-            (['issue', '--dns-wait', '601', '--dns-exec=x', 'a.test'], '--dns-wait cannot be'),
+            (['issue', '--email'], '--email has no value; write --email ADDRESS'),
+            (['issue', '--http01-port'], '--http01-port has no value; write --http01-port PORT, which is 1 to 65535'),
+            (['issue', '--email', '--staging', 'a.test'],
+             '--email has no value before --staging; write --email ADDRESS, or --email=--staging where that is meant'),
+            (['issue', '--email=', 'a.test'], "--email cannot be ''; write --email ADDRESS"),
+            (['issue', '--dns-wait', '601', '--dns-exec=x', 'a.test'],
+             "--dns-wait cannot be '601'; write --dns-wait SECONDS, which is 0 to 600"),
             (['issue', '--dns-wait=1', 'a.test'], '--dns-exec PROGRAM'),
-            (['issue', '--json=yes', 'a.test'], '--json has no value'),
-            (['issue', '--key-type', 'dsa', 'a.test'], 'ecdsa-p256'),
-            (['issue', '--challenge', 'http-02', 'a.test'], 'tls-alpn-01'),
-            (['issue', '--http01-port', '0', 'a.test'], '--http01-port'),
+            (['issue', '--json=yes', 'a.test'], "--json takes no value; leave out '=yes'"),
+            (['issue', '--key-type', 'dsa', 'a.test'], "'dsa'; write --key-type TYPES, which is ecdsa-p256, "),
+            (['issue', '--challenge', 'http-02', 'a.test'], "'http-02'; write --challenge TYPES, which is http-01, "),
+            (['issue', '--http01-port', '0', 'a.test'], "'0'; write --http01-port PORT, which is 1 to 65535"),
             (['issue', 'not a name'], 'cannot be in a certificate'),
             (['issue'], 'which names?'),
             (['issue', 'a.test,b.test', 'a.test'], 'one for a.test, b.test and one for a.test; name them in one'),
             (['revoke'], 'which names?'),
-            (['revoke', '--reason', 'boredom', 'a.test'], 'keyCompromise'),
+            (['revoke', '--reason', 'boredom', 'a.test'], "--reason REASON, which is unspecified, keyCompromise, "),
             (['issue', '--staging', '--directory=https://ca.test', 'a.test'], 'two CAs'),
             (['issue', '--eab-kid=1', 'a.test'], '--eab-hmac-key-file'),
             (['issue', '--eab-hmac-key=AAAA', 'a.test'], '--eab-kid'),
@@ -75,7 +79,8 @@ def misuse():
     for words in (['--version'], ['list', '--version']):
         out, _ = call(*words, folder=folder)
         assert re.fullmatch(r'alos-acme \d+\.\d+\.\d+\n', out), out
-    has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec')
+    has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec',
+        'that the CA connects to, behind a router or for a CA of your own (80): 1 to 65535')
     same(list(folder.iterdir()), [])  # nothing of that touches anything
 
 
