@@ -14,6 +14,7 @@
 #include <alos/acme/configured.hpp>
 #include <alos/src.hpp>
 
+#include <csignal>
 #include <iostream>
 
 #include <fcntl.h>
@@ -119,6 +120,7 @@ int finish(const options& asked, const report& said)
 int main(int argc, char** argv)
 {
     hold_streams();
+    std::signal(SIGPIPE, SIG_IGN); // it shows when stdout is written
     try {
         options asked = parse_options({argv + 1, argv + argc});
         if (asked.help) {

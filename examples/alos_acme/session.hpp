@@ -78,12 +78,20 @@ public:
         return chosen.resolver.empty() ? alos::outcome<>() : world.use_resolver(chosen.resolver);
     }
 
-    // Runs a command to its end. Interrupted once, it takes its answers away; twice, it ends at once.
+    // Runs a command to its end. Interrupted once, it takes its answers away; twice, it ends at once. The end of a
+    // terminal is told several times, by the kernel and by shells, and is one.
     [[nodiscard]] report run(awaitable<report> work)
     {
         std::optional<report> done;
         boost::asio::cancellation_signal cancel;
         boost::asio::signal_set signals(context_, SIGINT, SIGTERM);
+        boost::asio::signal_set hangup(context_);
+        if (std::signal(SIGHUP, SIG_IGN) != SIG_IGN) // as nohup has it
+            hangup.add(SIGHUP);
+        hangup.async_wait([&](alos::error_code ec, int) {
+            if (!ec)
+                cancel.emit(boost::asio::cancellation_type::terminal);
+        });
         signals.async_wait([&](alos::error_code ec, int) {
             if (ec)
                 return;

@@ -1,6 +1,6 @@
 """Every command of alos-acme against Pebble, as people and as scripts call them."""
 from running import PROGRAM, SOURCE, same
-import json, os, re, subprocess, sys, time
+import contextlib, json, os, re, signal, subprocess, sys, time
 sys.path.insert(0, SOURCE + '/tests/support')
 from pebble import Pebble, Program, free_port, need_pebble, new_folder, wait_until
 
@@ -137,6 +137,12 @@ def unheard():
                                   stderr=subprocess.PIPE, text=True, timeout=60)
             same((words, stdout, done.returncode), (words, stdout, 1))
             has(done.stderr, 'stdout cannot be written')
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run([PROGRAM, *words], cwd=folder, stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        same((words, done.returncode), (words, 1))
+        has(done.stderr, 'stdout cannot be written')
 
 
 def all_commands():
@@ -328,8 +334,8 @@ def failures():
              'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W', 'a.test', folder=new_folder(), ca=ca)
 
 
-def interrupted():
-    """What stands in the storage for the CA goes when the command does."""
+def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):
+    """What stands in the storage for the CA goes when the command does; what it is told to ignore does not end it."""
     folder = new_folder()
     with Pebble(hesitation=15) as ca:
         process = subprocess.Popen(
@@ -337,11 +343,20 @@ def interrupted():
              f'--http-addr=127.0.0.1:{ca.http_port}', f'--addr=127.0.0.1:{ca.tls_port}',
              f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}',
              ','.join(f'n{i}.test' for i in range(12))],
-            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+            preexec_fn=lambda: signal.signal(ignores, signal.SIG_IGN))
         try:
             wait_until('an answer', lambda: list(folder.glob('.alos-certs/challenge/http-01/*.json')))
-            process.terminate()
-            _, said = process.communicate(timeout=10)
+            if ignores in signals:
+                process.send_signal(ignores)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    raise AssertionError(f'it ended with {process.wait(1)}')
+            if not is_heard:
+                process.stderr.close()
+            for each in signals:
+                process.send_signal(each)
+            process.wait(10)
+            said = process.stderr.read() if is_heard else 'interrupted'
         finally:
             process.kill()
         same(process.returncode, 1)
@@ -356,4 +371,7 @@ need_pebble()
 all_commands()
 beside_a_server()
 failures()
-interrupted()
+interrupted(signal.SIGTERM)
+interrupted(signal.SIGHUP, signal.SIGHUP)  # a terminal that is closed tells twice
+interrupted(signal.SIGHUP, signal.SIGTERM, ignores=signal.SIGHUP)  # nohup
+interrupted(signal.SIGTERM, is_heard=False)
