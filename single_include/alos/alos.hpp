@@ -28950,7 +28950,11 @@ private:
     [[nodiscard]] awaitable<> look_at_account()
     {
         const auto kept = co_await storage_.load("account/" + storage_id(asked_.ca.directory, asked_.email));
-        const auto record = kept && kept->has_value() ? parse_account_record(as_text((*kept)->text)) : std::nullopt;
+        if (!kept) {
+            say(asked_.ca.directory, "account", health::problem, kept.error().what);
+            co_return;
+        }
+        const auto record = kept->has_value() ? parse_account_record(as_text((*kept)->text)) : std::nullopt;
         if (record)
             account_ = record->url;
         const bool has_binding = !asked_.ca.eab_kid.empty() && asked_.ca.has_eab_hmac_key();

@@ -381,6 +381,17 @@ TEST_CASE("doctor: an external account, and a profile, that the CA wants or lack
     CHECK(here.worst("profile").how == health::problem);
 }
 
+TEST_CASE("doctor: an account that cannot be read is not taken for none")
+{
+    clinic here;
+    const std::string file = folder + "/account/" + alos::acme::storage_id(here.asked.ca.directory) + ".json";
+    for (const std::string& each : {folder, folder + "/account", file}) // that is no file
+        REQUIRE(!here.files.make_directory(each, 0700));
+    here.examine();
+    CHECK(here.worst("account").how == health::problem);
+    CHECK_MESSAGE(here.worst("account").seen.starts_with(file), here.all());
+}
+
 TEST_CASE("doctor: a folder that others can look into, and keys that they can read")
 {
     clinic here;
