@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iostream>
 #include <iterator>
+#include <stdexcept>
 
 namespace command {
 
@@ -59,7 +60,11 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     asked.names = names.empty() ? std::move(kept) : std::move(names);
     asked.folder = in.chosen.cache_dir;
     asked.ca = in.authority(in.chosen.directory_or_default());
-    asked.email = co_await in.email_at(asked.ca.directory);
+    try {
+        asked.email = co_await in.email_at(asked.ca.directory);
+    } catch (const std::runtime_error& why) {
+        tell({in.chosen.cache_dir, "account", acme::health::problem, why.what()});
+    }
     asked.challenges = in.chosen.challenges;
     asked.has_dns_solver = in.solver != nullptr;
     asked.http01_port = in.chosen.http01_port;

@@ -25,6 +25,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -204,13 +205,14 @@ public:
         co_return chosen.email.empty() && all.size() == 1 ? all.front().email : chosen.email;
     }
 
-    // As the storage has them.
+    // As the storage has them. Throws where that cannot be told.
     [[nodiscard]] awaitable<std::vector<acme::account_record>> accounts()
     {
         std::vector<acme::account_record> all;
-        const auto listed = co_await storage.list("account");
-        const std::vector<std::string> names = listed ? *listed : std::vector<std::string>();
-        for (const std::string& each : names) {
+        const auto names = co_await storage.list("account");
+        if (!names)
+            throw std::runtime_error(names.error().what);
+        for (const std::string& each : *names) {
             if (each.ends_with(".key"))
                 continue;
             const auto kept = co_await storage.load("account/" + each);

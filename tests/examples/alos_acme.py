@@ -105,6 +105,12 @@ def unreadable():
     nowhere = ['--directory=https://127.0.0.1:1/', '--http-addr=127.0.0.1:0', '--addr=127.0.0.1:0']
     has(call('doctor', *nowhere, folder=folder, status=1)[0], 'problem: .alos-certs: certificates: ')
     certs.unlink()
+    (certs.parent / 'account').symlink_to('account')  # in a circle
+    for words in (['account'], ['account', 'rollover'], ['issue', *nowhere, 'a.test']):
+        has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account: cannot be listed')
+    out, _ = call('doctor', *nowhere, folder=folder, status=1)
+    has(out, 'problem: .alos-certs: account: .alos-certs/account: cannot be listed', 'directory: ')
+    (certs.parent / 'account').unlink()
     for name in ('fullchain.pem', 'privkey.pem'):
         path = certs / 'b.test.ecdsa-p256/000001' / name
         path.parent.mkdir(parents=True, exist_ok=True)
