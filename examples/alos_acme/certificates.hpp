@@ -303,8 +303,9 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
             }
             if (is_staging_instead(in, one)) {
                 said.add(one, renewal_due(one, in.world.now()), "failed",
-                         "servers on this folder would show a certificate that nobody believes instead of that of "
-                             + one.about.directory + "; try in another folder, by --cache-dir");
+                         "servers on this folder would show a certificate that nobody believes instead of that for "
+                             + join(acme::values_of(acme::identifiers_in(*one.credential)))
+                             + "; try in another folder, by --cache-dir");
                 continue;
             }
             const auto kept = names_at_stake(one, names);
