@@ -115,7 +115,7 @@ inline awaitable<report> show_accounts(session& in)
             if (in.chosen.orders)
                 line["orders"] = known->orders_json;
         } else {
-            state = "unknown: " + known.error().what;
+            state = "unknown: " + by_options(known.error().what);
             said.status = 1;
         }
         line["status"] = state;

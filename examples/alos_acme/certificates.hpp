@@ -130,6 +130,7 @@ public:
     // `result` is one word; `error` is empty after a success.
     void add(const acme::managed_certificate& one, acme::time_point next, std::string result, std::string error)
     {
+        error = by_options(std::move(error));
         boost::json::object line = to_json(status_of(one, next));
         line["result"] = result;
         line["error"] = error.empty() ? boost::json::value(nullptr) : boost::json::value(error);
@@ -424,7 +425,7 @@ inline awaitable<report> list(session& in)
                          each->credential ? from_now(line.not_after) : "none yet",
                          from_now(line.next_attempt)
                              + (each->credential && is_forced(*each) ? ", " + each->state.forced_why : ""),
-                         std::to_string(line.generation), line.last_error});
+                         std::to_string(line.generation), by_options(line.last_error)});
         lines.push_back(to_json(line));
     }
     report all = said.take(); // what cannot be read

@@ -50,6 +50,7 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     std::size_t problems = 0;
     const bool is_text = !in.chosen.json;
     const acme::finding_teller tell = [&](acme::finding each) {
+        each.cure = by_options(std::move(each.cure));
         if (is_text)
             std::cout << in_one_line(to_text(each)) << std::endl;
         problems += each.how == acme::health::problem;

@@ -10,11 +10,13 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace command {
@@ -28,6 +30,27 @@ struct report {
 // Peers' words too stand in one line, and change no terminal.
 using alos::acme::join;
 using alos::acme::detail::in_one_line;
+
+// What the library calls by its settings, by the options of this command. A space keeps paths as they are.
+inline std::string by_options(std::string what)
+{
+    constexpr auto all = std::to_array<std::pair<std::string_view, std::string_view>>({
+        {"`challenges`", "--challenge"},
+        {"`dns`", "--dns-exec"},
+        {"leave `profile` empty", "leave out --profile"},
+        {" eab_kid", " --eab-kid"},
+        {" eab_hmac_key", " --eab-hmac-key(-file)"},
+        {"(account_key)", "(--account-key)"},
+        {" roots_file", " --roots"},
+        {"another cache_dir", "another --cache-dir"},
+        {" of this CA in the configuration", " of a server's configuration, for which this command has no option"},
+    });
+    for (const auto& [setting, option] : all) {
+        for (std::size_t at = 0; (at = what.find(setting, at)) != what.npos; at += option.size())
+            what.replace(at, setting.size(), option);
+    }
+    return what;
+}
 
 // JSON is UTF-8 (RFC 8259 8.1), and file names and words of the command line need not be: what is none becomes \xff.
 inline std::string to_document(const boost::json::object& all)

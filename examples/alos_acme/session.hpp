@@ -116,7 +116,7 @@ public:
     static report fault(const std::string& why)
     {
         report said{1};
-        said.json["error"] = why;
+        said.json["error"] = by_options(why);
         return said;
     }
 
@@ -128,7 +128,7 @@ public:
         by.dns = solver;
         for (const acme::identifier& each : names) {
             if (const auto provable = acme::check_provable(by, each); !provable)
-                return alos::failure{provable.error().code, provable.error().what + " (--challenge, --dns-exec)"};
+                return provable.error();
         }
         return {};
     }

@@ -215,9 +215,10 @@ def all_commands():
         asked = ca.log()
         out, said = call('issue', '--json', '*.d.test', folder=folder, ca=ca, status=1)
         same(json.loads(out)['certificates'][0]['result'], 'failed')
-        has(said, '*.d.test: a wildcard is proven by dns-01 only; set `dns`', '--dns-exec')
+        has(said, '*.d.test: a wildcard is proven by dns-01 only; set --dns-exec, and leave dns-01 in --challenge')
+        same(json.loads(out)['certificates'][0]['error'], said.split(': ', 2)[2].strip())
         _, said = call('issue', '--challenge=dns-01', 'd.test', folder=folder, ca=ca, status=1)
-        has(said, 'd.test: nothing in `challenges` can prove it')
+        has(said, 'd.test: nothing in --challenge can prove it; add http-01 or tls-alpn-01, or set --dns-exec')
         same(ca.log(), asked)
 
         _, said = call('renew', 'd.test', folder=folder, ca=ca, status=1)
@@ -338,9 +339,18 @@ def failures():
                       folder=folder, status=1)
         found = {(each['check'], each['health']) for each in json.loads(out)['findings']}
         assert ('directory', 'problem') in found and ('permissions', 'warning') in found, out
+        has(out, 'a CA of your own needs its authorities in --roots')
+        out, _ = call('doctor', '--cache-dir=hook', '--directory=https://127.0.0.1:1/dir', *nowhere, folder=elsewhere,
+                      status=1)
+        has(out, 'choose another --cache-dir')
     with Pebble(eab={'kid-1': 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W'}) as ca:
         _, said = call('issue', 'a.test', folder=new_folder(), ca=ca, status=1)
-        has(said, 'eab_kid')
+        has(said, 'wants an external account; set --eab-kid and --eab-hmac-key(-file) to what its page shows')
+        out, _ = call('doctor', 'a.test', folder=new_folder(), ca=ca, status=1)
+        has(out, 'it wants an external account (EAB); give the --eab-kid and --eab-hmac-key(-file) that')
+        unread = ['--eab-kid=1', '--eab-hmac-key-file=no/eab_hmac_key']
+        _, said = call('issue', *unread, 'a.test', folder=new_folder(), ca=ca, status=1)
+        has(said, 'account: no/eab_hmac_key: the --eab-hmac-key(-file) for ')
         call('issue', '--eab-kid', 'kid-1', '--eab-hmac-key',
              'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W', 'a.test', folder=new_folder(), ca=ca)
 
