@@ -408,32 +408,66 @@ inline awaitable<std::vector<managed>> find_tried(session& in)
     co_return found;
 }
 
+using table = std::vector<std::vector<std::string>>;
+
+// These, and what `said` has of others.
+inline report list_of(const session& in, const table& found, boost::json::array lines, outcome_list& said)
+{
+    report all = said.take();
+    for (boost::json::value& each : all.json["certificates"].as_array())
+        lines.push_back(std::move(each));
+    all.json["certificates"] = std::move(lines);
+    all.text = found.size() > 1 ? to_table(found) : none_in(in.chosen.cache_dir);
+    return all;
+}
+
+// What certbot or lego has in the folder.
+inline report list_others(session& in, const std::string& owner)
+{
+    outcome_list said(in);
+    table found = {{"NAMES", "KEY", "ISSUER", "EXPIRES", "SOURCE"}};
+    boost::json::array lines;
+    const auto all = acme::read_foreign(in.world.files(), in.chosen.cache_dir);
+    for (const acme::foreign_certificate& each : all.found) {
+        const auto& about = each.credential->about;
+        acme::certificate_status line;
+        line.id = each.name;
+        line.names = acme::values_of(acme::identifiers_in(*each.credential));
+        line.key_type = about.key_type;
+        line.issuer = about.issuer;
+        line.not_before = about.not_before;
+        line.not_after = about.not_after;
+        found.push_back({join(line.names), line.key_type, line.issuer, from_now(line.not_after), owner});
+        lines.push_back(to_json(line));
+        lines.back().as_object()["source"] = owner;
+    }
+    for (const std::string& why : all.skipped)
+        said.miss(in.chosen.cache_dir, why);
+    return list_of(in, found, std::move(lines), said);
+}
+
 inline awaitable<report> list(session& in)
 {
+    if (const std::string owner = in.other_owner(); !owner.empty())
+        co_return list_others(in, owner);
     outcome_list said(in);
     workshop shop(in);
     auto certificates = co_await find_certificates(in, {}, said);
     auto tried = co_await find_tried(in);
     std::ranges::move(tried, std::back_inserter(certificates));
-    std::vector<std::vector<std::string>> table = {
-        {"NAMES", "KEY", "ISSUER", "EXPIRES", "NEXT ATTEMPT", "GENERATION", "LAST ERROR"}};
+    table all = {{"NAMES", "KEY", "ISSUER", "EXPIRES", "NEXT ATTEMPT", "GENERATION", "LAST ERROR"}};
     boost::json::array lines;
     for (const managed& each : certificates) {
         co_await load(in, shop, *each);
         const auto line = status_of(*each, renewal_due(*each, in.world.now()));
-        table.push_back({join(line.names), line.key_type, line.issuer,
-                         each->credential ? from_now(line.not_after) : "none yet",
-                         from_now(line.next_attempt)
-                             + (each->credential && is_forced(*each) ? ", " + each->state.forced_why : ""),
-                         std::to_string(line.generation), by_options(line.last_error)});
+        all.push_back({join(line.names), line.key_type, line.issuer,
+                       each->credential ? from_now(line.not_after) : "none yet",
+                       from_now(line.next_attempt)
+                           + (each->credential && is_forced(*each) ? ", " + each->state.forced_why : ""),
+                       std::to_string(line.generation), by_options(line.last_error)});
         lines.push_back(to_json(line));
     }
-    report all = said.take(); // what cannot be read
-    for (boost::json::value& each : all.json["certificates"].as_array())
-        lines.push_back(std::move(each));
-    all.json["certificates"] = std::move(lines);
-    all.text = table.size() > 1 ? to_table(table) : none_in(in.chosen.cache_dir);
-    co_return all;
+    co_return list_of(in, all, std::move(lines), said);
 }
 
 }

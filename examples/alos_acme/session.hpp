@@ -63,17 +63,30 @@ public:
 
     ~session() { context_.shutdown(); } // what still waits goes before what it refers to
 
-    // Before anything else. Fails when the folder is certbot's or lego's, or missing where nothing makes it, when there
-    // is no solver for --dns-exec, and when --resolver is no address.
+    // "certbot" or "lego" when the folder is of either; else empty.
+    [[nodiscard]] std::string other_owner()
+    {
+        return acme::is_certbot(world.files(), chosen.cache_dir) ? "certbot"
+               : acme::is_lego(world.files(), chosen.cache_dir)  ? "lego"
+                                                                 : "";
+    }
+
+    // Before anything else. Fails when the folder is certbot's or lego's and not only listed, or missing where nothing
+    // makes it, when there is no solver for --dns-exec, and when --resolver is no address.
     [[nodiscard]] alos::outcome<> open()
     {
-        if (acme::is_certbot(world.files(), chosen.cache_dir) || acme::is_lego(world.files(), chosen.cache_dir))
+        if (const std::string owner = other_owner(); !owner.empty() && chosen.command != "list")
             return alos::failure{alos::errc::bad_configuration,
-                                 chosen.cache_dir + " is a folder of certbot's or lego's, which is only read; choose "
+                                 chosen.cache_dir + " is a folder of " + owner + "'s, which is only listed; choose "
                                                     "another one by --cache-dir"};
         const bool may_be_missing = chosen.command == "issue" || chosen.command == "doctor";
-        if (const auto there = world.files().list(chosen.cache_dir); !there && !may_be_missing)
+        const auto there = world.files().list(chosen.cache_dir);
+        if (!there && !may_be_missing)
             return alos::failure{there.error(), why_not_listed(chosen.cache_dir, there.error())};
+        const std::string live = chosen.cache_dir + "/live"; // where certbot has them, for root alone
+        const auto others = world.files().list(live);
+        if (there && others.error() == boost::system::errc::permission_denied)
+            return alos::failure{others.error(), why_not_listed(live, others.error())};
         if (!chosen.dns_exec.empty() && !solver)
             return alos::failure{alos::errc::bad_configuration, "--dns-exec: this alos-acme has no support for it"};
         return chosen.resolver.empty() ? alos::outcome<>() : world.use_resolver(chosen.resolver);

@@ -256,6 +256,33 @@ def all_commands():
         has(said, 'no such account')
 
 
+def others():
+    """What certbot and lego keep is listed, with who keeps it; nothing is done with it."""
+    for owner, chain, key in (('certbot', 'live/o.test/fullchain.pem', 'live/o.test/privkey.pem'),
+                              ('lego', 'certificates/o.test.crt', 'certificates/o.test.key')):
+        folder = new_folder()
+        (folder / chain).parent.mkdir(parents=True)
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
+                        '-nodes', '-days', '30', '-subj', '/CN=o', '-addext', 'subjectAltName=DNS:o.test,DNS:www.o.test',
+                        '-out', folder / chain, '-keyout', folder / key], check=True, capture_output=True)
+        out, _ = call('list', '--cache-dir=.', folder=folder)
+        assert re.search(f'^o.test, www.o.test +ECDSA P-256 +CN=o +in \\d+ days +{owner}$', out, re.MULTILINE), out
+        line, = json.loads(call('list', '--cache-dir=.', '--json', folder=folder)[0])['certificates']
+        same((line['id'], line['names'], line['source'], line['nextAttempt']),
+             ('o.test', ['o.test', 'www.o.test'], owner, None))
+        assert re.fullmatch(r'20\S+Z', line['notAfter']), line
+        for command in ('renew', 'issue', 'doctor'):
+            _, said = call(command, '--cache-dir=.', 'o.test', folder=folder, status=1)
+            has(said, f"is a folder of {owner}'s, which is only listed; choose another one by --cache-dir")
+        (folder / key).write_text('')
+        _, said = call('list', '--cache-dir=.', folder=folder, status=1)
+        has(said, 'it is empty')
+        if owner == 'certbot' and os.geteuid() != 0:
+            (folder / 'live').chmod(0)
+            has(call('list', '--cache-dir=.', folder=folder, status=1)[1], './live: it cannot be read')
+            (folder / 'live').chmod(0o700)
+
+
 def beside_a_server():
     """A server has the ports: on the same folder it answers, on another one it does not."""
     server_program = os.path.join(os.path.dirname(PROGRAM), 'acme')
@@ -389,6 +416,7 @@ misuse()
 unreadable()
 unheard()
 need_pebble()
+others()
 all_commands()
 beside_a_server()
 failures()
