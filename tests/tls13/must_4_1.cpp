@@ -6,6 +6,14 @@
 #include <algorithm>
 
 namespace alos_tests {
+
+// A server that sends a cookie. Note: in a unity build coroutines may have no type of an unnamed namespace in them.
+struct cookie_core : server_core<null_crypto> {
+    using server_core::server_core;
+    static byte_vector cookie_sent() { return copy_of(as_bytes("oatmeal")); }
+    byte_vector retry_cookie() const { return cookie_sent(); }
+};
+
 namespace {
 
 server_config config_with(std::vector<named_group> groups)
@@ -26,13 +34,6 @@ negotiated agreed_on(Change change, const server_config& config = test_config())
 }
 
 const byte_vector session_id(32, 0x5e);
-
-// A server that sends a cookie.
-struct cookie_core : server_core<null_crypto> {
-    using server_core::server_core;
-    static byte_vector cookie_sent() { return copy_of(as_bytes("oatmeal")); }
-    byte_vector retry_cookie() const { return cookie_sent(); }
-};
 
 // What the cookie server makes of a second ClientHello that carries `sent`.
 ending answer_to_cookie(std::optional<byte_vector> sent)

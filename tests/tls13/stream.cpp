@@ -21,13 +21,9 @@
 #include <thread>
 
 namespace alos_tests {
-namespace {
 
-namespace http = boost::beast::http;
-
-using engine_type = server_engine_for<null_crypto>;
-
-// The result of an operation, once it has one.
+// The result of an operation, once it has one. Note: in a unity build coroutines may have no type of an unnamed
+// namespace in them.
 struct outcome {
     std::optional<error_code> ec;
     std::size_t size = 0;
@@ -40,6 +36,12 @@ struct outcome {
         };
     }
 };
+
+namespace {
+
+namespace http = boost::beast::http;
+
+using engine_type = server_engine_for<null_crypto>;
 
 // The client's end of a socket pair, in the manner of memory_stream.
 class socket_layer {
