@@ -140,6 +140,18 @@ TEST_CASE("members: a CA is asked for a window by one of two processes, and by t
     here.members.pop_back();
 }
 
+TEST_CASE("members: a process that is killed while somebody waits for a renewal goes with all that it began")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    std::optional<outcome<>> done;
+    one.spawn(test::force_example(one, done));
+    here.world.run_for(10ms);
+    here.members.clear();
+    CHECK_FALSE(done.has_value());
+}
+
 TEST_CASE("members: processes with different settings leave each other's back-off alone")
 {
     town here({.profiles = {{"long", 30 * 24h}}});

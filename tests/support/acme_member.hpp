@@ -66,6 +66,7 @@ public:
     // Ends as a process does that is killed.
     ~acme_member()
     {
+        manager.stop(); // who waits for it goes with the rest, and not after it
         world_.kill(environment);
         files.kill();
     }
