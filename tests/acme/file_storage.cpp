@@ -803,6 +803,19 @@ TEST_CASE("where links cannot be made, `current` is a file with the number in it
     CHECK(files.read_symlink("/data/certs/a/current").value() == "000003");
 }
 
+TEST_CASE("a folder in the place of `current` is named with the cure, and the newest generation is used")
+{
+    test::simulated_files files;
+    member one(files);
+    REQUIRE(one.put(0, 0) == 1);
+    REQUIRE_FALSE(files.remove("/data/certs/a/current"));
+    REQUIRE_FALSE(files.make_directory("/data/certs/a/current", 0700));
+    const auto stored = one.put(1, 1, one.lock());
+    REQUIRE_FALSE(stored.has_value());
+    CHECK(stored.error().what == "/data/certs/a/current: a folder is in the place of a link; move it away");
+    CHECK(one.shown() == "2:1");
+}
+
 TEST_CASE("prepare makes the folder, or says which path is wrong and what to do")
 {
     test::simulated_files files;

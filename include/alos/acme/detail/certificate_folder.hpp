@@ -348,7 +348,9 @@ private:
         }
         if (pointed)
             if (const error_code failed = files_.rename(link, current, os::if_exists::replace))
-                pointed = storage_failure(current, "cannot be replaced", failed);
+                pointed = failed == boost::system::errc::is_a_directory
+                              ? failure{failed, current + ": a folder is in the place of a link; move it away"}
+                              : storage_failure(current, "cannot be replaced", failed);
         if (!pointed)
             disk_.remove_left_over(link);
         else
