@@ -21668,6 +21668,8 @@ public:
 
     // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
     [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
+
+    // What is there and never was a document, a folder or what is too large, is one without a text.
     [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
 
     // Replaces the version `expected`; without one, whatever is there. Returns the new version.
@@ -24037,6 +24039,12 @@ inline std::string_view document_of(std::string_view file) noexcept
     return file.ends_with(".json") ? file.substr(0, file.size() - 5) : std::string_view();
 }
 
+// Whether something is there that never was a document: a folder, or what is too large.
+inline bool is_no_document(error_code why) noexcept
+{
+    return why == boost::system::errc::is_a_directory || why == boost::system::errc::file_too_large;
+}
+
 // Never 0, which is the version of what is not there.
 inline std::uint64_t version_of(const secret_text& text)
 {
@@ -24184,6 +24192,11 @@ public:
         if (auto same = check_version(key, expected); !same)
             co_return same;
         const error_code failed = files_.remove(path);
+        if (detail::is_taken(failed)) { // a folder, with what is somebody's
+            if (const auto there = rename_aside(path); !there)
+                co_return there.error();
+            co_return outcome<>();
+        }
         if (failed && !detail::is_missing(failed))
             co_return detail::storage_failure(path, "cannot be removed", failed);
         (void)files_.sync_directory(cert::detail::directory_of(path));
@@ -24199,18 +24212,7 @@ public:
             co_return commit.error();
         if (auto same = check_version(key, expected); !same)
             co_return same.error();
-        const std::string path = document_path(key);
-        const std::string first = path + aside();
-        for (unsigned i = 1; true; ++i) {
-            const std::string there = i == 1 ? first : first + "-" + std::to_string(i);
-            const error_code failed = files_.rename(path, there, os::if_exists::fail);
-            if (detail::is_taken(failed) && i < 100)
-                continue;
-            if (failed)
-                co_return detail::storage_failure(path, "cannot be moved aside", failed);
-            (void)files_.sync_directory(cert::detail::directory_of(path));
-            co_return there;
-        }
+        co_return rename_aside(document_path(key));
     }
 
     [[nodiscard]] awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) override
@@ -24255,6 +24257,22 @@ private:
     // What the names of broken things end in.
     [[nodiscard]] std::string aside() const { return ".broken-" + format_rfc3339(now_()); }
 
+    // Returns where it is now. Called during a commit.
+    [[nodiscard]] outcome<std::string> rename_aside(const std::string& path)
+    {
+        const std::string first = path + aside();
+        for (unsigned i = 1; true; ++i) {
+            const std::string there = i == 1 ? first : first + "-" + std::to_string(i);
+            const error_code failed = files_.rename(path, there, os::if_exists::fail);
+            if (detail::is_taken(failed) && i < 100)
+                continue;
+            if (failed)
+                return detail::storage_failure(path, "cannot be moved aside", failed);
+            (void)files_.sync_directory(cert::detail::directory_of(path));
+            return there;
+        }
+    }
+
     static failure bad_name(std::string_view name)
     {
         return {errc::bad_name, "'" + std::string(name.substr(0, 2 * max_key_part))
@@ -24268,6 +24286,8 @@ private:
         auto text = files_.read(path, max_stored_size);
         if (!text && detail::is_missing(text.error()))
             return std::optional<document>();
+        if (!text && detail::is_no_document(text.error()))
+            text = secret_text();
         if (!text)
             return detail::read_failure(path, text.error());
         document found;

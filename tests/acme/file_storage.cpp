@@ -816,6 +816,22 @@ TEST_CASE("a folder in the place of `current` is named with the cure, and the ne
     CHECK(one.shown() == "2:1");
 }
 
+TEST_CASE("a document that cannot be read now is told of, and not put aside")
+{
+    test::simulated_files disk;
+    test::sick_files files(disk);
+    member one(files);
+    const std::uint64_t version = one.write("account/a.key", "text").value();
+    files.sick = "/data/account";
+    for (const int error : {EIO, EACCES, EMFILE}) {
+        files.error = error;
+        CHECK(one.done(one.storage.load("account/a.key")).error().code.value() == error);
+        CHECK(one.done(one.storage.move_aside("account/a.key", version)).error().code.value() == error);
+    }
+    files.sick.clear();
+    CHECK(one.read("account/a.key") == "text");
+}
+
 TEST_CASE("prepare makes the folder, or says which path is wrong and what to do")
 {
     test::simulated_files files;

@@ -60,6 +60,30 @@ TEST_CASE("account key: the rest of a change that nobody can read is moved aside
     CHECK_FALSE(left->has_value());
 }
 
+TEST_CASE("account key: a folder in its place, or what is too large for one, is moved aside for a new account")
+{
+    for (const bool is_folder : {true, false}) {
+        town here;
+        account_keeper account = here.one.keeper();
+        const std::string url = here.one.url(account);
+        const std::string id = alos::acme::storage_id(here.ca.directory_url(), "admin@example.com");
+        const std::string path = "/certificates/account/" + id + ".key";
+        REQUIRE_FALSE(here.one.files.remove(path));
+        const std::string large(alos::acme::max_stored_size + 1, ' ');
+        if (is_folder)
+            REQUIRE_FALSE(here.one.files.make_directory(path, 0700));
+        else
+            REQUIRE_FALSE(here.one.files.write_new(path, alos::as_bytes(large), 0600));
+        account_keeper again = here.one.keeper();
+        CHECK(here.one.url(again) != url);
+        CHECK(here.one.documents().size() == 3);
+        CHECK(here.one.count(event_kind::unreadable) == 1);
+        CHECK(here.one.count(event_kind::account_created) == 2);
+        account_keeper third = here.one.keeper();
+        CHECK(here.one.url(third) == here.one.url(again));
+    }
+}
+
 TEST_CASE("account key: one that was refused stays until the CA says that it has no account (RFC 8555 7.3.1, 7.3.5)")
 {
     town here;

@@ -1,8 +1,21 @@
 #include <alos/acme/kept_order.hpp>
 
+#include "support/sick_files.hpp"
 #include "support/simulated_process.hpp"
 
 using namespace alos::acme;
+
+namespace {
+
+order_record order_of_a()
+{
+    order_record about;
+    about.directory = "https://ca.test/directory";
+    about.url = "https://ca.test/order/1";
+    return about;
+}
+
+}
 
 TEST_CASE("kept order: it is read as it was stored, until it is forgotten")
 {
@@ -11,9 +24,7 @@ TEST_CASE("kept order: it is read as it was stored, until it is forgotten")
     const std::string id = "example.com.ecdsa-p256";
     const auto key = alos::private_key::generate(alos::key_kind::ecdsa_p256).value();
     CHECK_FALSE(process.run(load_order(process.storage, id)).value());
-    order_record about;
-    about.directory = "https://ca.test/directory";
-    about.url = "https://ca.test/order/1";
+    order_record about = order_of_a();
     about.names = {*identifier_of("example.com")};
     REQUIRE(process.run(store_order(process.storage, id, {about, key})).has_value());
     const auto kept = process.run(load_order(process.storage, id)).value();
@@ -38,10 +49,36 @@ TEST_CASE("kept order: one that only cannot be read now is not none")
 {
     test::simulated_world world{1};
     test::simulated_process process{world};
+    test::sick_files files(process.files);
+    file_storage storage(
+        files, "/certificates", "a process", [&] { return process.environment.now(); },
+        [&](std::chrono::milliseconds time) {
+            return process.environment.sleep_until(process.environment.now() + time);
+        });
+    const auto key = alos::private_key::generate(alos::key_kind::ecdsa_p256).value();
+    REQUIRE(process.run(store_order(storage, "a", {order_of_a(), key})).has_value());
+    for (const char* file : {"/certificates/order/a.json", "/certificates/order/a.key"}) {
+        files.sick = file;
+        CHECK_FALSE(process.run(load_order(storage, "a")).has_value());
+    }
+    files.sick.clear();
+    CHECK(process.run(load_order(storage, "a")).value().has_value());
+}
+
+TEST_CASE("kept order: a folder in the place of one is none, and makes way for the next")
+{
+    test::simulated_world world{1};
+    test::simulated_process process{world};
+    const auto key = alos::private_key::generate(alos::key_kind::ecdsa_p256).value();
     REQUIRE_FALSE(process.files.make_directory("/certificates", 0700));
     REQUIRE_FALSE(process.files.make_directory("/certificates/order", 0700));
-    REQUIRE_FALSE(process.files.make_directory("/certificates/order/a.json", 0700)); // where a file should be
-    CHECK_FALSE(process.run(load_order(process.storage, "a")).has_value());
-    REQUIRE_FALSE(process.files.make_directory("/certificates/order/b.key", 0700));
-    CHECK_FALSE(process.run(load_order(process.storage, "b")).has_value());
+    for (const std::string file : {"/certificates/order/a.json", "/certificates/order/a.key"}) {
+        REQUIRE_FALSE(process.files.make_directory(file, 0700));
+        REQUIRE_FALSE(process.files.write_new(file + "/inside", {}, 0600));
+        CHECK_FALSE(process.run(load_order(process.storage, "a")).value());
+        process.run(forget_order(process.storage, "a"));
+        REQUIRE(process.run(store_order(process.storage, "a", {order_of_a(), key})).has_value());
+        CHECK(process.run(load_order(process.storage, "a")).value());
+        process.run(forget_order(process.storage, "a"));
+    }
 }

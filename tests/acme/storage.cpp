@@ -184,6 +184,36 @@ TEST_CASE_TEMPLATE("a document that cannot be used is moved aside, as often as i
     CHECK_FALSE(one.wait(one.storage.move_aside("account/a", 0)).has_value());
 }
 
+TEST_CASE_TEMPLATE("what never was a document is one without a text, and goes as one does", Place, on_disk, simulated)
+{
+    Place place;
+    user<Place> one{place, place.first};
+    os::file_system& files = place.disk.files;
+    const std::string path = place.disk.top + "/account/a.json";
+    REQUIRE(one.put("account/b", "text").has_value());
+    const std::string large(acme::max_stored_size + 1, ' ');
+    for (const bool is_folder : {true, false}) {
+        const auto put = [&] {
+            if (is_folder)
+                REQUIRE_FALSE(files.make_directory(path, 0700));
+            REQUIRE_FALSE(files.write_new(is_folder ? path + "/inside" : path, as_bytes(large), 0600));
+        };
+        put();
+        const auto found = one.get("account/a");
+        REQUIRE(found.has_value());
+        CHECK(found->text.empty());
+        const auto aside = one.wait(one.storage.move_aside("account/a", found->version));
+        REQUIRE(aside.has_value());
+        CHECK(files.stat(*aside).has_value());
+        CHECK_FALSE(one.get("account/a").has_value());
+        put();
+        CHECK(one.wait(one.storage.erase("account/a")).has_value());
+        CHECK_FALSE(one.get("account/a").has_value());
+    }
+    const auto left = files.list(place.disk.top + "/account").value();
+    CHECK(left.size() == 4); // b, both as they were moved aside, and the folder that was erased
+}
+
 TEST_CASE_TEMPLATE("certificates are numbered, listed, and the same for everybody", Place, on_disk, simulated)
 {
     Place place;

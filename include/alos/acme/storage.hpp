@@ -77,6 +77,8 @@ public:
 
     // The last parts of the keys that begin with `prefix`, a key itself: "challenge/http-01" lists tokens.
     [[nodiscard]] virtual awaitable<outcome<std::vector<std::string>>> list(std::string prefix) = 0;
+
+    // What is there and never was a document, a folder or what is too large, is one without a text.
     [[nodiscard]] virtual awaitable<outcome<std::optional<document>>> load(std::string key) = 0;
 
     // Replaces the version `expected`; without one, whatever is there. Returns the new version.
