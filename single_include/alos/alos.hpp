@@ -21719,8 +21719,8 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
-// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when
-// that was written. A storage that cannot keep it is no reason not to renew.
+// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, when that
+// was written, and what the last one was taken for. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
     // Both outlive it.
@@ -21729,11 +21729,11 @@ public:
     {
     }
 
-    // Nothing: one was taken. Otherwise when one will be there.
-    [[nodiscard]] awaitable<std::optional<time_point>> take()
+    // Nothing: one was taken. Otherwise when one will be there. `what` it is for is kept for last_taken_for().
+    [[nodiscard]] awaitable<std::optional<time_point>> take(std::string what = {})
     {
         const change taking = [](token_bucket& bucket, time_point now) { return bucket.take(now); };
-        return apply(taking);
+        return apply(taking, std::move(what));
     }
 
     // One that was taken was not needed.
@@ -21753,11 +21753,18 @@ public:
         return apply(asking);
     }
 
+    // Empty when nobody said.
+    [[nodiscard]] awaitable<std::string> last_taken_for()
+    {
+        const auto found = co_await storage_.load(document_);
+        co_return taken_for(found);
+    }
+
 private:
     // When it can be done; nothing: it is.
     using change = std::optional<time_point> (*)(token_bucket&, time_point now);
 
-    [[nodiscard]] awaitable<std::optional<time_point>> apply(change what)
+    [[nodiscard]] awaitable<std::optional<time_point>> apply(change what, std::string taken = {})
     {
         if (limit_.burst == 0)
             co_return std::nullopt;
@@ -21776,6 +21783,8 @@ private:
             detail::put_time(out, "fullAt", bucket.full_at());
             out["refill"] = limit_.refill.count();
             detail::put_time(out, "at", now);
+            if (const std::string last = taken.empty() ? taken_for(found) : taken; !last.empty())
+                out["for"] = last;
             const std::string text = boost::json::serialize(out);
             secret_text bytes(text.begin(), text.end());
             const auto stored = co_await storage_.store(document_, std::move(bytes), version);
@@ -21783,6 +21792,14 @@ private:
                 co_return later;
         }
         co_return std::nullopt;
+    }
+
+    static std::string taken_for(const outcome<std::optional<document>>& found)
+    {
+        if (!found || !found->has_value())
+            return {};
+        const auto in = detail::read_object_text(as_text((*found)->text));
+        return in ? detail::text_of(*in, "for") : std::string();
     }
 
     // `was_ahead`: the clock that wrote it was; as many are missing as were then.
@@ -25731,6 +25748,11 @@ private:
         std::string what; // for people
     };
 
+    struct too_many {
+        time_point until;
+        std::string last; // that failed, and why
+    };
+
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
 
     unproven stop(std::string what, failure_class kind, bool order_is_lost = false) const
@@ -25771,13 +25793,16 @@ private:
         }
         // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
-        if (const auto free = co_await next_failure_allowed(proofs)) {
-            unproven wait = stop("as many validations failed as a CA allows in an hour: that is our own limit, "
-                                 "`failed_validations` of this CA in the configuration; mend what made them fail, the "
-                                 "next attempt waits",
+        if (const auto full = co_await too_many_failures(proofs)) {
+            const std::string last = full->last.empty() ? std::string() : full->last + "; ";
+            unproven wait = stop(last
+                                     + "as many validations failed as a CA allows in an hour: that is our own limit, "
+                                       "`failed_validations` of this CA in the configuration; mend what made them "
+                                       "fail, no other is begun before "
+                                     + format_rfc3339(full->until),
                                  failure_class::throttled);
             wait.why.is_ours = true; // and so no reason to let a certificate expire
-            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(*free - world().now());
+            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(full->until - world().now());
             co_return wait;
         }
         const auto published = co_await publish(proofs);
@@ -25808,15 +25833,17 @@ private:
         co_return all;
     }
 
-    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be
-    // tried.
-    [[nodiscard]] awaitable<std::optional<time_point>> next_failure_allowed(const std::vector<proof>& proofs)
+    // So many validations failed for one of the names that none may fail any more; nothing: they may be tried.
+    [[nodiscard]] awaitable<std::optional<too_many>> too_many_failures(const std::vector<proof>& proofs)
     {
-        std::optional<time_point> latest;
+        std::optional<too_many> latest;
         for (const proof& each : proofs) {
             kept_bucket failures = allowed_.failed_validations(each.answer.about, life_);
-            const auto free = co_await failures.next();
-            latest = std::max(latest, free);
+            const auto until = co_await failures.next();
+            if (!until || (latest && *until <= latest->until))
+                continue;
+            std::string last = co_await failures.last_taken_for();
+            latest = too_many{*until, std::move(last)};
         }
         co_return latest;
     }
@@ -25964,7 +25991,7 @@ private:
         unproven no = stop(std::move(all), class_of(why), true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
-        static_cast<void>(co_await failures.take());
+        static_cast<void>(co_await failures.take(what));
         const auto free = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
                              && choose(of.offered, about) != nullptr && !free;

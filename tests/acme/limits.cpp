@@ -11,7 +11,10 @@ using alos::acme::time_point;
 namespace {
 
 struct shop {
-    std::optional<time_point> take(kept_bucket from) { return self.run(from.take()); }
+    std::optional<time_point> take(kept_bucket from, std::string what = {})
+    {
+        return self.run(from.take(std::move(what)));
+    }
     std::optional<time_point> next(kept_bucket from) { return self.run(from.next()); }
     void give_back(kept_bucket to) { self.run(to.give_back()); }
 
@@ -53,6 +56,23 @@ TEST_CASE("limits: one that was not needed is given back")
     CHECK_FALSE(here.next(bucket()));
     CHECK_FALSE(here.take(bucket()));
     CHECK(here.take(bucket()));
+}
+
+TEST_CASE("limits: what the last one was taken for is kept, also when one is given back")
+{
+    shop here;
+    const limits all = here.of({.failed_validations = {2, 15min}});
+    const auto bucket = [&] { return all.failed_validations(name("a.example"), std::chrono::hours(24 * 90)); };
+    const auto last = [&] {
+        kept_bucket one = bucket();
+        return here.self.run(one.last_taken_for());
+    };
+    CHECK(last() == "");
+    CHECK_FALSE(here.take(bucket(), "one thing"));
+    CHECK_FALSE(here.take(bucket(), "another \"thing\""));
+    CHECK(last() == "another \"thing\"");
+    here.give_back(bucket());
+    CHECK(last() == "another \"thing\"");
 }
 
 TEST_CASE("limits: what a clock took that was 20 days ahead is missing afterwards, and no more")

@@ -274,6 +274,43 @@ TEST_CASE("prover: only what says no to the name itself keeps another challenge 
     }
 }
 
+TEST_CASE("prover: where our own limit stops the next try, the CA's last words for the name are said first")
+{
+    office here;
+    test::plain_ca odd(here.world);
+    const char* words = nullptr;
+    const char* next_words = nullptr;
+    odd.at["/authorization"] = [&](const auto&) {
+        return test::plain_ca::reply(200, authorization_by("http-01", "/challenge", words));
+    };
+    odd.at["/challenge"] = [&](const auto&) {
+        words = next_words;
+        return test::plain_ca::reply(200, test::json::object{});
+    };
+    const auto prove = [&](const char* said) {
+        words = nullptr;
+        next_words = said;
+        alos::acme::order order;
+        order.identifiers = {*alos::acme::identifier_of("example.com")};
+        order.authorizations = {odd.url("/authorization")};
+        alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(),
+                              odd.url("/account")};
+        here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+        REQUIRE(here.wait(1min));
+        return *here.said;
+    };
+    for (const char* said : {"404", "404", "not the key authorization"})
+        CHECK(prove(said).find(said) != std::string::npos);
+    const std::string said = prove("nobody asks");
+    const std::size_t last = said.find("http-01 for example.com failed: unauthorized: not the key authorization; ");
+    const std::size_t ours = said.find("; as many validations failed as a CA allows in an hour: that is our own limit");
+    CHECK_MESSAGE(last != said.npos, said);
+    CHECK_MESSAGE(ours != said.npos, said);
+    CHECK(last < ours);
+    CHECK_MESSAGE(said.find("no other is begun before 2027-01-01T00:15:") > ours, said);
+    CHECK_MESSAGE(said.ends_with("Z"), said);
+}
+
 TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC 8555 6.1)")
 {
     office here;

@@ -33,8 +33,8 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
-// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, and when
-// that was written. A storage that cannot keep it is no reason not to renew.
+// One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, when that
+// was written, and what the last one was taken for. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
     // Both outlive it.
@@ -43,11 +43,11 @@ public:
     {
     }
 
-    // Nothing: one was taken. Otherwise when one will be there.
-    [[nodiscard]] awaitable<std::optional<time_point>> take()
+    // Nothing: one was taken. Otherwise when one will be there. `what` it is for is kept for last_taken_for().
+    [[nodiscard]] awaitable<std::optional<time_point>> take(std::string what = {})
     {
         const change taking = [](token_bucket& bucket, time_point now) { return bucket.take(now); };
-        return apply(taking);
+        return apply(taking, std::move(what));
     }
 
     // One that was taken was not needed.
@@ -67,11 +67,18 @@ public:
         return apply(asking);
     }
 
+    // Empty when nobody said.
+    [[nodiscard]] awaitable<std::string> last_taken_for()
+    {
+        const auto found = co_await storage_.load(document_);
+        co_return taken_for(found);
+    }
+
 private:
     // When it can be done; nothing: it is.
     using change = std::optional<time_point> (*)(token_bucket&, time_point now);
 
-    [[nodiscard]] awaitable<std::optional<time_point>> apply(change what)
+    [[nodiscard]] awaitable<std::optional<time_point>> apply(change what, std::string taken = {})
     {
         if (limit_.burst == 0)
             co_return std::nullopt;
@@ -90,6 +97,8 @@ private:
             detail::put_time(out, "fullAt", bucket.full_at());
             out["refill"] = limit_.refill.count();
             detail::put_time(out, "at", now);
+            if (const std::string last = taken.empty() ? taken_for(found) : taken; !last.empty())
+                out["for"] = last;
             const std::string text = boost::json::serialize(out);
             secret_text bytes(text.begin(), text.end());
             const auto stored = co_await storage_.store(document_, std::move(bytes), version);
@@ -97,6 +106,14 @@ private:
                 co_return later;
         }
         co_return std::nullopt;
+    }
+
+    static std::string taken_for(const outcome<std::optional<document>>& found)
+    {
+        if (!found || !found->has_value())
+            return {};
+        const auto in = detail::read_object_text(as_text((*found)->text));
+        return in ? detail::text_of(*in, "for") : std::string();
     }
 
     // `was_ahead`: the clock that wrote it was; as many are missing as were then.

@@ -9,6 +9,7 @@
 #include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/provable.hpp>
+#include <alos/acme/rfc3339.hpp>
 #include <alos/acme/self_check.hpp>
 #include <alos/acme/together.hpp>
 #include <alos/http/clean_up.hpp>
@@ -98,6 +99,11 @@ private:
         std::string what; // for people
     };
 
+    struct too_many {
+        time_point until;
+        std::string last; // that failed, and why
+    };
+
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
 
     unproven stop(std::string what, failure_class kind, bool order_is_lost = false) const
@@ -138,13 +144,16 @@ private:
         }
         // In one order everywhere: two that have names in common wait for each other's places, and not in a circle.
         std::ranges::sort(proofs, {}, [](const proof& each) { return each.answer.about; });
-        if (const auto free = co_await next_failure_allowed(proofs)) {
-            unproven wait = stop("as many validations failed as a CA allows in an hour: that is our own limit, "
-                                 "`failed_validations` of this CA in the configuration; mend what made them fail, the "
-                                 "next attempt waits",
+        if (const auto full = co_await too_many_failures(proofs)) {
+            const std::string last = full->last.empty() ? std::string() : full->last + "; ";
+            unproven wait = stop(last
+                                     + "as many validations failed as a CA allows in an hour: that is our own limit, "
+                                       "`failed_validations` of this CA in the configuration; mend what made them "
+                                       "fail, no other is begun before "
+                                     + format_rfc3339(full->until),
                                  failure_class::throttled);
             wait.why.is_ours = true; // and so no reason to let a certificate expire
-            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(*free - world().now());
+            wait.why.retry_after = std::chrono::ceil<std::chrono::seconds>(full->until - world().now());
             co_return wait;
         }
         const auto published = co_await publish(proofs);
@@ -175,15 +184,17 @@ private:
         co_return all;
     }
 
-    // Until when so many validations failed for one of the names that none may fail any more; nothing: they may be
-    // tried.
-    [[nodiscard]] awaitable<std::optional<time_point>> next_failure_allowed(const std::vector<proof>& proofs)
+    // So many validations failed for one of the names that none may fail any more; nothing: they may be tried.
+    [[nodiscard]] awaitable<std::optional<too_many>> too_many_failures(const std::vector<proof>& proofs)
     {
-        std::optional<time_point> latest;
+        std::optional<too_many> latest;
         for (const proof& each : proofs) {
             kept_bucket failures = allowed_.failed_validations(each.answer.about, life_);
-            const auto free = co_await failures.next();
-            latest = std::max(latest, free);
+            const auto until = co_await failures.next();
+            if (!until || (latest && *until <= latest->until))
+                continue;
+            std::string last = co_await failures.last_taken_for();
+            latest = too_many{*until, std::move(last)};
         }
         co_return latest;
     }
@@ -331,7 +342,7 @@ private:
         unproven no = stop(std::move(all), class_of(why), true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
-        static_cast<void>(co_await failures.take());
+        static_cast<void>(co_await failures.take(what));
         const auto free = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
                              && choose(of.offered, about) != nullptr && !free;
