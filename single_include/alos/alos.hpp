@@ -29635,15 +29635,12 @@ private:
 }
 
 #endif
-// ---- alos/server/acme_service.hpp ----
-// The certificate manager of a server: a thread of its own with everything that waits for disks and networks, so that
-// no handshake ever does. Threads that serve ask it for the answer to a token of http-01 that is not ours.
-#ifndef ALOS_SERVER_ACME_SERVICE_HPP
-#define ALOS_SERVER_ACME_SERVICE_HPP
+// ---- alos/server/acme_thread.hpp ----
+// The thread of the certificate manager: others have coroutines run on it and get what they return, also while it ends.
+#ifndef ALOS_SERVER_ACME_THREAD_HPP
+#define ALOS_SERVER_ACME_THREAD_HPP
 
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -29654,149 +29651,71 @@ private:
 
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <exception>
 #include <functional>
 #include <future>
-#include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <variant>
-#include <vector>
-
-#include <unistd.h>
 
 namespace alos::inline v0 {
 
-class acme_service final : public acme::service {
+// Whoever owns it calls stop(), and then shutdown() before what its coroutines refer to goes. What is asked of it later
+// fails with errc::closed.
+class acme_thread {
 public:
     template <class T = void>
     using awaitable = acme::awaitable<T>;
 
-    explicit acme_service(acme::host to)
-        : host_(std::move(to)), guard_(context_.get_executor()), world_(context_.get_executor()),
-          thread_([this] {
+    acme_thread()
+        : guard_(context_.get_executor()), thread_([this] {
               own_thread_ = std::this_thread::get_id();
               context_.run();
           })
     {
     }
 
-    // Not from an event's handler.
-    ~acme_service() override
+    acme_thread(const acme_thread&) = delete;
+    acme_thread& operator=(const acme_thread&) = delete;
+
+    ~acme_thread()
     {
-        stop();
-        context_.shutdown(); // what still waits goes before what it refers to
+        context_.stop();
+        join();
     }
 
-    [[nodiscard]] outcome<> configure(acme::config settings) override
-    {
-        return call(do_configure(std::move(settings)));
-    }
+    [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
 
-    [[nodiscard]] outcome<> add_domain(acme::certificate_names names) override
-    {
-        return call(do_add(std::move(names)));
-    }
+    // Whether it is the one that calls.
+    [[nodiscard]] bool is_this() const noexcept { return own_thread_ == std::this_thread::get_id(); }
 
-    [[nodiscard]] outcome<> remove_domain(std::string_view domain) override
+    // What `question`, called here, returns to whatever thread asks; nothing once `begin` of stop() was called.
+    template <class T>
+    [[nodiscard]] std::optional<T> ask(std::function<T()> question)
     {
-        return call(do_remove(std::string(domain)));
-    }
-
-    [[nodiscard]] outcome<> start() override { return call(do_start()); }
-
-    void stop() noexcept override
-    {
-        if (!is_stopped_.exchange(true))
-            boost::asio::post(context_, [this] { begin_to_stop(); });
-        if (own_thread_ == std::this_thread::get_id())
-            return; // from an event's handler; the destructor waits
-        const std::lock_guard one_at_a_time(joining_);
-        if (thread_.joinable())
-            thread_.join();
-    }
-
-    [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
-    {
-        if (own_thread_ == std::this_thread::get_id())
-            return list();
-        ++guests_; // before `last_` is looked at: our thread goes on as long as there are any, once it has set that
+        if (is_this())
+            return question();
+        ++guests_; // before that is looked at: this thread goes on as long as there are any, once it has set it
         const leaving in_the_end{guests_};
-        if (const auto last = last_.load())
-            return *last;
-        std::packaged_task<status_list()> work([this] { return list(); });
+        if (is_stopping_)
+            return std::nullopt;
+        std::packaged_task<T()> work(std::move(question));
         auto done = work.get_future();
         boost::asio::post(context_, [work = std::move(work)]() mutable { work(); });
         try {
             return done.get();
         } catch (const std::future_error&) { // it went with the context
-            const auto last = last_.load();
-            return last ? *last : status_list();
+            return std::nullopt;
         }
     }
 
-    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
-                                                   std::function<void(const acme::event&)> told) override
-    {
-        auto work = do_force_renew(std::move(domain), std::move(told));
-        return there(std::move(work));
-    }
-
-    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name) override
-    {
-        auto work = do_obtain(std::move(name));
-        return there(std::move(work));
-    }
-
-    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason) override
-    {
-        auto work = do_revoke(std::move(domain), reason);
-        return there(std::move(work));
-    }
-
-private:
-    using status_list = std::vector<acme::certificate_status>;
-
-    struct context_type : boost::asio::io_context {
-        context_type() : boost::asio::io_context(1) {}
-        using boost::asio::execution_context::shutdown;
-    };
-
-    static constexpr std::chrono::milliseconds stop_step{10};
-    static constexpr std::chrono::milliseconds stop_time{4500};
-
-    static failure not_configured()
-    {
-        return {errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
-    }
-
-    static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
-
-    struct leaving {
-        std::atomic<unsigned>& guests;
-        ~leaving() { --guests; }
-    };
-
-    // Counts who asks for something, before it is known whether that is too late: whoever is counted gets an answer.
-    [[nodiscard]] bool enter() noexcept
-    {
-        ++guests_;
-        if (!is_stopped_)
-            return true;
-        --guests_;
-        return false;
-    }
-
-    // Runs on our thread what a thread of somebody else waits for.
+    // Runs here what a thread of somebody else waits for.
     template <class T>
     [[nodiscard]] T call(awaitable<T> work)
     {
-        if (own_thread_ == std::this_thread::get_id())
+        if (is_this())
             return failure{errc::bad_configuration, "acme: not from an event's handler"};
         if (!enter())
             return stopped();
@@ -29816,14 +29735,67 @@ private:
         }
     }
 
-    // Runs on our thread what a coroutine of somebody else awaits.
+    // Runs here what a coroutine of somebody else awaits.
     template <class T>
-    [[nodiscard]] awaitable<T> there(awaitable<T> work)
+    [[nodiscard]] awaitable<T> await(awaitable<T> work)
     {
         if (!enter())
             co_return stopped();
         auto done = boost::asio::co_spawn(context_, until_stopped(std::move(work)), boost::asio::use_awaitable);
         co_return co_await std::move(done);
+    }
+
+    // Tells those who wait, calls `begin` here, and returns when `is_over()` says so and nobody waits, or after 4.5
+    // seconds. From this thread itself it returns at once.
+    void stop(std::function<void()> begin, std::function<bool()> is_over) noexcept
+    {
+        if (!is_stopped_.exchange(true))
+            boost::asio::post(context_, [this, begin = std::move(begin), is_over = std::move(is_over)]() mutable {
+                stopping_bell_.notify_all();
+                begin();
+                is_stopping_ = true;
+                wait_for_end(std::chrono::steady_clock::now() + stop_time, std::move(is_over));
+            });
+        if (!is_this())
+            join();
+    }
+
+    [[nodiscard]] bool is_stopped() const noexcept { return is_stopped_; }
+
+    // Destroys what still waits.
+    void shutdown() { context_.shutdown(); }
+
+private:
+    struct context_type : boost::asio::io_context {
+        context_type() : boost::asio::io_context(1) {}
+        using boost::asio::execution_context::shutdown;
+    };
+
+    static constexpr std::chrono::milliseconds stop_step{10};
+    static constexpr std::chrono::milliseconds stop_time{4500};
+
+    static failure stopped() { return {errc::closed, "acme: the manager of certificates was stopped"}; }
+
+    struct leaving {
+        std::atomic<unsigned>& guests;
+        ~leaving() { --guests; }
+    };
+
+    // Counts who asks for something, before it is known whether that is too late: whoever is counted gets an answer.
+    [[nodiscard]] bool enter() noexcept
+    {
+        ++guests_;
+        if (!is_stopped_)
+            return true;
+        --guests_;
+        return false;
+    }
+
+    void join() noexcept
+    {
+        const std::lock_guard one_at_a_time(joining_);
+        if (thread_.joinable())
+            thread_.join();
     }
 
     template <class T>
@@ -29837,6 +29809,135 @@ private:
         if (auto* const value = std::get_if<0>(&done))
             co_return std::move(*value);
         co_return stopped();
+    }
+
+    void wait_for_end(std::chrono::steady_clock::time_point latest, std::function<bool()> is_over)
+    {
+        const bool is_last = guests_ == 0 && is_over();
+        stopping_.expires_after(stop_step);
+        stopping_.async_wait([this, latest, is_last, is_over = std::move(is_over)](error_code) mutable {
+            // One more round than needed: who was told of the end has its turn.
+            if (is_last || std::chrono::steady_clock::now() > latest)
+                context_.stop();
+            else
+                wait_for_end(latest, std::move(is_over));
+        });
+    }
+
+    context_type context_;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
+    boost::asio::steady_timer stopping_{context_};
+    std::atomic<bool> is_stopped_ = false;    // it was told to
+    std::atomic<bool> is_stopping_ = false;   // and has begun to
+    std::atomic<unsigned> guests_ = 0;        // who wait for something that runs here
+    acme::signal stopping_bell_;              // for who is told that it is too late
+    std::atomic<std::thread::id> own_thread_; // set by that
+    std::mutex joining_;
+    std::thread thread_;
+};
+
+}
+
+#endif
+// ---- alos/server/acme_service.hpp ----
+// The certificate manager of a server, on a thread of its own with everything that waits for disks and networks, so
+// that no handshake ever does. Threads that serve ask it for the answer to a token of http-01 that is not ours.
+#ifndef ALOS_SERVER_ACME_SERVICE_HPP
+#define ALOS_SERVER_ACME_SERVICE_HPP
+
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+namespace alos::inline v0 {
+
+class acme_service final : public acme::service {
+public:
+    template <class T = void>
+    using awaitable = acme::awaitable<T>;
+
+    explicit acme_service(acme::host to) : host_(std::move(to)), world_(thread_.context().get_executor()) {}
+
+    // Not from an event's handler.
+    ~acme_service() override
+    {
+        stop();
+        thread_.shutdown(); // what still waits goes before what it refers to
+    }
+
+    [[nodiscard]] outcome<> configure(acme::config settings) override
+    {
+        return thread_.call(do_configure(std::move(settings)));
+    }
+
+    [[nodiscard]] outcome<> add_domain(acme::certificate_names names) override
+    {
+        return thread_.call(do_add(std::move(names)));
+    }
+
+    [[nodiscard]] outcome<> remove_domain(std::string_view domain) override
+    {
+        return thread_.call(do_remove(std::string(domain)));
+    }
+
+    [[nodiscard]] outcome<> start() override { return thread_.call(do_start()); }
+
+    // From an event's handler it returns at once; the destructor waits.
+    void stop() noexcept override
+    {
+        thread_.stop([this] { begin_to_stop(); },
+                     [this] { return running_ == 0 && (!manager_ || manager_->is_idle()); });
+    }
+
+    [[nodiscard]] std::vector<acme::certificate_status> certificates() const override
+    {
+        const std::function<status_list()> question = [this] { return list(); };
+        if (auto answer = thread_.ask(question))
+            return std::move(*answer);
+        const auto last = last_.load();
+        return last ? *last : status_list();
+    }
+
+    [[nodiscard]] awaitable<outcome<>> force_renew(std::string domain,
+                                                   std::function<void(const acme::event&)> told) override
+    {
+        auto work = do_force_renew(std::move(domain), std::move(told));
+        return thread_.await(std::move(work));
+    }
+
+    [[nodiscard]] awaitable<outcome<cert::credential_ptr>> obtain(std::string name) override
+    {
+        auto work = do_obtain(std::move(name));
+        return thread_.await(std::move(work));
+    }
+
+    [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason) override
+    {
+        auto work = do_revoke(std::move(domain), reason);
+        return thread_.await(std::move(work));
+    }
+
+private:
+    using status_list = std::vector<acme::certificate_status>;
+
+    static failure not_configured()
+    {
+        return {errc::bad_configuration, "acme: nothing is configured yet; enable_acme() does that"};
     }
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
@@ -29886,7 +29987,7 @@ private:
                 if (on_event)
                     on_event(what);
             },
-            context_.get_executor());
+            thread_.context().get_executor());
         if (is_foreign) {
             foreign_ = std::make_unique<acme::foreign_folder>(
                 world_, host_, cache_dir_,
@@ -29909,7 +30010,7 @@ private:
                 answer = acme::board::answer_in(as_text(*text), world_.now());
             return answer;
         };
-        desk_ = std::make_shared<answer_desk>(context_.get_executor(), read);
+        desk_ = std::make_shared<answer_desk>(thread_.context().get_executor(), read);
         host_.http01.also_look_in(
             [desk = desk_](std::string token) { return answer_desk::ask(desk, std::move(token)); });
     }
@@ -29939,7 +30040,7 @@ private:
         spawn(manager_->follow(), follow_);
         if (foreign_)
             spawn(foreign_->follow(), foreign_stop_);
-        boost::asio::post(context_, [this] { warn_of_open_files(); }); // what is there is served first
+        boost::asio::post(thread_.context(), [this] { warn_of_open_files(); }); // what is there is served first
         co_return outcome<>();
     }
 
@@ -29956,10 +30057,10 @@ private:
     {
         ++running_;
         const auto slot = cancel.slot();
-        boost::asio::co_spawn(context_, std::move(work),
+        boost::asio::co_spawn(thread_.context(), std::move(work),
                               boost::asio::bind_cancellation_slot(slot, [this](const std::exception_ptr& thrown) {
                                   --running_;
-                                  if (!is_stopped_)
+                                  if (!thread_.is_stopped())
                                       host_.log(log_level::error, "acme.stopped",
                                                 {{"reason", thrown ? text_of_exception(thrown) : std::string()},
                                                  {"hint", "certificates are not renewed any more; restart"}});
@@ -29995,37 +30096,19 @@ private:
     void begin_to_stop()
     {
         last_ = std::make_shared<const status_list>(list());
-        is_stopping_ = true;
         host_.http01.also_look_in(nullptr);
         if (desk_)
             desk_->close();
-        stopping_bell_.notify_all();
         run_.emit(boost::asio::cancellation_type::terminal);
         follow_.emit(boost::asio::cancellation_type::terminal);
         foreign_stop_.emit(boost::asio::cancellation_type::terminal);
         if (manager_)
             manager_->stop();
-        wait_for_end(std::chrono::steady_clock::now() + stop_time);
-    }
-
-    void wait_for_end(std::chrono::steady_clock::time_point latest)
-    {
-        const bool is_over = running_ == 0 && guests_ == 0 && (!manager_ || manager_->is_idle());
-        stopping_.expires_after(stop_step);
-        stopping_.async_wait([this, latest, is_over](error_code) {
-            // One more round than needed: who was told of the end has its turn.
-            if (is_over || std::chrono::steady_clock::now() > latest)
-                context_.stop();
-            else
-                wait_for_end(latest);
-        });
     }
 
     const acme::host host_;
-    mutable context_type context_;
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
+    mutable acme_thread thread_;
     acme_environment world_;
-    boost::asio::steady_timer stopping_{context_};
     std::string cache_dir_;   // of the settings
     std::string storage_dir_; // where ours are
     std::unique_ptr<acme::file_storage> storage_;
@@ -30037,14 +30120,7 @@ private:
     boost::asio::cancellation_signal foreign_stop_;
     unsigned running_ = 0;
     bool is_started_ = false;
-    std::atomic<bool> is_stopped_ = false;
-    bool is_stopping_ = false;             // as our thread knows it
-    mutable std::atomic<unsigned> guests_ = 0; // who wait for something that runs here
-    acme::signal stopping_bell_;           // for who is told that it is too late
-    std::atomic<std::shared_ptr<const status_list>> last_; // since it was told to stop
-    std::atomic<std::thread::id> own_thread_; // set by that
-    std::mutex joining_;
-    std::thread thread_;
+    std::atomic<std::shared_ptr<const status_list>> last_; // since it began to stop
 };
 
 }
