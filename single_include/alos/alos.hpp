@@ -29798,6 +29798,25 @@ private:
             thread_.join();
     }
 
+    // What some work came to.
+    template <class T>
+    struct ending {
+        std::optional<T> value;
+        std::exception_ptr thrown;
+    };
+
+    template <class T>
+    [[nodiscard]] static awaitable<ending<T>> end_of(awaitable<T> work)
+    {
+        ending<T> end;
+        try {
+            end.value = co_await std::move(work);
+        } catch (...) {
+            end.thrown = std::current_exception();
+        }
+        co_return end;
+    }
+
     template <class T>
     [[nodiscard]] awaitable<T> until_stopped(awaitable<T> work)
     {
@@ -29805,10 +29824,14 @@ private:
         const leaving in_the_end{guests_};
         if (is_stopping_)
             co_return stopped();
-        auto done = co_await (std::move(work) || stopping_bell_.wait());
-        if (auto* const value = std::get_if<0>(&done))
-            co_return std::move(*value);
-        co_return stopped();
+        // Note: of two that are waited for, one that throws is not the first.
+        auto done = co_await (end_of(std::move(work)) || stopping_bell_.wait());
+        auto* const end = std::get_if<0>(&done);
+        if (!end)
+            co_return stopped();
+        if (end->thrown)
+            std::rethrow_exception(end->thrown);
+        co_return std::move(*end->value);
     }
 
     void wait_for_end(std::chrono::steady_clock::time_point latest, std::function<bool()> is_over)

@@ -51,13 +51,14 @@ struct manned_thread {
 
 }
 
-TEST_CASE("acme thread: what others call runs there, and they get what it returns")
+TEST_CASE("acme thread: what others call runs there, and they get what it returns or throws")
 {
     manned_thread one;
     const auto there = one.thread.call(one.look());
     REQUIRE(there.has_value());
     CHECK(*there != std::this_thread::get_id());
     CHECK_FALSE(one.thread.is_this());
+    CHECK_THROWS_AS(static_cast<void>(one.thread.call(one.fail())), std::runtime_error);
     const std::function<bool()> question = [&] { return one.thread.is_this(); };
     CHECK(one.thread.ask(question) == true);
     CHECK(one.thread.call(one.call_again()).error().code == alos::errc::bad_configuration);
