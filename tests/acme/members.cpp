@@ -137,7 +137,6 @@ TEST_CASE("members: a CA is asked for a window by one of two processes, and by t
     here.world.run_for(24h * 10);
     CHECK(here.ca.requests(step::renewal_info) - asked >= 38);
     CHECK(here.ca.requests(step::renewal_info) - asked <= 45);
-    here.members.pop_back();
 }
 
 TEST_CASE("members: a process that is killed while somebody waits for a renewal goes with all that it began")
