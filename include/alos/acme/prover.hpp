@@ -4,11 +4,11 @@
 #define ALOS_ACME_PROVER_HPP
 
 #include <alos/acme/board.hpp>
+#include <alos/acme/challenge_choice.hpp>
 #include <alos/acme/client.hpp>
 #include <alos/acme/cure.hpp>
 #include <alos/acme/limits.hpp>
 #include <alos/acme/payloads.hpp>
-#include <alos/acme/provable.hpp>
 #include <alos/acme/rfc3339.hpp>
 #include <alos/acme/self_check.hpp>
 #include <alos/acme/together.hpp>
@@ -55,7 +55,7 @@ struct unproven {
 // Called with every step, in one sentence.
 using step_teller = std::function<void(const std::string&)>;
 
-// Of one issuance. It remembers which challenges failed for which name.
+// Of one issuance.
 class prover {
 public:
     // `ca`, `answers` and what `allowed` refers to outlive it. `life` is that of the certificate, as far as it is
@@ -63,7 +63,7 @@ public:
     prover(client& ca, signer by, board& answers, std::shared_ptr<const config> settings, limits allowed,
            std::chrono::milliseconds life, time_point deadline, step_teller tell)
         : ca_(ca), by_(std::move(by)), board_(answers), settings_(std::move(settings)), allowed_(std::move(allowed)),
-          life_(life), deadline_(deadline), tell_(std::move(tell))
+          life_(life), deadline_(deadline), tell_(std::move(tell)), choice_(settings_)
     {
     }
 
@@ -91,12 +91,6 @@ private:
         std::string challenge_url;
         bool is_accepted = false; // by an attempt before this one
         bool is_posted = false;
-    };
-
-    struct failed_proof {
-        identifier about;
-        challenge_type type;
-        std::string what; // for people
     };
 
     struct too_many {
@@ -128,9 +122,9 @@ private:
             if (read->status != authorization_status::pending)
                 co_return stop("that of " + about.value + " is " + std::string(name_of(read->status)),
                                failure_class::transient, true);
-            const challenge* const chosen = choose(*read, about);
+            const challenge* const chosen = choice_.choose(*read, about);
             if (!chosen)
-                co_return stop("none of the challenges for " + about.value + " (" + offered(*read)
+                co_return stop("none of the challenges for " + about.value + " (" + offered_types(*read)
                                    + ") can be answered; allow another one in `challenges`, or set `dns`",
                                failure_class::permanent, true);
             const auto is_again = [&](const proof& each) { return each.answer.about == about; };
@@ -335,52 +329,14 @@ private:
         }
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
                                  + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
-        std::string all = what; // the first may be the one that is worth mending
-        for (const failed_proof& each : failed_)
-            all += each.about == about ? "; before that, " + each.what : "";
-        failed_.insert(failed_.begin(), {about, of.answer.type, what});
-        unproven no = stop(std::move(all), class_of(why), true);
+        unproven no = stop(choice_.fail(about, of.answer.type, what), class_of(why), true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take(what));
         const auto free = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
-                             && choose(of.offered, about) != nullptr && !free;
+                             && choice_.choose(of.offered, about) != nullptr && !free;
         co_return no;
-    }
-
-    // What says no to the name says so whatever the challenge is. Other problems that would be permanent in a request
-    // are not here: Boulder calls a name without addresses `malformed`, which dns-01 needs none of.
-    static bool is_about_the_name(const problem& why)
-    {
-        const auto says_no = [](std::string_view type) {
-            return type == "rejectedIdentifier" || type == "unsupportedIdentifier" || type == "caa";
-        };
-        return says_no(why.type)
-               || std::ranges::any_of(why.subproblems, says_no, [](const subproblem& each) { return each.type; });
-    }
-
-    // The first of our types that the CA offers, fits, and did not fail before; null if there is none.
-    [[nodiscard]] const challenge* choose(const authorization& from, const identifier& about) const
-    {
-        for (const challenge_type type : settings_->challenges) {
-            const auto is_it = [&](const failed_proof& each) { return each.about == about && each.type == type; };
-            if (!can_prove(*settings_, type, about) || std::ranges::any_of(failed_, is_it))
-                continue;
-            for (const challenge& each : from.challenges) {
-                if (each.type == name_of(type) && !each.url.empty() && is_token(each.token))
-                    return &each;
-            }
-        }
-        return nullptr;
-    }
-
-    static std::string offered(const authorization& from)
-    {
-        std::string all;
-        for (const challenge& each : from.challenges)
-            all.append(all.empty() ? "" : ", ").append(each.type);
-        return all;
     }
 
     // Says what the CA will probably see; that is no reason not to ask it.
@@ -411,7 +367,7 @@ private:
     const std::chrono::milliseconds life_;
     const time_point deadline_;
     const step_teller tell_;
-    std::vector<failed_proof> failed_; // the last one first
+    challenge_choice choice_;
     std::optional<std::chrono::seconds> last_pause_;
 };
 
