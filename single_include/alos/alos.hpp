@@ -19925,20 +19925,18 @@ struct identifier {
 }
 
 #endif
-// ---- alos/acme/objects.hpp ----
-// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
-// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
-// failure names the one at fault. What we send is in payloads.hpp.
-#ifndef ALOS_ACME_OBJECTS_HPP
-#define ALOS_ACME_OBJECTS_HPP
+// ---- alos/acme/object_reader.hpp ----
+// Reads the members of the JSON objects that a CA sends, each within a limit: what is missing, of another type or too
+// large is a failure that names it. RFC 8555 7.1, RFC 7807.
+#ifndef ALOS_ACME_OBJECT_READER_HPP
+#define ALOS_ACME_OBJECT_READER_HPP
 
 
 #include <boost/json/value.hpp>
 
 #include <algorithm>
-#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19946,79 +19944,6 @@ struct identifier {
 #include <vector>
 
 namespace alos::inline v0::acme {
-
-// RFC 8555 7.1.1. An empty URL: the CA does not offer it.
-struct directory {
-    std::string new_nonce;
-    std::string new_account;
-    std::string new_order;
-    std::string new_authz;
-    std::string revoke_cert;
-    std::string key_change;
-    std::string renewal_info; // RFC 9773 3
-    std::string terms_of_service;
-    std::string website;
-    std::vector<std::string> caa_identities;
-    bool external_account_required = false;
-    std::map<std::string, std::string> profiles; // by name, what they are for
-};
-
-enum class account_status : std::uint8_t { valid, deactivated, revoked };
-enum class order_status : std::uint8_t { pending, ready, processing, valid, invalid };
-enum class authorization_status : std::uint8_t { pending, valid, invalid, deactivated, expired, revoked };
-enum class challenge_status : std::uint8_t { pending, processing, valid, invalid };
-
-// RFC 8555 7.1.2.
-struct account {
-    account_status status = account_status::valid; // one that is not known is `revoked`
-    std::vector<std::string> contact;
-    std::string orders; // empty: the CA keeps no list
-};
-
-// RFC 8555 7.1.3.
-struct order {
-    order_status status = order_status::invalid; // also one that is not known
-    std::optional<time_point> expires;
-    std::vector<identifier> identifiers;
-    std::vector<std::string> authorizations; // URLs; there while pending
-    std::string finalize;                    // there while pending or ready
-    std::string certificate;                 // there when valid
-    std::optional<problem> error;
-    std::string profile;
-    std::string replaces; // RFC 9773 5
-};
-
-// RFC 8555 7.1.5 and 8.
-struct challenge {
-    std::string type; // "http-01"; others than alos knows are here, too
-    std::string url;
-    std::string token; // of base64url characters; empty when the type has none
-    challenge_status status = challenge_status::invalid; // also one that is not known
-    std::optional<problem> error;
-    std::optional<time_point> validated;
-};
-
-// RFC 8555 7.1.4.
-struct authorization {
-    authorization_status status = authorization_status::invalid; // also one that is not known
-    acme::identifier identifier; // without "*."
-    std::optional<time_point> expires;
-    bool wildcard = false;
-    std::vector<challenge> challenges;
-};
-
-// RFC 9773 4.2: when the CA would like the certificate to be renewed. `start` is before `end`.
-struct renewal_info {
-    time_point start;
-    time_point end;
-    std::string explanation_url;
-};
-
-// RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
-[[nodiscard]] inline identifier ordered_identifier(const authorization& from)
-{
-    return {from.identifier.type, (from.wildcard ? "*." : "") + from.identifier.value};
-}
 
 namespace detail {
 
@@ -20214,6 +20139,108 @@ outcome<Object> read_object(std::string_view json, std::string_view what, Read r
         return std::move(*fault);
     return made;
 }
+
+}
+
+}
+
+#endif
+// ---- alos/acme/objects.hpp ----
+// What a CA answers: directory, account, order, authorization, challenge (RFC 8555 7.1, RFC 8738) and renewal
+// information (RFC 9773 4.2), from JSON. Members that are not known are ignored; those that are, are checked, and a
+// failure names the one at fault. What we send is in payloads.hpp.
+#ifndef ALOS_ACME_OBJECTS_HPP
+#define ALOS_ACME_OBJECTS_HPP
+
+
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+// RFC 8555 7.1.1. An empty URL: the CA does not offer it.
+struct directory {
+    std::string new_nonce;
+    std::string new_account;
+    std::string new_order;
+    std::string new_authz;
+    std::string revoke_cert;
+    std::string key_change;
+    std::string renewal_info; // RFC 9773 3
+    std::string terms_of_service;
+    std::string website;
+    std::vector<std::string> caa_identities;
+    bool external_account_required = false;
+    std::map<std::string, std::string> profiles; // by name, what they are for
+};
+
+enum class account_status : std::uint8_t { valid, deactivated, revoked };
+enum class order_status : std::uint8_t { pending, ready, processing, valid, invalid };
+enum class authorization_status : std::uint8_t { pending, valid, invalid, deactivated, expired, revoked };
+enum class challenge_status : std::uint8_t { pending, processing, valid, invalid };
+
+// RFC 8555 7.1.2.
+struct account {
+    account_status status = account_status::valid; // one that is not known is `revoked`
+    std::vector<std::string> contact;
+    std::string orders; // empty: the CA keeps no list
+};
+
+// RFC 8555 7.1.3.
+struct order {
+    order_status status = order_status::invalid; // also one that is not known
+    std::optional<time_point> expires;
+    std::vector<identifier> identifiers;
+    std::vector<std::string> authorizations; // URLs; there while pending
+    std::string finalize;                    // there while pending or ready
+    std::string certificate;                 // there when valid
+    std::optional<problem> error;
+    std::string profile;
+    std::string replaces; // RFC 9773 5
+};
+
+// RFC 8555 7.1.5 and 8.
+struct challenge {
+    std::string type; // "http-01"; others than alos knows are here, too
+    std::string url;
+    std::string token; // of base64url characters; empty when the type has none
+    challenge_status status = challenge_status::invalid; // also one that is not known
+    std::optional<problem> error;
+    std::optional<time_point> validated;
+};
+
+// RFC 8555 7.1.4.
+struct authorization {
+    authorization_status status = authorization_status::invalid; // also one that is not known
+    acme::identifier identifier; // without "*."
+    std::optional<time_point> expires;
+    bool wildcard = false;
+    std::vector<challenge> challenges;
+};
+
+// RFC 9773 4.2: when the CA would like the certificate to be renewed. `start` is before `end`.
+struct renewal_info {
+    time_point start;
+    time_point end;
+    std::string explanation_url;
+};
+
+// RFC 8555 7.1.4: the identifier of the order that the authorization is for, "*." included.
+[[nodiscard]] inline identifier ordered_identifier(const authorization& from)
+{
+    return {from.identifier.type, (from.wildcard ? "*." : "") + from.identifier.value};
+}
+
+namespace detail {
 
 // The value of an enumeration by its place in `words`.
 template <class Status, std::size_t Count>

@@ -43,6 +43,7 @@ TESTED_IN = {
     "acme/detail/durable_files.hpp": "acme/file_storage.cpp",
     "acme/detail/certificate_folder.hpp": "acme/file_storage.cpp",
     "acme/detail/folder_watch.hpp": "acme/file_storage.cpp",
+    "acme/object_reader.hpp": "acme/objects.cpp",
     "acme/detail/fenced_locks.hpp": "acme/file_storage.cpp",
     "acme/client.hpp": "acme/manager.cpp",
     "acme/event.hpp": "acme/manager.cpp",
