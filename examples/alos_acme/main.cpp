@@ -9,6 +9,7 @@
 #include "accounts.hpp"
 #include "certificates.hpp"
 #include "checkup.hpp"
+#include "listing.hpp"
 #include "options.hpp"
 
 #include <alos/acme/configured.hpp>

@@ -79,7 +79,7 @@ public:
         char time[48];
         std::snprintf(time, sizeof time, "[%6.2f s, +%.2f s] ", seconds(now - begun_), seconds(now - last_));
         last_ = now;
-        std::cerr << time << in_one_line(step) << std::endl;
+        std::cerr << time << in_one_line(by_options(step)) << std::endl;
     }
 
 private:

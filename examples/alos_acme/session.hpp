@@ -39,6 +39,11 @@ namespace acme = alos::acme;
 template <class T = void>
 using awaitable = acme::awaitable<T>;
 
+// Something in the folder that a command cannot do without.
+struct unreadable : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 class session {
     struct context_type : boost::asio::io_context {
         context_type() : boost::asio::io_context(1) {}
@@ -86,7 +91,8 @@ public:
         const std::string live = chosen.cache_dir + "/live"; // where certbot has them, for root alone
         const auto others = world.files().list(live);
         if (there && others.error() == boost::system::errc::permission_denied)
-            return alos::failure{others.error(), why_not_listed(live, others.error())};
+            return alos::failure{others.error(), why_not_listed(live, others.error())
+                                                     + "; run it as the owner of that folder"};
         if (!chosen.dns_exec.empty() && !solver)
             return alos::failure{alos::errc::bad_configuration, "--dns-exec: this alos-acme has no support for it"};
         return chosen.resolver.empty() ? alos::outcome<>() : world.use_resolver(chosen.resolver);
@@ -199,7 +205,9 @@ public:
     // The account with that URL; where there is none, or no URL is known, the only one that the storage has.
     [[nodiscard]] awaitable<acme::account_record> account_of(std::string url)
     {
-        const auto all = co_await accounts();
+        std::vector<acme::account_record> all;
+        if (chosen.command != "list") // which asks no CA
+            all = co_await accounts();
         for (const acme::account_record& each : all) {
             if (each.url == url || all.size() == 1)
                 co_return each;
@@ -224,12 +232,14 @@ public:
         std::vector<acme::account_record> all;
         const auto names = co_await storage.list("account");
         if (!names)
-            throw std::runtime_error(names.error().what);
+            throw unreadable(names.error().what);
         for (const std::string& each : *names) {
             if (each.ends_with(".key"))
                 continue;
             const auto kept = co_await storage.load("account/" + each);
-            if (!kept || !kept->has_value())
+            if (!kept)
+                throw unreadable(kept.error().what);
+            if (!kept->has_value())
                 continue;
             if (auto record = acme::parse_account_record(alos::as_text((*kept)->text)))
                 all.push_back(std::move(*record));
