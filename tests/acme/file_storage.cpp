@@ -17,6 +17,8 @@
 
 #include <sys/wait.h>
 
+#include <filesystem>
+
 using namespace alos;
 using namespace alos::acme;
 
@@ -965,11 +967,20 @@ TEST_CASE("changes of certificates and answers by others are told once each, and
     CHECK(seen() == names{"challenge"});
     REQUIRE(other.done(other.storage.erase("challenge/http-01/token")).has_value());
     CHECK(seen() == names{"challenge"});
+    // A new folder among them could be another one of any name: all may have changed.
+    const names everything{"certificates", "certificates/a", "challenge"};
     REQUIRE(other.write("state/a", "6").has_value());
-    REQUIRE(other.write("settings", "6").has_value());
-    REQUIRE(other.done(other.storage.erase("settings")).has_value());
+    CHECK(seen() == everything);
+    REQUIRE(other.write("state/a", "7").has_value());
     (void)other.lock("quiet");
     CHECK(seen().empty());
+    REQUIRE_FALSE(others.rename("/data/certs", "/data/old", os::if_exists::fail));
+    CHECK(seen() == names{"challenge", "certificates", "challenge"}); // an empty one was made
+    REQUIRE_FALSE(others.remove("/data/certs"));
+    REQUIRE_FALSE(others.rename("/data/old", "/data/certs", os::if_exists::fail));
+    CHECK(seen() == everything);
+    REQUIRE(other.put(0, 3) == 4);
+    CHECK(seen() == names{"certificates/a"});
 
     // Folders that go and come again are watched again.
     REQUIRE(other.done(other.storage.erase("challenge/http-01/a")).has_value());
@@ -983,12 +994,10 @@ TEST_CASE("changes of certificates and answers by others are told once each, and
 
 TEST_CASE("waiting for changes ends by being cancelled; where nothing can be watched, they are looked for")
 {
-    const alos_tests::temporary_folder folder;
     boost::asio::io_context context;
     os::posix_files watching(context.get_executor());
     os::posix_files not_watching;
     os::posix_files others;
-    member other(others, 5, folder.path());
     const auto sleep = [&](std::chrono::milliseconds time) {
         CHECK(time == std::chrono::seconds(2));
         return test::sleep(context.get_executor(), std::chrono::milliseconds(1));
@@ -997,8 +1006,9 @@ TEST_CASE("waiting for changes ends by being cancelled; where nothing can be wat
         while (true)
             told.insert(co_await from.next_change());
     };
-    unsigned number = 0;
     for (os::posix_files* files : {&watching, &not_watching}) {
+        const alos_tests::temporary_folder folder;
+        member other(others, 5, folder.path());
         file_storage storage(*files, folder.path(), "me", at_midnight, sleep);
         boost::asio::cancellation_signal stop;
         std::exception_ptr thrown;
@@ -1008,12 +1018,12 @@ TEST_CASE("waiting for changes ends by being cancelled; where nothing can be wat
                               boost::asio::bind_cancellation_slot(stop.slot(), ended));
         context.restart();
         context.poll();
-        told.clear();
-        REQUIRE(other.write("challenge/http-01/" + std::to_string(++number), "1").has_value());
+        REQUIRE(other.write("challenge/http-01/token", "1").has_value());
         const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
         while (!told.contains("challenge") && context.run_one_until(end) == 1) {
         }
         CHECK(told.contains("challenge"));
+        CHECK(told.contains("certificates"));
         CHECK_FALSE(thrown);
         stop.emit(boost::asio::cancellation_type::terminal);
         // Nothing is left to do afterwards: this returns.
@@ -1028,7 +1038,10 @@ TEST_CASE("a certificate that another instance stores is noticed by inotify")
     const alos_tests::temporary_folder folder;
     boost::asio::io_context context;
     os::posix_files files(context.get_executor());
-    file_storage storage(files, folder.path(), "me", at_midnight, test::sleep_on(context.get_executor()));
+    const auto sleep = [&](std::chrono::milliseconds) {
+        return test::sleep(context.get_executor(), std::chrono::milliseconds(1));
+    };
+    file_storage storage(files, folder.path(), "me", at_midnight, sleep);
     os::posix_files others;
     member other(others, 5, folder.path());
     std::vector<std::string> told;
@@ -1056,4 +1069,22 @@ TEST_CASE("a certificate that another instance stores is noticed by inotify")
     context.poll();
     REQUIRE(other.write("challenge/http-01/a", "2").has_value());
     CHECK(seen("challenge"));
+    // What is watched goes away as a whole, and another one comes.
+    namespace fs = std::filesystem;
+    const fs::path here(folder.path());
+    fs::rename(here / "certs", here / "old");
+    fs::copy(here / "old", here / "certs", fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    CHECK(seen("certificates/a"));
+    context.poll();
+    REQUIRE(other.put(2, 2) == 3);
+    CHECK(seen("certificates/a"));
+    context.poll();
+    fs::rename(here, here.string() + ".away");
+    for (int i = 0; i < 10; ++i)
+        context.poll();
+    fs::rename(here.string() + ".away", here);
+    CHECK(seen("certificates/a"));
+    context.poll();
+    REQUIRE(other.put(0, 3) == 4);
+    CHECK(seen("certificates/a"));
 }

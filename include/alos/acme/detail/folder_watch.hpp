@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -144,11 +145,12 @@ private:
                 continue;
             const std::string category = found->second.category;
             const std::size_t depth = found->second.depth;
-            forget_missing(path);
-            if (category.empty()) {
+            if (category.empty()) { // whichever folders are there now, they may be others than before
+                watches_.clear();
                 watch_all();
                 continue;
             }
+            forget_missing(path);
             pending_.insert(category);
             watch_folder(path, category, depth);
         }
@@ -157,9 +159,8 @@ private:
     void forget_missing(const std::string& path)
     {
         const std::string inside = path + '/';
-        for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);) {
+        for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);)
             each = is_folder(each->first) ? std::next(each) : watches_.erase(each);
-        }
     }
 
     os::file_system& files_;
