@@ -210,8 +210,13 @@ TEST_CASE_TEMPLATE("what never was a document is one without a text, and goes as
         CHECK(one.wait(one.storage.erase("account/a")).has_value());
         CHECK_FALSE(one.get("account/a").has_value());
     }
+    REQUIRE_FALSE(files.make_directory(path, 0700));
+    REQUIRE_FALSE(files.write_new(path + "/inside", as_bytes("x"), 0600));
+    const auto stored = one.wait(one.storage.store("account/a", to_secret_text("new"), one.get("account/a")->version));
+    CHECK(stored.has_value());
+    CHECK(as_text(one.get("account/a")->text) == "new");
     const auto left = files.list(place.disk.top + "/account").value();
-    CHECK(left.size() == 4); // b, both as they were moved aside, and the folder that was erased
+    CHECK(left.size() == 6); // a, b, both as they were moved aside, and the folders that were in the way
 }
 
 TEST_CASE_TEMPLATE("certificates are numbered, listed, and the same for everybody", Place, on_disk, simulated)

@@ -176,7 +176,10 @@ public:
             co_return commit.error();
         if (const auto same = check_version(key, expected); !same)
             co_return same.error();
-        const auto written = disk_.replace_file(document_path(key), as_text(text));
+        const std::string path = document_path(key);
+        auto written = disk_.replace_file(path, as_text(text));
+        if (!written && written.error().code == boost::system::errc::is_a_directory && rename_aside(path))
+            written = disk_.replace_file(path, as_text(text));
         if (!written)
             co_return written.error();
         co_return detail::version_of(text);
