@@ -71,6 +71,19 @@ TEST_CASE("an IP address has one form, and an IPv4 address that is mapped into I
     CHECK(ip_address(byte_view{}).empty());
 }
 
+TEST_CASE("is_private: addresses that no public CA reaches (RFC 6890 2.2.2, 2.2.3, RFC 4193)")
+{
+    for (const char* const each : {"127.0.0.1", "127.255.255.255", "10.0.0.0", "172.16.0.0", "172.31.255.255",
+                                   "192.168.1.1", "100.64.0.1", "100.127.255.255", "169.254.1.1", "::1", "fc00::1",
+                                   "fdff::1", "fe80::1", "febf::1", "::ffff:10.1.2.3"})
+        CHECK_MESSAGE(ip_address(std::string_view(each)).is_private(), each);
+    for (const char* const each : {"126.255.255.255", "128.0.0.0", "11.0.0.0", "172.15.255.255", "172.32.0.0",
+                                   "192.167.255.255", "100.63.255.255", "100.128.0.0", "169.253.255.255", "8.8.8.8",
+                                   "::", "::2", "fbff::1", "fe00::1", "fe7f::1", "fec0::1", "2001:db8::1", "",
+                                   "a.test"})
+        CHECK_FALSE_MESSAGE(ip_address(std::string_view(each)).is_private(), each);
+}
+
 TEST_CASE("parse_domain takes host names, wildcards of one label, and addresses")
 {
     CHECK(parse_domain("Example.COM.") == "example.com");

@@ -14,7 +14,6 @@
 #include <alos/http/url.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -43,32 +42,6 @@ struct checkup {
     std::string no_http01_listener;
     std::string no_tls_alpn01_listener;
 };
-
-namespace detail {
-
-// Whether it is an address of this machine, its link or a private network (RFC 6890 2.2.2, 2.2.3, RFC 4193).
-inline bool is_private_address(std::string_view text)
-{
-    struct network {
-        std::string_view address;
-        std::size_t bits;
-    };
-    constexpr auto all = std::to_array<network>({{"127.0.0.0", 8}, {"10.0.0.0", 8}, {"172.16.0.0", 12},
-                                                 {"192.168.0.0", 16}, {"100.64.0.0", 10}, {"169.254.0.0", 16},
-                                                 {"::1", 128}, {"fc00::", 7}, {"fe80::", 10}});
-    const cert::ip_address address(text);
-    return std::ranges::any_of(all, [&](const network& each) {
-        const cert::ip_address first(each.address);
-        const byte_view a = address.bytes();
-        const byte_view b = first.bytes();
-        const std::size_t whole = each.bits / 8;
-        const std::size_t rest = each.bits % 8;
-        return a.size() == b.size() && equal(a.first(whole), b.first(whole))
-               && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
-    });
-}
-
-}
 
 // One checkup: what it finds is told as it is found.
 class doctor {
@@ -244,11 +217,11 @@ private:
     {
         const auto where = http::parse_url(asked_.ca.directory);
         const std::string host = where ? where->host : std::string();
-        if (host == "localhost" || detail::is_private_address(host))
+        if (host == "localhost" || cert::ip_address(host).is_private())
             co_return true;
         for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
             const auto answer = co_await world_.resolve(host, type);
-            const auto is_private = [](const dns::record& each) { return detail::is_private_address(each.text); };
+            const auto is_private = [](const dns::record& each) { return cert::ip_address(each.text).is_private(); };
             if (answer && std::ranges::any_of(answer->records, is_private))
                 co_return true;
         }
@@ -286,21 +259,22 @@ private:
                              [&](const auto& each) { return std::ranges::count(here, each) == 0; });
         const bool leads_here = elsewhere.empty() || here.empty();
         texts closed;
-        std::ranges::copy_if(found, std::back_inserter(closed), detail::is_private_address);
-        bool is_reached = closed.empty();
-        if (!is_reached)
-            is_reached = co_await is_ca_in_private_network();
-        if (!is_reached)
+        std::ranges::copy_if(found, std::back_inserter(closed),
+                             [](const auto& each) { return cert::ip_address(each).is_private(); });
+        bool is_near = true;
+        if (!closed.empty())
+            is_near = co_await is_ca_in_private_network();
+        if (!is_near)
             say(about.value, "addresses", health::warning,
                 join(closed) + ": loopback or private, which a public CA does not reach",
                 "let the A and AAAA records that the world sees be public addresses that lead to this machine, or use "
                 "dns-01");
-        else if (leads_here)
-            say(about.value, "addresses", health::ok, join(found));
-        else
+        if (!leads_here)
             say(about.value, "addresses", health::warning,
                 join(elsewhere) + ": not of this machine, which has " + join(here),
                 "that is as it should be behind a router, a proxy or a balancer; else correct the record");
+        else if (is_near)
+            say(about.value, "addresses", health::ok, join(found));
         co_return leads_here;
     }
 

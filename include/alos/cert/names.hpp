@@ -103,6 +103,25 @@ public:
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     [[nodiscard]] byte_view bytes() const noexcept { return {bytes_.data(), size_}; }
 
+    // Whether it is of this machine, its link or a private network (RFC 6890 2.2.2, 2.2.3, RFC 4193).
+    [[nodiscard]] bool is_private() const noexcept
+    {
+        struct network {
+            std::string_view first;
+            std::size_t bits;
+        };
+        constexpr auto all = std::to_array<network>({{"127.0.0.0", 8}, {"10.0.0.0", 8}, {"172.16.0.0", 12},
+                                                     {"192.168.0.0", 16}, {"100.64.0.0", 10}, {"169.254.0.0", 16},
+                                                     {"::1", 128}, {"fc00::", 7}, {"fe80::", 10}});
+        return std::ranges::any_of(all, [&](const network& each) {
+            const ip_address first(each.first);
+            const std::size_t whole = each.bits / 8;
+            const std::size_t rest = each.bits % 8;
+            return size_ == first.size_ && equal(bytes().first(whole), first.bytes().first(whole))
+                   && (rest == 0 || (bytes_[whole] ^ first.bytes_[whole]) >> (8 - rest) == 0);
+        });
+    }
+
     // The canonical form (RFC 5952).
     [[nodiscard]] std::string text() const
     {
