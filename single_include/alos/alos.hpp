@@ -4254,6 +4254,25 @@ public:
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     [[nodiscard]] byte_view bytes() const noexcept { return {bytes_.data(), size_}; }
 
+    // Whether it is of this machine, its link or a private network (RFC 6890 2.2.2, 2.2.3, RFC 4193).
+    [[nodiscard]] bool is_private() const noexcept
+    {
+        struct network {
+            std::string_view first;
+            std::size_t bits;
+        };
+        constexpr auto all = std::to_array<network>({{"127.0.0.0", 8}, {"10.0.0.0", 8}, {"172.16.0.0", 12},
+                                                     {"192.168.0.0", 16}, {"100.64.0.0", 10}, {"169.254.0.0", 16},
+                                                     {"::1", 128}, {"fc00::", 7}, {"fe80::", 10}});
+        return std::ranges::any_of(all, [&](const network& each) {
+            const ip_address first(each.first);
+            const std::size_t whole = each.bits / 8;
+            const std::size_t rest = each.bits % 8;
+            return size_ == first.size_ && equal(bytes().first(whole), first.bytes().first(whole))
+                   && (rest == 0 || (bytes_[whole] ^ first.bytes_[whole]) >> (8 - rest) == 0);
+        });
+    }
+
     // The canonical form (RFC 5952).
     [[nodiscard]] std::string text() const
     {
@@ -4858,7 +4877,7 @@ inline outcome<std::vector<certificate>> read_chain(std::string_view chain_pem, 
                                                       "certificate was requested with"});
 }
 
-// The credential of one certificate, DER, and its key, both just made here.
+// The credential of one certificate, DER, and its key. That was just made here, and is not tried.
 [[nodiscard]] inline outcome<credential_ptr> make_credential(byte_vector der, private_key_ptr key,
                                                              const load_options& options = {})
 {
@@ -21393,6 +21412,7 @@ struct certificate_state {
     std::optional<suggestion> advice;
     time_point next_check{}; // of the renewal window (RFC 9773)
     unsigned check_failures = 0;
+    std::uint64_t asker = 0;  // the process that the CA told of its window last; 0: none, any may ask first
     std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
     std::string forced_why;   // "revoked", "forced", "reconfigured"
     double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
@@ -21525,6 +21545,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     }
     detail::put_time(out, "nextCheck", state.next_check);
     out["checkFailures"] = state.check_failures;
+    out["asker"] = state.asker;
     if (state.forced != 0) {
         out["forced"] = state.forced;
         out["forcedWhy"] = state.forced_why;
@@ -21561,6 +21582,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     state.next_check = detail::time_of(*in, "nextCheck");
     state.check_failures =
         static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
+    state.asker = detail::number_of(*in, "asker");
     state.forced = detail::number_of(*in, "forced");
     state.forced_why = detail::text_of(*in, "forcedWhy");
     return state;
@@ -23886,6 +23908,7 @@ private:
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -24013,11 +24036,12 @@ private:
                 continue;
             const std::string category = found->second.category;
             const std::size_t depth = found->second.depth;
-            forget_missing(path);
-            if (category.empty()) {
+            if (category.empty()) { // whichever folders are there now, they may be others than before
+                watches_.clear();
                 watch_all();
                 continue;
             }
+            forget_missing(path);
             pending_.insert(category);
             watch_folder(path, category, depth);
         }
@@ -24026,9 +24050,8 @@ private:
     void forget_missing(const std::string& path)
     {
         const std::string inside = path + '/';
-        for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);) {
+        for (auto each = watches_.lower_bound(inside); each != watches_.end() && each->first.starts_with(inside);)
             each = is_folder(each->first) ? std::next(each) : watches_.erase(each);
-        }
     }
 
     os::file_system& files_;
@@ -24216,7 +24239,10 @@ public:
             co_return commit.error();
         if (const auto same = check_version(key, expected); !same)
             co_return same.error();
-        const auto written = disk_.replace_file(document_path(key), as_text(text));
+        const std::string path = document_path(key);
+        auto written = disk_.replace_file(path, as_text(text));
+        if (!written && written.error().code == boost::system::errc::is_a_directory && rename_aside(path))
+            written = disk_.replace_file(path, as_text(text));
         if (!written)
             co_return written.error();
         co_return detail::version_of(text);
@@ -25285,8 +25311,8 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
 
 }
 
-// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name
-// leads, and where we are.
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, and but for
+// dns-01 where the name leads, and where we are.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
@@ -25301,7 +25327,8 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
         return all.empty() ? std::string("none that are known") : join(all);
     };
     const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
-    co_return said + "; addresses of " + answer.about.value + ": " + there + "; addresses of this machine: " + text_of(world.local_addresses());
+    co_return said + "; addresses of " + answer.about.value + ": " + there
+        + "; addresses of this machine: " + text_of(world.local_addresses());
 }
 
 }
@@ -25578,7 +25605,7 @@ namespace detail {
     // A name has room for one answer of this kind: that of an order which is under way must stay.
     if (what.type == challenge_type::tls_alpn_01) {
         const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
-        if (taken && taken->has_value())
+        if (taken && taken->has_value() && !(*taken)->text.empty())
             co_return "an order is under way for it, look again later";
     }
     auto work = detail::begin_trial(world, answers, answer, what.port, world.now() + what.patience);
@@ -26714,12 +26741,11 @@ struct managed_certificate {
     std::uint64_t generation = 0;
 
     // Of this process.
+    std::uint64_t process = 0; // which one on this storage it is, drawn by lot
     std::string adopted; // the configuration that `state` was last compared with here
     std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
-    std::uint64_t saved = 0; // version of `state` in the storage, as this process stored it last
-    bool is_of_other = false; // `state` is as another process stored it
     bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
@@ -27040,15 +27066,19 @@ inline void force(managed_certificate& of, std::string why)
 }
 
 // When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never. Of several processes the one that
-// asked before does so again, and the others a moment later, if it did not.
+// was answered last asks again, and the others a moment later, each at its own, if it did not.
 [[nodiscard]] inline time_point next_question(const managed_certificate& of, time_point now)
 {
     const auto life = of.life();
     if (!life || of.state.next_check == time_point::max())
         return time_point::max();
+    const time_point when = believed(of, of.state.next_check, now);
+    if (of.state.asker == of.process)
+        return when;
     constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
     const auto moment = std::min(lifetime(*life) / 60, longest);
-    return believed(of, of.state.next_check, now) + (of.is_of_other ? moment : std::chrono::milliseconds());
+    const auto first = of.state.asker == 0 ? std::chrono::milliseconds() : moment;
+    return when + first + moment * (of.process % 1000) / 1000;
 }
 
 // When there is something to do for it: to renew it, or to ask for its window.
@@ -27180,20 +27210,21 @@ public:
     // `world` and `kept` outlive it. `served` is called when a certificate has another credential than before.
     certificate_keeper(environment& world, storage& kept, event_teller tell,
                        std::function<void(managed_certificate&)> served)
-        : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served))
+        : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served)),
+          process_(1 + static_cast<std::uint64_t>(random_part(world) * 0x1p52))
     {
     }
 
     // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
     [[nodiscard]] awaitable<> load(managed_certificate& of)
     {
+        of.process = process_;
         co_await load_certificate(of, nullptr);
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
             auto state = parse_certificate_state(as_text((*kept)->text));
             if (state) {
                 of.state = std::move(*state);
-                of.is_of_other = true;
             } else {
                 const auto aside = co_await storage_.move_aside("state/" + of.id, (*kept)->version);
                 tell_({event_kind::unreadable, of.id,
@@ -27216,7 +27247,6 @@ public:
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
                 adopt_state(of, std::move(*state), of.credential == served);
-            of.is_of_other = (*kept)->version != of.saved;
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
@@ -27240,9 +27270,6 @@ public:
         secret_text text = to_secret_text(to_json(of.state));
         const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
         of.is_unsaved = !stored;
-        of.is_of_other = false;
-        if (stored)
-            of.saved = *stored;
     }
 
     // The next generation: stored, then served. Under the lock of the certificate.
@@ -27261,6 +27288,7 @@ public:
         of.not_before = {};
         certificate_state fresh;
         fresh.configuration = of.configuration;
+        fresh.asker = of.process;
         fresh.open_at = std::move(of.state.open_at); // of the CAs that another one stood in for
         fresh.open_at.erase(of.about.directory);
         std::erase_if(fresh.open_at, [now = world_.now()](const auto& each) { return each.second <= now; });
@@ -27353,6 +27381,7 @@ private:
     storage& storage_;
     const event_teller tell_;
     const std::function<void(managed_certificate&)> served_;
+    const std::uint64_t process_; // which one on this storage it is, drawn by lot
 };
 
 }
@@ -27520,7 +27549,7 @@ struct window_reply {
     const auto id = ari_certificate_id(byte_view(about->chain.front()));
     if (!id)
         co_return window_reply{};
-    // Note: once in a week, as it is of use for this only, which is asked for every day.
+    // Note: a week old is new enough for what is asked every day; where it is of no use any more, it is forgotten.
     const auto known = co_await ca.find_directory(std::chrono::hours(24 * 7));
     if (!known)
         co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
@@ -27530,16 +27559,17 @@ struct window_reply {
     std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
     const auto answer = co_await ca.get(std::move(url), "renewal information");
     if (!answer) {
+        ca.forget_directory(); // it may have moved
         const unsigned status = answer.error().why.status;
         const bool is_lasting = status >= 400 && status < 500 && status != 429;
-        if (is_lasting)
-            ca.forget_directory(); // it may have moved
         co_return window_reply{.how = is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
                                .retry_after = answer.error().retry_after};
     }
     const auto read = parse_renewal_info(answer->body);
-    if (!read)
+    if (!read) {
+        ca.forget_directory();
         co_return window_reply{};
+    }
     co_return window_reply{.how = window_answer::received,
                            .window = renewal_window{read->start, read->end},
                            .explanation_url = read->explanation_url,
@@ -27587,6 +27617,7 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
                         const event_teller& tell)
 {
     const validity life = *of.life();
+    of.state.asker = got.window || !got.is_offered ? of.process : 0;
     if (!got.is_offered) {
         of.state.advice.reset();
         // Note: after the end of the certificate, a longer wait is taken for that of a wrong clock.
@@ -27721,10 +27752,8 @@ public:
         if (asks_for_window(of, world_.now())) {
             // Another process may have asked for all.
             static_cast<void>(co_await keeper_.refresh(of));
-            if (asks_for_window(of, world_.now())) {
+            if (asks_for_window(of, world_.now()))
                 co_await look_for_window(of);
-                co_await keeper_.save(of);
-            }
         }
         if (is_due(of, world_.now()))
             co_await attempt(of);
@@ -27770,7 +27799,10 @@ private:
         }
         std::optional<storage_lock> lock = std::move(*taken);
         if (!lock) {
-            of.not_before = next_look(of.life(), world_.now(), random_part(world_));
+            const time_point now = world_.now();
+            of.not_before = next_look(of.life(), now, random_part(world_));
+            if (is_forced(of)) // who wants it may wait for that
+                of.not_before = now + std::chrono::seconds(1);
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
@@ -27986,6 +28018,8 @@ private:
         if (from)
             got = co_await ask_for_window(from->ca(), of.credential);
         take_advice(of, got, world_.now(), random_part(world_), tell_);
+        if (from) // others may have the CA that is none of ours
+            co_await keeper_.save(of);
     }
 
     environment& world_;
@@ -28894,7 +28928,6 @@ inline finding try_to_write(os::file_system& files, const std::string& folder)
 
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -28923,32 +28956,6 @@ struct checkup {
     std::string no_http01_listener;
     std::string no_tls_alpn01_listener;
 };
-
-namespace detail {
-
-// Whether it is an address of this machine, its link or a private network (RFC 6890 2.2.2, 2.2.3, RFC 4193).
-inline bool is_private_address(std::string_view text)
-{
-    struct network {
-        std::string_view address;
-        std::size_t bits;
-    };
-    constexpr auto all = std::to_array<network>({{"127.0.0.0", 8}, {"10.0.0.0", 8}, {"172.16.0.0", 12},
-                                                 {"192.168.0.0", 16}, {"100.64.0.0", 10}, {"169.254.0.0", 16},
-                                                 {"::1", 128}, {"fc00::", 7}, {"fe80::", 10}});
-    const cert::ip_address address(text);
-    return std::ranges::any_of(all, [&](const network& each) {
-        const cert::ip_address first(each.address);
-        const byte_view a = address.bytes();
-        const byte_view b = first.bytes();
-        const std::size_t whole = each.bits / 8;
-        const std::size_t rest = each.bits % 8;
-        return a.size() == b.size() && equal(a.first(whole), b.first(whole))
-               && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
-    });
-}
-
-}
 
 // One checkup: what it finds is told as it is found.
 class doctor {
@@ -29124,11 +29131,11 @@ private:
     {
         const auto where = http::parse_url(asked_.ca.directory);
         const std::string host = where ? where->host : std::string();
-        if (host == "localhost" || detail::is_private_address(host))
+        if (host == "localhost" || cert::ip_address(host).is_private())
             co_return true;
         for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
             const auto answer = co_await world_.resolve(host, type);
-            const auto is_private = [](const dns::record& each) { return detail::is_private_address(each.text); };
+            const auto is_private = [](const dns::record& each) { return cert::ip_address(each.text).is_private(); };
             if (answer && std::ranges::any_of(answer->records, is_private))
                 co_return true;
         }
@@ -29166,21 +29173,22 @@ private:
                              [&](const auto& each) { return std::ranges::count(here, each) == 0; });
         const bool leads_here = elsewhere.empty() || here.empty();
         texts closed;
-        std::ranges::copy_if(found, std::back_inserter(closed), detail::is_private_address);
-        bool is_reached = closed.empty();
-        if (!is_reached)
-            is_reached = co_await is_ca_in_private_network();
-        if (!is_reached)
+        std::ranges::copy_if(found, std::back_inserter(closed),
+                             [](const auto& each) { return cert::ip_address(each).is_private(); });
+        bool is_near = true;
+        if (!closed.empty())
+            is_near = co_await is_ca_in_private_network();
+        if (!is_near)
             say(about.value, "addresses", health::warning,
                 join(closed) + ": loopback or private, which a public CA does not reach",
                 "let the A and AAAA records that the world sees be public addresses that lead to this machine, or use "
                 "dns-01");
-        else if (leads_here)
-            say(about.value, "addresses", health::ok, join(found));
-        else
+        if (!leads_here)
             say(about.value, "addresses", health::warning,
                 join(elsewhere) + ": not of this machine, which has " + join(here),
                 "that is as it should be behind a router, a proxy or a balancer; else correct the record");
+        else if (is_near)
+            say(about.value, "addresses", health::ok, join(found));
         co_return leads_here;
     }
 

@@ -85,19 +85,24 @@ TEST_CASE("due: a certificate is renewed in its time, and its CA is asked about 
     CHECK(is_due(one, now));
 }
 
-TEST_CASE("due: of several processes the one that asked the CA last asks again, the others a moment later")
+TEST_CASE("due: of several processes the one that the CA answered asks again, the others later, each at its own time")
 {
     managed_certificate one = one_of(24h);
     one.state.next_check = now;
-    one.is_of_other = true;
-    CHECK(due(one, now) == now + 1min);
-    CHECK_FALSE(asks_for_window(one, now));
-    CHECK(asks_for_window(one, now + 1min));
+    one.process = 7500;
+    CHECK(due(one, now) == now + 30s); // of nobody: not all at one moment
+    one.state.asker = 7500;
+    CHECK(due(one, now) == now);
+    CHECK(asks_for_window(one, now));
+    one.state.asker = 1;
+    CHECK(due(one, now) == now + 90s);
+    CHECK_FALSE(asks_for_window(one, now + 89s));
+    CHECK(asks_for_window(one, now + 90s));
     const auto credential = std::make_shared<alos::cert::credential>();
     credential->about.not_before = now;
     credential->about.not_after = now + 10min - 1s;
     one.credential = credential;
-    CHECK(due(one, now) == now + 10s);
+    CHECK(due(one, now) == now + 15s);
     one.state.next_check = time_point::max();
     CHECK(due(one, now) == renewal_due(one, now));
 }

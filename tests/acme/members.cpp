@@ -122,21 +122,72 @@ TEST_CASE("members: a process that died with an answer posted keeps nobody from 
     CHECK_MESSAGE(here.wait([&] { return other.served("b.example.com") != nullptr; }, 30min), all_of(other.warnings));
 }
 
-TEST_CASE("members: a CA is asked for a window by one of two processes, and by the other when that one has died")
+TEST_CASE("members: of three processes one asks the CA for a window, and another one when that has died")
 {
     town here;
-    here.start();
-    here.start();
-    REQUIRE(here.wait([&] { return here.members[0]->served("example.com") && here.members[1]->served("example.com"); }));
-    here.world.run_for(24h * 10); // it wants to be asked every six hours
+    const auto are_served = [&] {
+        return std::ranges::all_of(here.members,
+                                   [](const auto& each) { return each->served("example.com") != nullptr; });
+    };
+    // In ten days; it wants to be asked every six hours.
+    const auto questions = [&] {
+        const auto before = here.ca.requests(step::renewal_info);
+        here.world.run_for(24h * 10);
+        return here.ca.requests(step::renewal_info) - before;
+    };
+    for (int i = 0; i < 3; ++i)
+        here.start();
+    REQUIRE(here.wait(are_served));
+    CHECK(questions() >= 38);
+    CHECK(here.ca.requests(step::directory) <= 6); // not every day for that alone
+    for (int i = 0; i < 2; ++i) {
+        const auto asked = questions();
+        CHECK(asked >= 38);
+        CHECK(asked <= 42);
+        here.members.erase(here.members.begin() + i);
+    }
+    here.members.clear();
+    for (int i = 0; i < 3; ++i)
+        here.start();
+    REQUIRE(here.wait(are_served));
+    CHECK(questions() <= 44);
+}
+
+TEST_CASE("members: a process that has another CA keeps nobody from asking the one that issued a certificate")
+{
+    town here;
+    test::scripted_ca other(here.world, {.url = "https://other.test"}, 2);
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    auto elsewhere = here.settings();
+    elsewhere.cas.front().directory = other.directory_url();
+    acme_member& stranger = here.start(elsewhere);
+    REQUIRE(here.wait([&] { return stranger.served("example.com") != nullptr; }));
+    here.world.run_for(24h);
     const auto asked = here.ca.requests(step::renewal_info);
-    CHECK(asked >= 38);
-    CHECK(asked <= 45);
-    CHECK(here.ca.requests(step::directory) <= 4); // not every day for that alone
-    here.members.erase(here.members.begin());
     here.world.run_for(24h * 10);
     CHECK(here.ca.requests(step::renewal_info) - asked >= 38);
-    CHECK(here.ca.requests(step::renewal_info) - asked <= 45);
+    CHECK(other.requests(step::renewal_info) == 0);
+}
+
+TEST_CASE("members: who asks for a renewal just when another process has the lock does not wait for long")
+{
+    town here;
+    acme_member& one = here.start();
+    acme_member& other = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") && other.served("example.com"); }));
+    here.world.run_for(1min);
+    std::optional<outcome<std::optional<alos::acme::storage_lock>>> taken;
+    one.spawn(keep(one.storage.try_lock("example.com.ecdsa-p256"), taken));
+    REQUIRE(here.wait([&] { return taken.has_value(); }));
+    REQUIRE((taken->has_value() && (*taken)->has_value()));
+    std::optional<outcome<>> done;
+    other.spawn(test::force_example(other, done));
+    here.world.run_for(3s);
+    CHECK_FALSE(done.has_value());
+    one.spawn(one.storage.unlock(taken->value().value()));
+    CHECK(here.wait([&] { return done.has_value(); }, 30s));
+    CHECK(here.ca.issued().size() == 2);
 }
 
 TEST_CASE("members: a process that is killed while somebody waits for a renewal goes with all that it began")

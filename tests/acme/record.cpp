@@ -24,6 +24,7 @@ TEST_CASE("record: a state is read as it was written")
     state.open_at["https://ca.example/directory"] = noon + 4h;
     state.next_check = noon + 5h;
     state.check_failures = 2;
+    state.asker = (1ull << 53) - 1;
     state.forced = 7;
     state.forced_why = "revoked";
     state.spread = 0.25;
@@ -43,6 +44,7 @@ TEST_CASE("record: a state is read as it was written")
     CHECK(read->open_at == state.open_at);
     CHECK(read->next_check == noon + 5h);
     CHECK(read->check_failures == 2);
+    CHECK(read->asker == (1ull << 53) - 1);
     CHECK(read->forced == 7);
     CHECK(read->forced_why == "revoked");
     CHECK(read->spread == 0.25);

@@ -38,6 +38,7 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
                         const event_teller& tell)
 {
     const validity life = *of.life();
+    of.state.asker = got.window || !got.is_offered ? of.process : 0;
     if (!got.is_offered) {
         of.state.advice.reset();
         // Note: after the end of the certificate, a longer wait is taken for that of a wrong clock.

@@ -87,20 +87,21 @@ public:
     // `world` and `kept` outlive it. `served` is called when a certificate has another credential than before.
     certificate_keeper(environment& world, storage& kept, event_teller tell,
                        std::function<void(managed_certificate&)> served)
-        : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served))
+        : world_(world), storage_(kept), tell_(std::move(tell)), served_(std::move(served)),
+          process_(1 + static_cast<std::uint64_t>(random_part(world) * 0x1p52))
     {
     }
 
     // Reads what the storage has. A configuration that is not that of the last attempt is tried at once.
     [[nodiscard]] awaitable<> load(managed_certificate& of)
     {
+        of.process = process_;
         co_await load_certificate(of, nullptr);
         const auto kept = co_await storage_.load("state/" + of.id);
         if (kept && kept->has_value()) {
             auto state = parse_certificate_state(as_text((*kept)->text));
             if (state) {
                 of.state = std::move(*state);
-                of.is_of_other = true;
             } else {
                 const auto aside = co_await storage_.move_aside("state/" + of.id, (*kept)->version);
                 tell_({event_kind::unreadable, of.id,
@@ -123,7 +124,6 @@ public:
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
                 adopt_state(of, std::move(*state), of.credential == served);
-            of.is_of_other = (*kept)->version != of.saved;
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
@@ -147,9 +147,6 @@ public:
         secret_text text = to_secret_text(to_json(of.state));
         const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
         of.is_unsaved = !stored;
-        of.is_of_other = false;
-        if (stored)
-            of.saved = *stored;
     }
 
     // The next generation: stored, then served. Under the lock of the certificate.
@@ -168,6 +165,7 @@ public:
         of.not_before = {};
         certificate_state fresh;
         fresh.configuration = of.configuration;
+        fresh.asker = of.process;
         fresh.open_at = std::move(of.state.open_at); // of the CAs that another one stood in for
         fresh.open_at.erase(of.about.directory);
         std::erase_if(fresh.open_at, [now = world_.now()](const auto& each) { return each.second <= now; });
@@ -260,6 +258,7 @@ private:
     storage& storage_;
     const event_teller tell_;
     const std::function<void(managed_certificate&)> served_;
+    const std::uint64_t process_; // which one on this storage it is, drawn by lot
 };
 
 }

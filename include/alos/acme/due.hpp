@@ -62,15 +62,19 @@ inline void force(managed_certificate& of, std::string why)
 }
 
 // When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never. Of several processes the one that
-// asked before does so again, and the others a moment later, if it did not.
+// was answered last asks again, and the others a moment later, each at its own, if it did not.
 [[nodiscard]] inline time_point next_question(const managed_certificate& of, time_point now)
 {
     const auto life = of.life();
     if (!life || of.state.next_check == time_point::max())
         return time_point::max();
+    const time_point when = believed(of, of.state.next_check, now);
+    if (of.state.asker == of.process)
+        return when;
     constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
     const auto moment = std::min(lifetime(*life) / 60, longest);
-    return believed(of, of.state.next_check, now) + (of.is_of_other ? moment : std::chrono::milliseconds());
+    const auto first = of.state.asker == 0 ? std::chrono::milliseconds() : moment;
+    return when + first + moment * (of.process % 1000) / 1000;
 }
 
 // When there is something to do for it: to renew it, or to ask for its window.

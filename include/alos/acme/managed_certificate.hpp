@@ -37,12 +37,11 @@ struct managed_certificate {
     std::uint64_t generation = 0;
 
     // Of this process.
+    std::uint64_t process = 0; // which one on this storage it is, drawn by lot
     std::string adopted; // the configuration that `state` was last compared with here
     std::string fault;   // of what the storage has, as it was told last; empty: none
     bool is_busy = false;
     bool is_removed = false;
-    std::uint64_t saved = 0; // version of `state` in the storage, as this process stored it last
-    bool is_of_other = false; // `state` is as another process stored it
     bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success

@@ -42,6 +42,7 @@ struct certificate_state {
     std::optional<suggestion> advice;
     time_point next_check{}; // of the renewal window (RFC 9773)
     unsigned check_failures = 0;
+    std::uint64_t asker = 0;  // the process that the CA told of its window last; 0: none, any may ask first
     std::uint64_t forced = 0; // the generation that has to be replaced whatever its time
     std::string forced_why;   // "revoked", "forced", "reconfigured"
     double spread = 0.5;      // drawn for this generation, see ordinary_renewal()
@@ -174,6 +175,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     }
     detail::put_time(out, "nextCheck", state.next_check);
     out["checkFailures"] = state.check_failures;
+    out["asker"] = state.asker;
     if (state.forced != 0) {
         out["forced"] = state.forced;
         out["forcedWhy"] = state.forced_why;
@@ -210,6 +212,7 @@ inline std::optional<boost::json::object> read_object_text(std::string_view text
     state.next_check = detail::time_of(*in, "nextCheck");
     state.check_failures =
         static_cast<unsigned>(std::min<std::uint64_t>(detail::number_of(*in, "checkFailures"), 1'000'000));
+    state.asker = detail::number_of(*in, "asker");
     state.forced = detail::number_of(*in, "forced");
     state.forced_why = detail::text_of(*in, "forcedWhy");
     return state;

@@ -28,7 +28,7 @@ struct window_reply {
     const auto id = ari_certificate_id(byte_view(about->chain.front()));
     if (!id)
         co_return window_reply{};
-    // Note: once in a week, as it is of use for this only, which is asked for every day.
+    // Note: a week old is new enough for what is asked every day; where it is of no use any more, it is forgotten.
     const auto known = co_await ca.find_directory(std::chrono::hours(24 * 7));
     if (!known)
         co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
@@ -38,16 +38,17 @@ struct window_reply {
     std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
     const auto answer = co_await ca.get(std::move(url), "renewal information");
     if (!answer) {
+        ca.forget_directory(); // it may have moved
         const unsigned status = answer.error().why.status;
         const bool is_lasting = status >= 400 && status < 500 && status != 429;
-        if (is_lasting)
-            ca.forget_directory(); // it may have moved
         co_return window_reply{.how = is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
                                .retry_after = answer.error().retry_after};
     }
     const auto read = parse_renewal_info(answer->body);
-    if (!read)
+    if (!read) {
+        ca.forget_directory();
         co_return window_reply{};
+    }
     co_return window_reply{.how = window_answer::received,
                            .window = renewal_window{read->start, read->end},
                            .explanation_url = read->explanation_url,

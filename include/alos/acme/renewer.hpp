@@ -71,10 +71,8 @@ public:
         if (asks_for_window(of, world_.now())) {
             // Another process may have asked for all.
             static_cast<void>(co_await keeper_.refresh(of));
-            if (asks_for_window(of, world_.now())) {
+            if (asks_for_window(of, world_.now()))
                 co_await look_for_window(of);
-                co_await keeper_.save(of);
-            }
         }
         if (is_due(of, world_.now()))
             co_await attempt(of);
@@ -120,7 +118,10 @@ private:
         }
         std::optional<storage_lock> lock = std::move(*taken);
         if (!lock) {
-            of.not_before = next_look(of.life(), world_.now(), random_part(world_));
+            const time_point now = world_.now();
+            of.not_before = next_look(of.life(), now, random_part(world_));
+            if (is_forced(of)) // who wants it may wait for that
+                of.not_before = now + std::chrono::seconds(1);
             co_return;
         }
         // Whoever had the lock before may have done it, or have failed at it.
@@ -336,6 +337,8 @@ private:
         if (from)
             got = co_await ask_for_window(from->ca(), of.credential);
         take_advice(of, got, world_.now(), random_part(world_), tell_);
+        if (from) // others may have the CA that is none of ours
+            co_await keeper_.save(of);
     }
 
     environment& world_;

@@ -126,8 +126,8 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
 
 }
 
-// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, where the name
-// leads, and where we are.
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, and but for
+// dns-01 where the name leads, and where we are.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
@@ -142,7 +142,8 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
         return all.empty() ? std::string("none that are known") : join(all);
     };
     const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
-    co_return said + "; addresses of " + answer.about.value + ": " + there + "; addresses of this machine: " + text_of(world.local_addresses());
+    co_return said + "; addresses of " + answer.about.value + ": " + there
+        + "; addresses of this machine: " + text_of(world.local_addresses());
 }
 
 }
