@@ -110,7 +110,13 @@ def unreadable():
         has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account: cannot be listed')
     out, _ = call('doctor', *nowhere, folder=folder, status=1)
     has(out, 'problem: .alos-certs: account: .alos-certs/account: cannot be listed', 'directory: ')
+    has(call('list', folder=folder)[0], 'there are no certificates')  # it needs no account
     (certs.parent / 'account').unlink()
+    (certs.parent / 'account').mkdir()
+    (certs.parent / 'account/x.json').symlink_to('x.json')
+    for words in (['account'], ['issue', *nowhere, 'a.test']):
+        has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account/x.json: cannot be read')
+    (certs.parent / 'account/x.json').unlink()
     for name in ('fullchain.pem', 'privkey.pem'):
         path = certs / 'b.test.ecdsa-p256/000001' / name
         path.parent.mkdir(parents=True, exist_ok=True)
