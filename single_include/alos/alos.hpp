@@ -26321,7 +26321,8 @@ struct issue_request {
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
     cert::credential_ptr present{}; // that it is to follow; null: none
-    bool is_asked_for = false; // by a person: the CA may say no, we do not
+    bool is_asked_for = false; // by a person, or it is revoked: the CA may say no, we do not
+    bool is_again = false;     // the attempt before this one failed
     std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
 
@@ -26390,6 +26391,7 @@ private:
         std::string url;
         order state;
         private_key_ptr key;
+        time_point created;
     };
 
     refusal refused(std::string_view phase, std::string what) const
@@ -26457,7 +26459,7 @@ private:
                                  && (!state->expires || *state->expires > world().now());
             if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
                 tell_("going on with order " + kept->about.url);
-                co_return placed{kept->about.url, std::move(*state), std::move(kept->key)};
+                co_return placed{kept->about.url, std::move(*state), std::move(kept->key), kept->about.created};
             }
         }
         co_await forget_order(storage_, wanted_.id);
@@ -26482,15 +26484,15 @@ private:
     }
 
     // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
-    // say "unauthorized" of a certificate that another account ordered.
-    static bool may_mean_predecessor(const refusal& why) noexcept
+    // say "unauthorized" of a certificate that another account ordered, and some fail over one that they do not know.
+    [[nodiscard]] bool may_mean_predecessor(const refusal& why) const noexcept
     {
         constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
                                                             "badPublicKey",            "badSignatureAlgorithm",
                                                             "externalAccountRequired", "userActionRequired"};
         const problem& said = why.why;
-        return !why.is_unsent && said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
-               && std::ranges::count(others, said.type) == 0;
+        return !why.is_unsent && said.status >= 400 && (said.status < 500 || wanted_.is_again)
+               && why.kind != failure_class::throttled && std::ranges::count(others, said.type) == 0;
     }
 
     // RFC 8555 7.4.
@@ -26523,12 +26525,13 @@ private:
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
+        const time_point now = world().now();
         kept_order kept{
-            {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now(), wanted_.profile}, *key};
+            {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, now, wanted_.profile}, *key};
         const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
         if (!stored)
             co_return not_kept(stored.error());
-        co_return placed{url, std::move(*state), std::move(*key)};
+        co_return placed{url, std::move(*state), std::move(*key), now};
     }
 
     // From an order in any state to its certificate.
@@ -26675,14 +26678,17 @@ private:
     {
         const auto chain = co_await download_chain(ca_, by_, at.state.certificate, wanted_.preferred_chain);
         if (!chain) {
-            if (!says_nothing(chain.error()))
-                co_await forget_order(storage_, wanted_.id);
-            co_return chain.error();
+            const bool is_gone = !says_nothing(chain.error());
+            co_return co_await not_downloaded(at, chain.error(), is_gone);
         }
         if (!wanted_.preferred_chain.empty() && !ends_at(*chain, wanted_.preferred_chain))
             tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
         secret_text key_pem = at.key->to_pem();
         auto made = cert::make_credential(*chain, as_text(key_pem), {.from = cert::source::acme});
+        if (!made && made.error().code == errc::bad_pem) { // cut short on the way, or a page of a proxy
+            refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
+            co_return co_await not_downloaded(at, std::move(why), true);
+        }
         const std::string fault = made ? fault_of(**made, wanted_.names, world().now()) : made.error().what;
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
@@ -26691,6 +26697,18 @@ private:
             co_return useless;
         }
         co_return issued{*chain, std::move(key_pem), std::move(*made), by_.url};
+    }
+
+    // It is issued, and counts at the CA: what does not come is asked for again, for as long as that makes sense where
+    // it `is_gone`.
+    [[nodiscard]] awaitable<refusal> not_downloaded(const placed& at, refusal why, bool is_gone)
+    {
+        const auto patience = std::min<std::chrono::milliseconds>(std::chrono::hours(1), wanted_.life / 10);
+        if (is_gone && world().now() >= at.created + patience)
+            co_await forget_order(storage_, wanted_.id);
+        else if (why.kind == failure_class::permanent)
+            why.kind = failure_class::transient;
+        co_return why;
     }
 
     client& ca_;
@@ -27633,12 +27651,12 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
     of.state.next_check = next.value_or(time_point::max());
 }
 
-// RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account. Empty: nothing.
+// RFC 9773 5: what a CA with renewal information may know as replaced; only the one that issued it, and that account.
+// Empty: nothing.
 [[nodiscard]] inline std::string predecessor(const managed_certificate& of, const std::string& directory,
                                              const std::string& account)
 {
-    const bool is_its = of.credential && of.about.directory == directory && of.about.account == account
-                        && of.state.advice;
+    const bool is_its = of.credential && of.about.directory == directory && of.about.account == account;
     if (!is_its)
         return {};
     const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));
@@ -27659,26 +27677,38 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
 
 namespace alos::inline v0::acme {
 
-// `by` is an account at `ca`; the storage has the certificate, with its key, under `id`. `reason` is one of
-// RFC 5280 5.3.1. One that is revoked already is a success. Both outlive it.
-[[nodiscard]] inline awaitable<reply<>> revoke_certificate(client& ca, signer by, storage& kept, std::string id,
+// `by` is an account at `ca`, or why there is none; the storage has the certificate, with its key, under `id`. `reason`
+// is one of RFC 5280 5.3.1. One that is revoked already is a success. Both outlive it.
+[[nodiscard]] inline awaitable<reply<>> revoke_certificate(client& ca, reply<signer> by, storage& kept, std::string id,
                                                            cert::credential_ptr which, unsigned reason)
 {
     const std::string payload = revoke_payload(which->chain.front(), reason);
-    auto done = co_await ca.post(&directory::revoke_cert, payload, by, "revocation");
-    if (!done && may_mean_signer(done.error().why)) {
+    reply<> done = refusal{};
+    if (by) {
+        const auto answer = co_await ca.post(&directory::revoke_cert, payload, *by, "revocation");
+        if (answer)
+            co_return reply<>();
+        done = answer.error();
+    } else {
+        done = by.error();
+    }
+    if (!by || may_mean_signer(done.error().why)) {
         const auto found = co_await kept.load_certificate(std::move(id));
         const bool is_it = found && found->has_value() && (*found)->credential->chain == which->chain;
         const auto key = is_it ? account_key::from_pem(as_text((*found)->key_pem))
                                : outcome<account_key>(failure{errc::bad_private_key, {}});
         if (key) {
             const signer itself{*key};
-            done = co_await ca.post(&directory::revoke_cert, payload, itself, "revocation");
+            const auto answer = co_await ca.post(&directory::revoke_cert, payload, itself, "revocation");
+            if (answer)
+                co_return reply<>();
+            if (by || answer.error().why.status != 0) // else what is wrong with the account tells more
+                done = answer.error();
         }
     }
-    if (!done && done.error().why.type != "alreadyRevoked")
-        co_return done.error();
-    co_return reply<>();
+    if (done.error().why.type == "alreadyRevoked")
+        co_return reply<>();
+    co_return done;
 }
 
 }
@@ -27737,9 +27767,7 @@ public:
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
         auto by = co_await from->account(of.email).open();
-        if (!by)
-            co_return by.error();
-        auto done = co_await revoke_certificate(from->ca(), *by, storage_, of.id, of.credential, reason);
+        auto done = co_await revoke_certificate(from->ca(), std::move(by), storage_, of.id, of.credential, reason);
         if (!done)
             co_return done;
         tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
@@ -27907,9 +27935,12 @@ private:
         wanted.key = of.key;
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
-        wanted.replaces = predecessor(of, from.directory_url(), by->url);
+        const auto known = co_await from.ca().find_directory();
+        if (known && !(*known)->renewal_info.empty())
+            wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
-        wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
+        wanted.is_asked_for = is_forced(of) && of.state.forced_why != "reconfigured";
+        wanted.is_again = of.state.failures > 0;
         wanted.deadline = world_.now() + (end - world_.now()) * 9 / 10; // so that it ends by itself, and tidies up
         if (const auto life = of.life())
             wanted.life = lifetime(*life);

@@ -118,8 +118,7 @@ TEST_CASE("advice: a predecessor is named only to the CA and the account that it
     here.one.about.directory = "https://ca.test/directory";
     here.one.about.account = "https://ca.test/account/1";
     CHECK(predecessor(here.one, "https://other.test/directory", here.one.about.account) == "");
-    CHECK(predecessor(here.one, here.one.about.directory, here.one.about.account) == ""); // it has no advice
-    here.one.state.advice.emplace();
+    CHECK(predecessor(here.one, here.one.about.directory, "https://ca.test/account/2") == "");
     here.one.credential = alos_tests::authority().issue({"example.com"});
     CHECK(predecessor(here.one, here.one.about.directory, here.one.about.account)
           == ari_certificate_id(alos::byte_view(here.one.credential->chain.front())).value());

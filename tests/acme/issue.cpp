@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <optional>
+#include <string>
 #include <utility>
 
 using namespace std::chrono_literals;
@@ -173,4 +176,61 @@ TEST_CASE("issue: an order that is refused for who asks is not repeated, and wha
     };
     CHECK(refused_as("userActionRequired") == 1);
     CHECK(refused_as("unauthorized") == 1); // which may mean the predecessor, but no other may be ordered now
+}
+
+TEST_CASE("issue: an order whose predecessor is what the CA fails over goes without it the second time (RFC 9773 5)")
+{
+    test::town here;
+    unsigned failed = 0;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        const bool has_predecessor = answer.status == 409 || answer.body.find("\"replaces\"") != std::string::npos;
+        if (at != step::new_order || !has_predecessor)
+            return;
+        ++failed;
+        answer.status = 500;
+        answer.fields = {{"Content-Type", "application/problem+json"}};
+        answer.body = R"({"type": "urn:ietf:params:acme:error:serverInternal", "detail": "no such order"})";
+    };
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto first = one.served("example.com");
+    std::optional<alos::outcome<>> done;
+    one.spawn(test::force_example(one, done));
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != first; }), test::all_of(one.warnings));
+    CHECK(failed == 2);
+    CHECK(here.ca.issued().size() == 2);
+}
+
+TEST_CASE("issue: a certificate that does not come whole is fetched again, for its order is done (RFC 8555 7.4.2)")
+{
+    const auto page = [](alos::http::outbound_response& answer) { answer.body = "<html>please log in</html>"; };
+    const auto half = [](alos::http::outbound_response& answer) { answer.body.resize(answer.body.size() / 3); };
+    const auto gone = [](alos::http::outbound_response& answer) { answer.status = 404; };
+    const std::function<void(alos::http::outbound_response&)> spoilers[] = {page, half, gone};
+    for (const auto& spoil : spoilers) {
+        test::town here;
+        bool is_spoilt = true;
+        here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+            if (at == step::certificate && is_spoilt)
+                spoil(answer);
+        };
+        test::acme_member& one = here.start();
+        REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+        is_spoilt = false;
+        const auto is_served = [&] { return one.served("example.com") != nullptr; };
+        CHECK_MESSAGE(here.wait(is_served, 5min), test::all_of(one.warnings));
+        CHECK(here.ca.issued().size() == 1);
+    }
+}
+
+TEST_CASE("issue: an order whose certificate never comes is given up for another one in time")
+{
+    test::town here;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at == step::certificate && here.ca.issued().size() == 1)
+            answer.status = 404;
+    };
+    test::acme_member& one = here.start();
+    CHECK_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }, 48h), test::all_of(one.warnings));
+    CHECK(here.ca.issued().size() == 2);
 }

@@ -393,6 +393,42 @@ TEST_CASE("members: a certificate of which nothing says who issued it is revoked
     CHECK(here.ca.issued().size() == 2);
 }
 
+TEST_CASE("members: without an account a certificate is revoked by its own key (RFC 8555 7.6)")
+{
+    town here;
+    acme_member& before = here.start();
+    REQUIRE(here.wait([&] { return before.served("example.com") != nullptr; }));
+    here.members.clear();
+    test::simulated_files files(here.disk);
+    for (const std::string& each : files.list("/certificates/account").value())
+        REQUIRE_FALSE(files.remove("/certificates/account/" + each));
+    here.ca.on_request = [&](step at) { here.ca.behave({.server_error = at == step::new_account ? 1.0 : 0.0}); };
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    std::optional<outcome<>> revoked;
+    one.spawn(keep(one.manager.revoke("example.com", 1), revoked));
+    CHECK_MESSAGE(here.wait([&] { return here.ca.issued()[0].revoked; }), all_of(one.warnings));
+}
+
+TEST_CASE("members: what is revoked is replaced although as many were issued as we allow ourselves")
+{
+    town here;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at != step::new_order || answer.body.find("\"replaces\"") == std::string::npos)
+            return;
+        answer.status = 409; // and so it is ordered without, which counts
+        answer.fields = {{"Content-Type", "application/problem+json"}};
+        answer.body = R"({"type": "urn:ietf:params:acme:error:alreadyReplaced"})";
+    };
+    auto settings = here.settings();
+    settings.cas.front().certificates = {1, 24h * 30};
+    acme_member& one = here.start(settings);
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    here.world.run_for(24h * 10); // it is not replaced before a tenth of its life, whatever the CA says
+    here.ca.revoke(here.ca.issued()[0]);
+    CHECK_MESSAGE(here.wait([&] { return here.ca.issued().size() == 2; }, 24h), all_of(one.warnings));
+}
+
 TEST_CASE("members: a revoked certificate is replaced by one with another key; a removed one is served no longer")
 {
     town here;

@@ -172,6 +172,9 @@ public:
     // Called with every request before it takes effect: to kill a member at that very moment.
     std::function<void(step)> on_request;
 
+    // Called with every answer to such a request before it goes on its way: to change it.
+    std::function<void(step, http::outbound_response&)> on_answer;
+
     ca_settings settings;
 
 private:

@@ -56,6 +56,8 @@ inline outcome<http::outbound_response> scripted_ca::answer(const http::outbound
         out.body.append(std::min<std::size_t>(10'000'000, request.max_body + 1), ' '); // more is not read
     if (request.method == "HEAD")
         out.body.clear();
+    if (on_answer)
+        on_answer(one.at, out);
     return out;
 }
 

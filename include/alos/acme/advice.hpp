@@ -54,12 +54,12 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
     of.state.next_check = next.value_or(time_point::max());
 }
 
-// RFC 9773 5: what the CA that issued it may know as replaced; only that CA, and that account. Empty: nothing.
+// RFC 9773 5: what a CA with renewal information may know as replaced; only the one that issued it, and that account.
+// Empty: nothing.
 [[nodiscard]] inline std::string predecessor(const managed_certificate& of, const std::string& directory,
                                              const std::string& account)
 {
-    const bool is_its = of.credential && of.about.directory == directory && of.about.account == account
-                        && of.state.advice;
+    const bool is_its = of.credential && of.about.directory == directory && of.about.account == account;
     if (!is_its)
         return {};
     const auto id = ari_certificate_id(byte_view(of.credential->chain.front()));

@@ -36,7 +36,8 @@ struct issue_request {
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
     cert::credential_ptr present{}; // that it is to follow; null: none
-    bool is_asked_for = false; // by a person: the CA may say no, we do not
+    bool is_asked_for = false; // by a person, or it is revoked: the CA may say no, we do not
+    bool is_again = false;     // the attempt before this one failed
     std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
 
@@ -105,6 +106,7 @@ private:
         std::string url;
         order state;
         private_key_ptr key;
+        time_point created;
     };
 
     refusal refused(std::string_view phase, std::string what) const
@@ -172,7 +174,7 @@ private:
                                  && (!state->expires || *state->expires > world().now());
             if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
                 tell_("going on with order " + kept->about.url);
-                co_return placed{kept->about.url, std::move(*state), std::move(kept->key)};
+                co_return placed{kept->about.url, std::move(*state), std::move(kept->key), kept->about.created};
             }
         }
         co_await forget_order(storage_, wanted_.id);
@@ -197,15 +199,15 @@ private:
     }
 
     // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
-    // say "unauthorized" of a certificate that another account ordered.
-    static bool may_mean_predecessor(const refusal& why) noexcept
+    // say "unauthorized" of a certificate that another account ordered, and some fail over one that they do not know.
+    [[nodiscard]] bool may_mean_predecessor(const refusal& why) const noexcept
     {
         constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
                                                             "badPublicKey",            "badSignatureAlgorithm",
                                                             "externalAccountRequired", "userActionRequired"};
         const problem& said = why.why;
-        return !why.is_unsent && said.status >= 400 && said.status < 500 && why.kind != failure_class::throttled
-               && std::ranges::count(others, said.type) == 0;
+        return !why.is_unsent && said.status >= 400 && (said.status < 500 || wanted_.is_again)
+               && why.kind != failure_class::throttled && std::ranges::count(others, said.type) == 0;
     }
 
     // RFC 8555 7.4.
@@ -238,12 +240,13 @@ private:
         auto key = private_key::generate(wanted_.key);
         if (!key)
             co_return refused("key", key.error().what);
+        const time_point now = world().now();
         kept_order kept{
-            {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, world().now(), wanted_.profile}, *key};
+            {ca_.ca().directory, by_.url, url, wanted_.replaces, wanted_.names, now, wanted_.profile}, *key};
         const auto stored = co_await store_order(storage_, wanted_.id, std::move(kept));
         if (!stored)
             co_return not_kept(stored.error());
-        co_return placed{url, std::move(*state), std::move(*key)};
+        co_return placed{url, std::move(*state), std::move(*key), now};
     }
 
     // From an order in any state to its certificate.
@@ -390,14 +393,17 @@ private:
     {
         const auto chain = co_await download_chain(ca_, by_, at.state.certificate, wanted_.preferred_chain);
         if (!chain) {
-            if (!says_nothing(chain.error()))
-                co_await forget_order(storage_, wanted_.id);
-            co_return chain.error();
+            const bool is_gone = !says_nothing(chain.error());
+            co_return co_await not_downloaded(at, chain.error(), is_gone);
         }
         if (!wanted_.preferred_chain.empty() && !ends_at(*chain, wanted_.preferred_chain))
             tell_("no chain of this CA ends at '" + wanted_.preferred_chain + "'; its default is used");
         secret_text key_pem = at.key->to_pem();
         auto made = cert::make_credential(*chain, as_text(key_pem), {.from = cert::source::acme});
+        if (!made && made.error().code == errc::bad_pem) { // cut short on the way, or a page of a proxy
+            refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
+            co_return co_await not_downloaded(at, std::move(why), true);
+        }
         const std::string fault = made ? fault_of(**made, wanted_.names, world().now()) : made.error().what;
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
@@ -406,6 +412,18 @@ private:
             co_return useless;
         }
         co_return issued{*chain, std::move(key_pem), std::move(*made), by_.url};
+    }
+
+    // It is issued, and counts at the CA: what does not come is asked for again, for as long as that makes sense where
+    // it `is_gone`.
+    [[nodiscard]] awaitable<refusal> not_downloaded(const placed& at, refusal why, bool is_gone)
+    {
+        const auto patience = std::min<std::chrono::milliseconds>(std::chrono::hours(1), wanted_.life / 10);
+        if (is_gone && world().now() >= at.created + patience)
+            co_await forget_order(storage_, wanted_.id);
+        else if (why.kind == failure_class::permanent)
+            why.kind = failure_class::transient;
+        co_return why;
     }
 
     client& ca_;

@@ -56,9 +56,7 @@ public:
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
         auto by = co_await from->account(of.email).open();
-        if (!by)
-            co_return by.error();
-        auto done = co_await revoke_certificate(from->ca(), *by, storage_, of.id, of.credential, reason);
+        auto done = co_await revoke_certificate(from->ca(), std::move(by), storage_, of.id, of.credential, reason);
         if (!done)
             co_return done;
         tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
@@ -226,9 +224,12 @@ private:
         wanted.key = of.key;
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
-        wanted.replaces = predecessor(of, from.directory_url(), by->url);
+        const auto known = co_await from.ca().find_directory();
+        if (known && !(*known)->renewal_info.empty())
+            wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
-        wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
+        wanted.is_asked_for = is_forced(of) && of.state.forced_why != "reconfigured";
+        wanted.is_again = of.state.failures > 0;
         wanted.deadline = world_.now() + (end - world_.now()) * 9 / 10; // so that it ends by itself, and tidies up
         if (const auto life = of.life())
             wanted.life = lifetime(*life);
