@@ -62,12 +62,10 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     asked.folder = in.chosen.cache_dir;
     asked.ca = in.authority(in.chosen.directory_or_default());
     asked.email = in.chosen.email;
-    if (asked.email.empty()) {
-        try {
-            asked.email = co_await in.email_at(asked.ca.directory);
-        } catch (const unreadable& why) {
-            tell({in.chosen.cache_dir, "account", acme::health::problem, why.what()});
-        }
+    try {
+        asked.email = co_await in.email_at(asked.ca.directory);
+    } catch (const unreadable& why) {
+        tell({in.chosen.cache_dir, "account", acme::health::problem, why.what()});
     }
     asked.challenges = in.chosen.challenges;
     asked.has_dns_solver = in.solver != nullptr;

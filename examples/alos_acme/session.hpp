@@ -241,8 +241,12 @@ public:
                 throw unreadable(kept.error().what);
             if (!kept->has_value())
                 continue;
-            if (auto record = acme::parse_account_record(alos::as_text((*kept)->text)))
-                all.push_back(std::move(*record));
+            auto record = acme::parse_account_record(alos::as_text((*kept)->text));
+            if (!record)
+                throw unreadable(chosen.cache_dir + "/account/" + each
+                                 + ".json: it is damaged; put a copy of it back, or remove it, and the next issue with "
+                                   "the --email of that account finds it at the CA by its key");
+            all.push_back(std::move(*record));
         }
         co_return all;
     }

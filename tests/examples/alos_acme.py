@@ -117,6 +117,15 @@ def unreadable():
     for words in (['account'], ['issue', *nowhere, 'a.test']):
         has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account/x.json: cannot be read')
     (certs.parent / 'account/x.json').unlink()
+    for text in ('', '{"directory":"https://127.0.0.1:1/"', '{"directory":"https://127.0.0.1:1/","email":""}'):
+        (certs.parent / 'account/x.json').write_text(text)
+        for words in (['account'], ['issue', *nowhere, 'a.test']):
+            has(call(*words, folder=folder, status=1)[1],
+                'alos-acme: .alos-certs/account/x.json: it is damaged; put a copy of it back, or remove it')
+        for words in ([], ['--email=a@b.test']):
+            has(call('doctor', *nowhere, *words, folder=folder, status=1)[0], 'account/x.json: it is damaged')
+        has(call('list', folder=folder)[0], 'there are no certificates')
+    (certs.parent / 'account/x.json').unlink()
     for name in ('fullchain.pem', 'privkey.pem'):
         path = certs / 'b.test.ecdsa-p256/000001' / name
         path.parent.mkdir(parents=True, exist_ok=True)
