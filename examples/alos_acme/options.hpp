@@ -167,9 +167,9 @@ inline constexpr auto all_options = std::to_array<option>({
     {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)", keep<&options::directory>},
     {"--roots", "inkad", "FILE", "PEM: authorities for the CA's own HTTPS, beside the system's", keep<&options::roots>},
     {"--email", "iad", "ADDRESS", "of the account; with `account update`, from now on", keep<&options::email>},
-    {"--eab-kid", "iad", "ID", "external account, as the CA's page shows it", keep<&options::eab_kid>},
-    {"--eab-hmac-key-file", "iad", "FILE", "its key, base64url", keep<&options::eab_hmac_key_file>},
-    {"--eab-hmac-key", "iad", "KEY", "the same, where everybody on this machine can read it",
+    {"--eab-kid", "inkad", "ID", "external account, as the CA's page shows it", keep<&options::eab_kid>},
+    {"--eab-hmac-key-file", "inkad", "FILE", "its key, base64url", keep<&options::eab_hmac_key_file>},
+    {"--eab-hmac-key", "inkad", "KEY", "the same, where everybody on this machine can read it",
      [](std::string_view value, options& into) {
          into.eab_hmac_key = alos::to_secret_text(value);
          return !value.empty();

@@ -393,8 +393,15 @@ def failures():
         unread = ['--eab-kid=1', '--eab-hmac-key-file=no/eab_hmac_key']
         _, said = call('issue', *unread, 'a.test', folder=new_folder(), ca=ca, status=1)
         has(said, 'account: no/eab_hmac_key: the --eab-hmac-key(-file) for ')
-        call('issue', '--eab-kid', 'kid-1', '--eab-hmac-key',
-             'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W', 'a.test', folder=new_folder(), ca=ca)
+        bound = ['--eab-kid', 'kid-1', '--eab-hmac-key',
+                 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W']
+        folder = new_folder()
+        call('issue', *bound, 'a.test', folder=folder, ca=ca)
+        for words in (['renew', '--force'], ['revoke', 'a.test']):  # which open another account where it is lost
+            for each in folder.glob('.alos-certs/account/*'):
+                each.unlink()
+            has(call(*words, folder=folder, ca=ca, status=1)[1], 'set --eab-kid and --eab-hmac-key(-file)')
+            call(*words, *bound, folder=folder, ca=ca)
 
 
 def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):
