@@ -82,6 +82,26 @@ public:
         co_return error;
     }
 
+    // The same whatever the time. Where nothing else asked for it, a failure is the end of that, and neither a server on
+    // the folder nor the next `renew` goes on with it.
+    [[nodiscard]] awaitable<std::string> finish_by_force(const std::string& directory, const std::string& profile,
+                                                         acme::managed_certificate& one)
+    {
+        const auto now = in_.world.now();
+        const bool is_only_wished = one.state.failures == 0 && !is_forced(one) && renewal_due(one, now) > now;
+        force(one, "forced");
+        const std::string error = co_await finish(directory, profile, one);
+        if (error.empty() || !is_only_wished)
+            co_return error;
+        one.state.forced = 0;
+        one.state.forced_why.clear();
+        one.state.failures = 0;
+        one.state.next_attempt = {};
+        if (one.last_refusal) // it was kept
+            co_await keeper.save(one);
+        co_return error;
+    }
+
 private:
     static constexpr std::chrono::minutes patience{15};
 
@@ -325,9 +345,8 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
                 continue;
             }
             // Whoever calls this wants to know now.
-            force(one, "forced");
             const bool is_first = one.generation == 0;
-            std::string error = co_await shop.finish(directory, profile, one);
+            std::string error = co_await shop.finish_by_force(directory, profile, one);
             const std::string result = !error.empty() ? "failed" : is_first ? "obtained" : "renewed";
             said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
         }
@@ -345,13 +364,13 @@ inline awaitable<report> renew(session& in)
     for (const managed& each : certificates) {
         acme::managed_certificate& one = *each;
         co_await load(in, shop, one);
-        if (in.chosen.force)
-            force(one, "forced");
         const std::string directory = one.about.directory;
         const std::string profile = in.chosen.profile.empty() ? one.about.profile : in.chosen.profile;
         const std::uint64_t before = one.generation;
         std::string error;
-        if (due(one, in.world.now()) <= in.world.now())
+        if (in.chosen.force)
+            error = co_await shop.finish_by_force(directory, profile, one);
+        else if (due(one, in.world.now()) <= in.world.now())
             error = co_await shop.finish(directory, profile, one);
         std::string result = !error.empty() ? "failed" : one.generation > before ? "renewed" : "current";
         if (error.empty() && one.state.failures > 0) {

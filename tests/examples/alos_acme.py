@@ -367,6 +367,13 @@ def failures():
             _, said = call('issue', '--staging', *nowhere, 'a.test,b.test', folder=folder, status=1)
             has(said, 'a.test.ecdsa-p256: servers', 'nobody believes instead of that for a.test; try in another')
         meta.write_text(text)
+        # What is not due and was only wished for is over when that failed, also for servers on the folder.
+        for words in (['renew', '--force', '--profile=nix'], ['issue', '--profile=nix', 'a.test']):
+            has(call(*words, folder=folder, ca=ca, status=1)[1], 'alos-acme: a.test.ecdsa-p256: ', 'nix')
+            line, = json.loads(call('list', '--json', folder=folder)[0])['certificates']
+            same((line['failures'], line['lastError']), (0, None))
+            has(call('renew', folder=folder, ca=ca)[0], 'a.test.ecdsa-p256: current')
+        call('revoke', 'a.test', folder=folder, ca=ca)
         ca.stop()
         _, said = call('renew', '--force', folder=folder, ca=ca, status=1)
         has(said, 'a.test.ecdsa-p256: directory')
