@@ -7,9 +7,13 @@
 #include <alos/acme/doctor.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <stdexcept>
+
+#include <unistd.h>
 
 namespace command {
 
@@ -43,6 +47,19 @@ inline awaitable<std::vector<acme::identifier>> look_at_certificates(session& in
     co_return names;
 }
 
+// Why a program cannot be started; empty: it can.
+inline std::string why_not_started(const std::string& program)
+{
+    std::error_code ec;
+    if (std::filesystem::is_directory(program, ec))
+        ec = std::make_error_code(std::errc::is_a_directory);
+    else if (::access(program.c_str(), X_OK) != 0)
+        ec.assign(errno, std::system_category());
+    else
+        ec.clear();
+    return ec ? "it cannot be started: " + ec.message() : std::string();
+}
+
 inline awaitable<report> examine(session& in, std::vector<acme::identifier> names)
 {
     report said;
@@ -69,6 +86,12 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     }
     asked.challenges = in.chosen.challenges;
     asked.has_dns_solver = in.solver != nullptr;
+    const std::string& program = in.chosen.dns_exec;
+    if (!program.empty()) {
+        if (std::string why = why_not_started(program); !why.empty())
+            tell({program, "--dns-exec", acme::health::problem, std::move(why),
+                  "give the path of a program, which PATH is not searched for, and make it executable"});
+    }
     asked.http01_port = in.chosen.http01_port;
     asked.tls_alpn01_port = in.chosen.tls_alpn01_port;
     if (allows(in, challenge_type::http_01))

@@ -130,6 +130,12 @@ def unreadable():
         path = certs / 'b.test.ecdsa-p256/000001' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    (folder / 'hook').touch(0o600)
+    for program, why in (('/nonexistent', 'No such file'), ('./hook', 'Permission denied'), ('/', 'Is a directory')):
+        has(call('doctor', *nowhere, '--dns-exec', program, '127.0.0.1', folder=folder, status=1)[0],
+            f'problem: {program}: --dns-exec: it cannot be started: {why}', 'which PATH is not searched for')
+    (folder / 'hook').chmod(0o700)
+    assert '--dns-exec' not in call('doctor', *nowhere, '--dns-exec=./hook', '127.0.0.1', folder=folder, status=1)[0]
     for words in ([], ['127.0.0.1']):
         out, _ = call('doctor', *nowhere, *words, folder=folder, status=1)
         has(out, 'problem: b.test.ecdsa-p256: certificate: ', 'privkey.pem: it is empty', 'alos-acme issue')
