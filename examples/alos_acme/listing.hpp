@@ -52,6 +52,16 @@ inline report list_of(const session& in, const table& found, boost::json::array 
     return all;
 }
 
+// "ecdsa-p256" of "ECDSA P-256", as options and ids have it.
+inline std::string key_word(std::string type)
+{
+    if (const auto at = type.find(" P-"); at != type.npos)
+        type.erase(at + 2, 1);
+    for (char& c : type)
+        c = c == ' ' ? '-' : alos::http::to_lower(c);
+    return type;
+}
+
 // What certbot or lego has in the folder.
 inline report list_others(session& in, const std::string& owner)
 {
@@ -64,7 +74,7 @@ inline report list_others(session& in, const std::string& owner)
         acme::certificate_status line;
         line.id = each.name;
         line.names = acme::values_of(acme::identifiers_in(*each.credential));
-        line.key_type = about.key_type;
+        line.key_type = key_word(about.key_type);
         line.issuer = about.issuer;
         line.not_before = about.not_before;
         line.not_after = about.not_after;

@@ -287,10 +287,10 @@ def others():
                         '-nodes', '-days', '30', '-subj', '/CN=o', '-addext', 'subjectAltName=DNS:o.test,DNS:www.o.test',
                         '-out', folder / chain, '-keyout', folder / key], check=True, capture_output=True)
         out, _ = call('list', '--cache-dir=.', folder=folder)
-        assert re.search(f'^o.test, www.o.test +ECDSA P-256 +CN=o +in \\d+ days +{owner}$', out, re.MULTILINE), out
+        assert re.search(f'^o.test, www.o.test +ecdsa-p256 +CN=o +in \\d+ days +{owner}$', out, re.MULTILINE), out
         line, = json.loads(call('list', '--cache-dir=.', '--json', folder=folder)[0])['certificates']
-        same((line['id'], line['names'], line['source'], line['nextAttempt']),
-             ('o.test', ['o.test', 'www.o.test'], owner, None))
+        same((line['id'], line['names'], line['keyType'], line['source'], line['nextAttempt']),
+             ('o.test', ['o.test', 'www.o.test'], 'ecdsa-p256', owner, None))
         assert re.fullmatch(r'20\S+Z', line['notAfter']), line
         for command in ('renew', 'issue', 'doctor'):
             _, said = call(command, '--cache-dir=.', 'o.test', folder=folder, status=1)
