@@ -125,13 +125,16 @@ int main(int argc, char** argv)
     try {
         options asked = parse_options({argv + 1, argv + argc});
         if (asked.help) {
-            std::cout << help_text(find_command(asked.command));
-            return end(0);
+            report said{0, help_text(find_command(asked.command))};
+            said.json["help"] = said.text;
+            return finish(asked, said);
         }
         if (asked.version) {
-            std::cout << "alos-acme " << ALOS_VERSION_MAJOR << "." << ALOS_VERSION_MINOR << "." << ALOS_VERSION_PATCH
-                      << "\n";
-            return end(0);
+            const std::string version = std::to_string(ALOS_VERSION_MAJOR) + "." + std::to_string(ALOS_VERSION_MINOR)
+                                        + "." + std::to_string(ALOS_VERSION_PATCH);
+            report said{0, "alos-acme " + version + "\n"};
+            said.json["version"] = version;
+            return finish(asked, said);
         }
         session in(asked);
         auto work = choose(in);

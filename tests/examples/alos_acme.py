@@ -76,9 +76,11 @@ def misuse():
     for words in (['--help'], ['issue', '--help'], ['account', '-h']):
         out, _ = call(*words, folder=folder)
         has(out, 'alos-acme')
+        same(json.loads(call(*words, '--json', folder=folder)[0]), {'help': out})
     for words in (['--version'], ['list', '--version']):
         out, _ = call(*words, folder=folder)
         assert re.fullmatch(r'alos-acme \d+\.\d+\.\d+\n', out), out
+        same(json.loads(call(*words, '--json', folder=folder)[0]), {'version': out.split()[1]})
     has(call('issue', '--help', folder=folder)[0], '--staging', '--eab-kid', '--eab-hmac-key-file', '--dns-exec',
         'that the CA connects to, behind a router or for a CA of your own (80): 1 to 65535')
     same(list(folder.iterdir()), [])  # nothing of that touches anything
