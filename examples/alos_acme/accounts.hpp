@@ -159,8 +159,7 @@ inline awaitable<report> change_account(session& in, std::string action)
         one.email = in.chosen.email;
         text = "its e-mail address is " + one.email + "; give it to servers on this folder, too (config.acme.email)";
     } else if (action == "rollover") {
-        const auto& keys = in.chosen.key_types;
-        done = co_await keeper.change_key(keys.empty() ? alos::key_kind::ecdsa_p256 : keys.front());
+        done = co_await keeper.change_key(in.chosen.account_key);
         text = "it has a new key";
     } else {
         done = co_await keeper.deactivate();

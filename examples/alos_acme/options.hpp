@@ -174,13 +174,13 @@ inline constexpr auto all_options = std::to_array<option>({
          into.eab_hmac_key = alos::to_secret_text(value);
          return !value.empty();
      }},
-    {"--account-key", "ia", "TYPE", "of an account that is opened (ecdsa-p256)",
+    {"--account-key", "ia", "TYPE", "of an account that is opened, or after `account rollover` (ecdsa-p256)",
      [](std::string_view value, options& into) { return detail::read_account_key(value, into.account_key); },
      "ecdsa-p256, ecdsa-p384 or rsa-2048"},
     {"--profile", "ind", "NAME", "one of the CA's: shortlived, ...", keep<&options::profile>},
     {"--preferred-chain", "in", "NAME", "of the topmost issuer", keep<&options::preferred_chain>},
     {"--account", "a", "URL", "which one, when there are several", keep<&options::account>},
-    {"--key-type", "ia", "TYPES", "a certificate for each (ecdsa-p256)",
+    {"--key-type", "i", "TYPES", "a certificate for each (ecdsa-p256)",
      [](std::string_view value, options& into) { return detail::read_key_types(value, into.key_types); },
      "ecdsa-p256, ecdsa-p384 or rsa-2048, or several with commas"},
     {"--challenge", "ind", "TYPES", "in the order of preference (all)",

@@ -65,6 +65,7 @@ def misuse():
             (['issue', '--eab-hmac-key-file=f', 'a.test'], '--eab-kid'),
             (['account', 'destroy'], 'none of show'),
             (['account', 'update'], '--email'),
+            (['account', 'rollover', '--key-type=ecdsa-p384'], '--key-type means nothing to account'),
             (['list', 'a.test'], 'means nothing to list')):
         out, said = call(*words, folder=folder, status=2)
         same(out, '')
@@ -269,7 +270,10 @@ def all_commands():
         has(call('account', 'show', '--orders', folder=folder, ca=ca)[0], ': valid, c.test')
         call('account', 'update', '--email', 'other@example.com', folder=folder, ca=ca)
         has(call('account', folder=folder, ca=ca)[0], url, 'kept for other@example.com')
-        has(call('account', 'rollover', folder=folder, ca=ca)[0], 'it has a new key')
+        has(call('account', 'rollover', '--account-key=ecdsa-p384', folder=folder, ca=ca)[0], 'it has a new key')
+        key, = folder.glob('.alos-certs/account/*.key')
+        has(subprocess.run(['openssl', 'pkey', '-in', key, '-noout', '-text'], capture_output=True, text=True).stdout,
+            'P-384')
         out, said = call('renew', '--force', 'c.test', folder=folder, ca=ca)
         has(out, 'c.test.ecdsa-p256: renewed', 'c.test.ecdsa-p384: renewed', 'c.test.rsa-2048: renewed')
         has(said, 'registration reused: ' + url)
