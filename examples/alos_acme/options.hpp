@@ -88,7 +88,8 @@ inline bool read_key_types(std::string_view text, std::vector<alos::key_kind>& i
         const auto key = alos::acme::key_kind_of(word);
         if (!key || *key == alos::key_kind::ed25519 || word != alos::acme::name_of_key(*key))
             return false;
-        into.push_back(*key);
+        if (std::ranges::count(into, *key) == 0)
+            into.push_back(*key);
     }
     return !into.empty();
 }
@@ -110,7 +111,8 @@ inline bool read_challenges(std::string_view text, std::vector<challenge_type>& 
         const auto found = alos::acme::challenge_type_of(word);
         if (!found)
             return false;
-        into.push_back(*found);
+        if (std::ranges::count(into, *found) == 0)
+            into.push_back(*found);
     }
     return !into.empty();
 }
@@ -279,6 +281,8 @@ inline void check_together(const options& read)
     const bool has_key = !read.eab_hmac_key.empty() || !read.eab_hmac_key_file.empty();
     if (read.staging && !read.directory.empty())
         throw misuse{"--staging and --directory are two CAs; give one of them"};
+    if (!read.eab_hmac_key.empty() && !read.eab_hmac_key_file.empty())
+        throw misuse{"--eab-hmac-key and --eab-hmac-key-file are two keys; give one of them"};
     if (!read.eab_kid.empty() && !has_key)
         throw misuse{"--eab-kid needs its key: --eab-hmac-key-file FILE"};
     if (read.eab_kid.empty() && has_key)

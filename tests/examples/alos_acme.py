@@ -62,6 +62,7 @@ def misuse():
             (['issue', '--staging', '--directory=https://ca.test', 'a.test'], 'two CAs'),
             (['issue', '--eab-kid=1', 'a.test'], '--eab-hmac-key-file'),
             (['issue', '--eab-hmac-key=AAAA', 'a.test'], '--eab-kid'),
+            (['issue', '--eab-kid=1', '--eab-hmac-key=AAAA', '--eab-hmac-key-file=f', 'a.test'], 'two keys'),
             (['issue', '--eab-hmac-key-file=f', 'a.test'], '--eab-kid'),
             (['account', 'destroy'], 'none of show'),
             (['account', 'update'], '--email'),
@@ -212,8 +213,9 @@ def all_commands():
         assert serial(folder, 'a.test.ecdsa-p256') != first
         same(ca.log().count('registered'), 0)
 
-        out, _ = call('issue', '--key-type', 'ecdsa-p384,rsa-2048', 'c.test', folder=folder, ca=ca)
+        out, _ = call('issue', '--key-type', 'ecdsa-p384,rsa-2048,ecdsa-p384', 'c.test', folder=folder, ca=ca)
         has(out, 'c.test.ecdsa-p384: obtained', 'c.test.rsa-2048: obtained')
+        same(len(out.splitlines()), 2)
 
         key = folder / '.alos-certs/certs/a.test.ecdsa-p256/current/privkey.pem'
         text = key.read_text()
@@ -323,8 +325,9 @@ def beside_a_server():
         has(call('doctor', 'a.test', folder=server.folder, ca=ca)[0], 'another process on the same folder answers')
 
         elsewhere = new_folder()
-        out, said = call('issue', '--json', 'b.test', folder=elsewhere, ca=ca, status=1)
+        out, said = call('issue', '--json', '--challenge=http-01,http-01', 'b.test', folder=elsewhere, ca=ca, status=1)
         has(said, 'http-01 cannot be answered', 'acme_node', 'same cache_dir')
+        same(said.count('cannot be answered: '), 1)
         same(json.loads(out)['certificates'][0]['result'], 'failed')
         same(ca.orders(), 2)
         out, _ = call('doctor', 'b.test', folder=elsewhere, ca=ca, status=1)
