@@ -4,7 +4,10 @@
 
 #include <alos/acme/config.hpp>
 #include <alos/acme/managed_certificate.hpp>
+#include <alos/dns/resolver.hpp>
 #include <alos/http/fields.hpp>
+#include <alos/http/url.hpp>
+#include <alos/server/address.hpp>
 
 #include <algorithm>
 #include <array>
@@ -137,6 +140,33 @@ inline bool read_reason(std::string_view text, unsigned& into)
 
 }
 
+template <std::string options::*member>
+bool keep(std::string_view value, options& into)
+{
+    into.*member = value;
+    return !value.empty();
+}
+
+inline bool read_directory(std::string_view text, options& into)
+{
+    const auto where = alos::http::parse_url(text);
+    return where && where->is_secure() && keep<&options::directory>(text, into);
+}
+
+inline bool read_resolver(std::string_view text, options& into)
+{
+    const auto servers = alos::dns::parse_servers(text);
+    return servers && !servers->empty() && keep<&options::resolver>(text, into);
+}
+
+template <std::string options::*member>
+bool read_address(std::string_view text, options& into)
+{
+    return (text.starts_with("unix:") || alos::split_host_and_port(text)) && keep<member>(text, into);
+}
+
+inline constexpr std::string_view addresses = "host:port, [::1]:port, :port or unix:/path";
+
 // An option. Its letters say which commands have it: i(ssue) n (renew) k (revoke) l(ist) a(ccount) d(octor).
 struct option {
     std::string_view name;
@@ -146,13 +176,6 @@ struct option {
     bool (*read)(std::string_view value, options& into); // whether the value can be meant
     std::string_view values{}; // that it can have; empty: any
 };
-
-template <std::string options::*member>
-bool keep(std::string_view value, options& into)
-{
-    into.*member = value;
-    return !value.empty();
-}
 
 template <bool options::*member>
 bool set(std::string_view, options& into)
@@ -166,7 +189,7 @@ inline constexpr auto all_options = std::to_array<option>({
     {"--help", "inklad", "", "this", set<&options::help>},
     {"--version", "inklad", "", "of this program", set<&options::version>},
     {"--staging", "iad", "", "Let's Encrypt's staging, whose certificates nobody believes", set<&options::staging>},
-    {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)", keep<&options::directory>},
+    {"--directory", "iad", "URL", "of another CA (Let's Encrypt's)", read_directory, "https://host/path"},
     {"--roots", "inkad", "FILE", "PEM: authorities for the CA's own HTTPS, beside the system's", keep<&options::roots>},
     {"--email", "iad", "ADDRESS", "of the account; with `account update`, from now on", keep<&options::email>},
     {"--eab-kid", "inkad", "ID", "external account, as the CA's page shows it", keep<&options::eab_kid>},
@@ -191,13 +214,16 @@ inline constexpr auto all_options = std::to_array<option>({
     {"--dns-exec", "ind", "PROGRAM", "sets TXT records for dns-01", keep<&options::dns_exec>},
     {"--dns-wait", "ind", "SECONDS", "after it has set one, until all name servers have it (0)",
      [](std::string_view value, options& into) { return detail::read_wait(value, into.dns_wait); }, "0 to 600"},
-    {"--http-addr", "ind", "ADDRESS", "where http-01 is answered meanwhile (:80)", keep<&options::http_addr>},
-    {"--addr", "ind", "ADDRESS", "where tls-alpn-01 is answered meanwhile (:443)", keep<&options::addr>},
+    {"--http-addr", "ind", "ADDRESS", "where http-01 is answered meanwhile (:80)",
+     read_address<&options::http_addr>, addresses},
+    {"--addr", "ind", "ADDRESS", "where tls-alpn-01 is answered meanwhile (:443)",
+     read_address<&options::addr>, addresses},
     {"--http01-port", "ind", "PORT", "that the CA connects to, behind a router or for a CA of your own (80)",
      detail::read_port<&options::http01_port>, "1 to 65535"},
     {"--tls-alpn01-port", "ind", "PORT", "the same for tls-alpn-01 (443)",
      detail::read_port<&options::tls_alpn01_port>, "1 to 65535"},
-    {"--resolver", "inkad", "ADDRESS", "of name servers (those of the system)", keep<&options::resolver>},
+    {"--resolver", "inkad", "ADDRESS", "of name servers (those of the system)", read_resolver,
+     "192.0.2.53 or [2001:db8::53]:5353, or several with commas"},
     {"--orders", "a", "", "with `account show`: their orders, too, if the CA lists them", set<&options::orders>},
     {"--replace-names", "i", "", "also where fewer names are given than the certificate has that is kept",
      set<&options::replace_names>},

@@ -53,6 +53,14 @@ def misuse():
             (['issue', '--json=yes', 'a.test'], "--json takes no value; leave out '=yes'"),
             (['issue', '--key-type', 'dsa', 'a.test'], "'dsa'; write --key-type TYPES, which is ecdsa-p256, "),
             (['issue', '--challenge', 'http-02', 'a.test'], "'http-02'; write --challenge TYPES, which is http-01, "),
+            *((['issue', f'--directory={each}', 'a.test'],
+               f"--directory cannot be '{each}'; write --directory URL, which is https://host/path")
+              for each in ('ftp://x', 'http://ca.test/', 'https://', 'https://x:99999/', 'x')),
+            *((['issue', '--resolver', each, 'a.test'], f"--resolver cannot be '{each}'; write --resolver ADDRESS, which")
+              for each in ('x', ',', '1.2.3.4,x')),
+            *((['issue', option, each, 'a.test'],
+               f"{option} cannot be '{each}'; write {option} ADDRESS, which is host:port, [::1]:port, :port or unix:")
+              for option in ('--http-addr', '--addr') for each in ('nope', 'x:99999', '::1:80')),
             (['issue', '--http01-port', '0', 'a.test'], "'0'; write --http01-port PORT, which is 1 to 65535"),
             (['issue', 'not a name'], 'cannot be in a certificate'),
             (['issue'], 'which names?'),
