@@ -723,14 +723,38 @@ TEST_CASE("a file that is too large is named")
     test::simulated_files files;
     member one(files);
     REQUIRE(one.put(0, 0) == 1);
-    const std::string meta = "/data/certs/a/000001/meta.json";
-    REQUIRE_FALSE(files.remove(meta));
+    const std::string chain = "/data/certs/a/000001/fullchain.pem";
+    REQUIRE_FALSE(files.remove(chain));
     const std::string large(max_stored_size + 1, ' ');
-    REQUIRE_FALSE(files.write_new(meta, as_bytes(large), 0600));
+    REQUIRE_FALSE(files.write_new(chain, as_bytes(large), 0600));
     const auto loaded = one.get();
     REQUIRE_FALSE(loaded.has_value());
-    const std::string named = "(" + meta + ": it is too large to be one of ours; restore it";
+    const std::string named = "(" + chain + ": it is too large to be one of ours; restore it";
     CHECK(loaded.error().what.find(named) != std::string::npos);
+}
+
+TEST_CASE("a certificate serves whatever is the matter with its meta.json")
+{
+    test::simulated_files files;
+    member one(files);
+    REQUIRE(one.put(0, 0) == 1);
+    const std::string meta = "/data/certs/a/000001/meta.json";
+    const std::string large(max_stored_size + 1, ' ');
+    const auto check = [&] {
+        const auto loaded = one.get();
+        REQUIRE(loaded.has_value());
+        CHECK(loaded.value()->generation == 1);
+        CHECK(loaded.value()->meta_json.empty());
+        CHECK(one.done(one.storage.put_broken_aside("a", one.lock())).value().empty());
+        REQUIRE_FALSE(files.remove(meta));
+    };
+    REQUIRE_FALSE(files.remove(meta));
+    REQUIRE_FALSE(files.write_new(meta, as_bytes(large), 0600));
+    check();
+    REQUIRE_FALSE(files.make_directory(meta, 0700));
+    check();
+    REQUIRE_FALSE(files.make_symlink("meta.json", meta));
+    check();
 }
 
 TEST_CASE("what does not fit together is not stored")

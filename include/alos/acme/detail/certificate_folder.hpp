@@ -243,28 +243,26 @@ private:
         return parse_generation(line.substr(0, line.find('\n')));
     }
 
-    // Fails when a file cannot be read, or key and chain do not belong together.
+    // Fails when chain or key cannot be read, or do not belong together.
     [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
     {
         const std::string inside = folder + '/' + generation_name(number);
         std::optional<failure> failed;
-        const auto text = [&](const char* name, bool may_be_missing = false) {
+        const auto text = [&](const char* name) {
             auto read = files_.read(inside + name, max_stored_size);
-            if (!read && may_be_missing && is_missing(read.error()))
-                read = secret_text();
             if (!read && !failed)
                 failed = read_failure(inside + name, read.error());
             return read;
         };
         const auto chain = text("/fullchain.pem");
         auto key = text("/privkey.pem");
-        const auto meta = text("/meta.json", true); // a certificate serves without it
         if (failed)
             return *failed;
         bundle found;
         found.chain_pem = as_text(*chain);
         found.key_pem = std::move(*key);
-        found.meta_json = as_text(*meta);
+        if (const auto meta = files_.read(inside + "/meta.json", max_stored_size)) // a certificate serves without it
+            found.meta_json = as_text(*meta);
         found.generation = number;
         auto made = credential_of(found, inside);
         if (!made)
