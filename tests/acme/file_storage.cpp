@@ -829,33 +829,34 @@ TEST_CASE("where links cannot be made, `current` is a file with the number in it
     CHECK(files.read_symlink("/data/certs/a/current").value() == "000003");
 }
 
-TEST_CASE("a folder in the place of `current` is named with the cure, and the newest generation is used")
+TEST_CASE("a folder in the place of `current` is put aside with what is in it, for the next generation")
 {
     test::simulated_files files;
     member one(files);
-    REQUIRE(one.put(0, 0) == 1);
-    REQUIRE_FALSE(files.remove("/data/certs/a/current"));
-    REQUIRE_FALSE(files.make_directory("/data/certs/a/current", 0700));
-    const auto stored = one.put(1, 1, one.lock());
-    REQUIRE_FALSE(stored.has_value());
-    CHECK(stored.error().what == "/data/certs/a/current: a folder is in the place of a link; move it away");
-    CHECK(one.shown() == "2:1");
-}
-
-TEST_CASE("a document that cannot be read now is told of, and not put aside")
-{
-    test::simulated_files disk;
-    test::sick_files files(disk);
-    member one(files);
-    const std::uint64_t version = one.write("account/a.key", "text").value();
-    files.sick = "/data/account";
-    for (const int error : {EIO, EACCES, EMFILE}) {
-        files.error = error;
-        CHECK(one.done(one.storage.load("account/a.key")).error().code.value() == error);
-        CHECK(one.done(one.storage.move_aside("account/a.key", version)).error().code.value() == error);
+    for (std::uint64_t i = 0; i < 2; ++i)
+        REQUIRE(one.put(i, i) == i + 1);
+    const std::string current = "/data/certs/a/current";
+    for (std::uint64_t i = 2; i < 4; ++i) { // both in the same second
+        REQUIRE_FALSE(files.remove(current));
+        REQUIRE_FALSE(files.make_directory(current, 0700));
+        REQUIRE_FALSE(files.write_new(current + "/inside", as_bytes("x"), 0600));
+        CHECK(one.shown() == std::to_string(i) + ":" + std::to_string((i - 1) % 3));
+        REQUIRE(one.put(i % 3, i) == i + 1);
+        CHECK(files.read_symlink(current).value() == acme::detail::generation_name(i + 1));
+        CHECK(one.shown() == std::to_string(i + 1) + ":" + std::to_string(i % 3));
     }
-    files.sick.clear();
-    CHECK(one.read("account/a.key") == "text");
+    std::size_t aside = 0;
+    for (const std::string& name : files.list("/data/certs/a").value())
+        if (name.starts_with("current.broken-"))
+            aside += files.stat("/data/certs/a/" + name + "/inside").has_value();
+    CHECK(aside == 2);
+
+    // Also where the current one was damaged.
+    REQUIRE_FALSE(files.remove("/data/certs/a/000004/privkey.pem"));
+    REQUIRE_FALSE(files.remove(current));
+    REQUIRE_FALSE(files.make_directory(current, 0700));
+    REQUIRE(one.done(one.storage.put_broken_aside("a", one.lock())).value().size() == 1);
+    CHECK(files.read_symlink(current).value() == "000003");
 }
 
 TEST_CASE("prepare makes the folder, or says which path is wrong and what to do")

@@ -128,7 +128,7 @@ public:
         if (!commit)
             co_return commit.error();
         const auto may_commit = [&] { return locks_.check(guard); };
-        co_return certificates_.write(id, next, expected, may_commit);
+        co_return certificates_.write(id, next, expected, may_commit, aside());
     }
 
     [[nodiscard]] awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
@@ -178,7 +178,7 @@ public:
             co_return same.error();
         const std::string path = document_path(key);
         auto written = disk_.replace_file(path, as_text(text));
-        if (!written && written.error().code == boost::system::errc::is_a_directory && rename_aside(path))
+        if (!written && written.error().code == boost::system::errc::is_a_directory && disk_.move_aside(path, aside()))
             written = disk_.replace_file(path, as_text(text));
         if (!written)
             co_return written.error();
@@ -200,7 +200,7 @@ public:
             co_return same;
         const error_code failed = files_.remove(path);
         if (detail::is_taken(failed)) { // a folder, with what is somebody's
-            if (const auto there = rename_aside(path); !there)
+            if (const auto there = disk_.move_aside(path, aside()); !there)
                 co_return there.error();
             co_return outcome<>();
         }
@@ -219,7 +219,7 @@ public:
             co_return commit.error();
         if (auto same = check_version(key, expected); !same)
             co_return same.error();
-        co_return rename_aside(document_path(key));
+        co_return disk_.move_aside(document_path(key), aside());
     }
 
     [[nodiscard]] awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) override
@@ -263,22 +263,6 @@ private:
 
     // What the names of broken things end in.
     [[nodiscard]] std::string aside() const { return ".broken-" + format_rfc3339(now_()); }
-
-    // Returns where it is now. Called during a commit.
-    [[nodiscard]] outcome<std::string> rename_aside(const std::string& path)
-    {
-        const std::string first = path + aside();
-        for (unsigned i = 1; true; ++i) {
-            const std::string there = i == 1 ? first : first + "-" + std::to_string(i);
-            const error_code failed = files_.rename(path, there, os::if_exists::fail);
-            if (detail::is_taken(failed) && i < 100)
-                continue;
-            if (failed)
-                return detail::storage_failure(path, "cannot be moved aside", failed);
-            (void)files_.sync_directory(cert::detail::directory_of(path));
-            return there;
-        }
-    }
 
     static failure bad_name(std::string_view name)
     {

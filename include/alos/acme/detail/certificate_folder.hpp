@@ -121,9 +121,10 @@ public:
         }
     }
 
-    // Makes `next` the current one if read() gives `expected` (0: none that can be used). Returns its number.
+    // Makes `next` the current one if read() gives `expected` (0: none that can be used). Returns its number. `suffix`
+    // has a dot in front, and is for a folder that is in the place of `current`.
     [[nodiscard]] outcome<std::uint64_t> write(const std::string& id, const bundle& next, std::uint64_t expected,
-                                               const check& may_commit)
+                                               const check& may_commit, const std::string& suffix)
     {
         const std::string folder = folder_of(id);
         if (auto may = may_commit(); !may)
@@ -148,7 +149,7 @@ public:
         disk_.remove_left_over(made);
         auto stored = write_generation(made, next);
         if (stored)
-            stored = publish(folder, made, number, before, may_commit);
+            stored = publish(folder, made, number, before, may_commit, suffix);
         remove_old(folder);
         if (stored)
             return number;
@@ -189,7 +190,7 @@ public:
         }
         // Afterwards: whoever has the broken one whole in memory sees that it was put aside, and goes on with it.
         if (is_current_gone || (is_current_broken && !done.empty()))
-            if (const auto pointed = point_to(folder, used); !pointed)
+            if (const auto pointed = point_to(folder, used, suffix); !pointed)
                 whole = pointed;
         disk_.settle(folder);
         // What was moved is told, whatever failed then: a `current` that leads nowhere is mended the next time.
@@ -308,7 +309,7 @@ private:
 
     // Gives the generation its number and makes it the current one, unless that is no longer `before`.
     [[nodiscard]] outcome<> publish(const std::string& folder, const std::string& made, std::uint64_t number,
-                                    std::uint64_t before, const check& may_commit)
+                                    std::uint64_t before, const check& may_commit, const std::string& suffix)
     {
         const error_code renamed = files_.rename(made, folder + '/' + generation_name(number), os::if_exists::fail);
         if (is_taken(renamed))
@@ -321,13 +322,17 @@ private:
             return may;
         if (read_current(folder) != before)
             return conflict(folder);
-        return point_to(folder, number);
+        return point_to(folder, number, suffix);
     }
 
-    // Makes that generation the current one; 0: none.
-    [[nodiscard]] outcome<> point_to(const std::string& folder, std::uint64_t number)
+    // Makes that generation the current one; 0: none. A folder there, as some copies and backups make of the link, is
+    // put aside.
+    [[nodiscard]] outcome<> point_to(const std::string& folder, std::uint64_t number, const std::string& suffix)
     {
         const std::string current = folder + "/current";
+        if (const auto there = files_.stat(current); there && there->type == os::file_type::directory)
+            if (const auto moved = disk_.move_aside(current, suffix); !moved)
+                return moved.error();
         if (number == 0) {
             if (const error_code failed = files_.remove(current); failed && !is_missing(failed))
                 return storage_failure(current, "cannot be removed", failed);
@@ -346,9 +351,7 @@ private:
         }
         if (pointed)
             if (const error_code failed = files_.rename(link, current, os::if_exists::replace))
-                pointed = failed == boost::system::errc::is_a_directory
-                              ? failure{failed, current + ": a folder is in the place of a link; move it away"}
-                              : storage_failure(current, "cannot be replaced", failed);
+                pointed = storage_failure(current, "cannot be replaced", failed);
         if (!pointed)
             disk_.remove_left_over(link);
         else

@@ -155,6 +155,21 @@ public:
         return written;
     }
 
+    // Adds `suffix` to its name, and a number where that is taken. Returns where it is now.
+    [[nodiscard]] outcome<std::string> move_aside(const std::string& path, const std::string& suffix)
+    {
+        for (unsigned i = 1; true; ++i) {
+            const std::string there = path + suffix + (i == 1 ? "" : "-" + std::to_string(i));
+            const error_code failed = files_.rename(path, there, os::if_exists::fail);
+            if (is_taken(failed) && i < 100)
+                continue;
+            if (failed)
+                return storage_failure(path, "cannot be moved aside", failed);
+            settle(cert::detail::directory_of(path));
+            return there;
+        }
+    }
+
     // Makes a rename last. Note: when that fails the new state is there, for everybody to see, and may be the old one
     // again after a power cut; to call it a failure would be wrong about today.
     void settle(const std::string& folder) { (void)files_.sync_directory(folder); }
