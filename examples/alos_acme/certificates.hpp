@@ -82,7 +82,7 @@ public:
         co_return error;
     }
 
-    // The same whatever the time. Where nothing else asked for it, a failure is the end of that, and neither a server on
+    // The same whatever the time. Where nothing else asked for it, a failure is the end of that: neither a server on
     // the folder nor the next `renew` goes on with it.
     [[nodiscard]] awaitable<std::string> finish_by_force(const std::string& directory, const std::string& profile,
                                                          acme::managed_certificate& one)

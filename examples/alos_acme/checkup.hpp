@@ -12,6 +12,10 @@
 #include <iostream>
 #include <iterator>
 #include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include <unistd.h>
 

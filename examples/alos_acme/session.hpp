@@ -77,7 +77,7 @@ public:
     }
 
     // Before anything else. Fails when the folder is certbot's or lego's and not only listed, or missing where nothing
-    // makes it, when there is no solver for --dns-exec, and when --resolver is no address.
+    // makes it, and when there is no solver for --dns-exec.
     [[nodiscard]] alos::outcome<> open()
     {
         if (const std::string owner = other_owner(); !owner.empty() && chosen.command != "list")

@@ -56,7 +56,7 @@ def misuse():
             *((['issue', f'--directory={each}', 'a.test'],
                f"--directory cannot be '{each}'; write --directory URL, which is https://host/path")
               for each in ('ftp://x', 'http://ca.test/', 'https://', 'https://x:99999/', 'x')),
-            *((['issue', '--resolver', each, 'a.test'], f"--resolver cannot be '{each}'; write --resolver ADDRESS, which")
+            *((['issue', '--resolver', each, 'a.test'], f"--resolver cannot be '{each}'; write --resolver ADDRESS, wh")
               for each in ('x', ',', '1.2.3.4,x')),
             *((['issue', option, each, 'a.test'],
                f"{option} cannot be '{each}'; write {option} ADDRESS, which is host:port, [::1]:port, :port or unix:")
@@ -278,6 +278,13 @@ def all_commands():
         listed, = json.loads(call('account', '--orders', '--json', folder=folder, ca=ca)[0])['accounts']
         same(len(listed['orders']), ca.orders())  # on several pages
         has(call('account', 'show', '--orders', folder=folder, ca=ca)[0], ': valid, c.test')
+        record, = folder.glob('.alos-certs/account/*.json')
+        record.write_text('')
+        _, said = call('renew', '--force', 'c.test', folder=folder, ca=ca, status=1)
+        has(said, record.name + ': it is damaged; ')
+        record.unlink()  # as that says
+        call('issue', '--email=admin@example.com', 'g.test', folder=folder, ca=ca)
+        same(json.loads(call('account', '--json', folder=folder, ca=ca)[0])['accounts'][0]['url'], url)
         call('account', 'update', '--email', 'other@example.com', folder=folder, ca=ca)
         has(call('account', folder=folder, ca=ca)[0], url, 'kept for other@example.com')
         has(call('account', 'rollover', '--account-key=ecdsa-p384', folder=folder, ca=ca)[0], 'it has a new key')
