@@ -268,6 +268,30 @@ TEST_CASE("header section and body have limits")
           == boost::beast::http::error::header_limit);
 }
 
+TEST_CASE("of an answer that is no success, status and fields count although its body is cut or too long")
+{
+    outbound_request small;
+    small.max_body = 10;
+    const std::string busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nConnection: close\r\n";
+    const auto check = [&](const std::string& rest, const std::string& body) {
+        const auto answered = answer_of(busy + rest, small);
+        REQUIRE(answered.has_value());
+        CHECK(answered->status == 503);
+        CHECK(answered->field("Retry-After") == "7");
+        CHECK(answered->body == body);
+    };
+    check("Content-Length: 9\r\n\r\nshort", "short");
+    check("Content-Length: 11\r\n\r\n0123456789a", "");
+    check("\r\n0123456789a", "");
+    check("Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\nb\r\n0123456789a\r\n0\r\n\r\n", "ab");
+    check("Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "ab");
+
+    world one; // such a connection is not used again
+    scripted_http server(one.context, always("HTTP/1.1 503 Busy\r\nContent-Length: 2000000\r\n\r\nx"));
+    CHECK(one.get(server.url()).value().status == 503);
+    CHECK(one.client.idle() == 0);
+}
+
 TEST_CASE("a connection is used again, as long as both sides want (RFC 9112 9.3)")
 {
     world one;

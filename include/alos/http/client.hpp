@@ -137,8 +137,9 @@ public:
             use_system_resolver();
     }
 
-    // The answer, whatever its status. A failure names the phase, the server and the cure, never the target: there may
-    // be secrets in it. Cancelled, it ends with boost::asio::error::operation_aborted thrown.
+    // The answer, whatever its status; unless that is 2xx, also one whose body is cut short, at its limit or on the way.
+    // A failure names the phase, the server and the cure, never the target: there may be secrets in it. Cancelled, it
+    // ends with boost::asio::error::operation_aborted thrown.
     [[nodiscard]] boost::asio::awaitable<outcome<outbound_response>> fetch(outbound_request request)
     {
         detail::client_progress progress;
@@ -453,6 +454,8 @@ private:
                     const byte_view bytes = std::as_const(input).data();
                     const std::size_t taken = parser.put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
                     input.consume(taken);
+                    if (ec == boost::beast::http::error::body_limit && is_no_success(parser))
+                        co_return response_of(parser.release());
                     if (ec && ec != boost::beast::http::error::need_more)
                         co_return progress.fail(ec, trouble_with(ec, request));
                     if (parser.is_done() || (taken > 0 && !input.empty()))
@@ -468,6 +471,8 @@ private:
                     if (ec == boost::asio::error::eof && parser.is_header_done())
                         parser.put_eof(at_end); // RFC 9112 6.3: a body without a length ends with the connection
                     if (ec && (at_end || !parser.is_done())) {
+                        if (is_no_success(parser))
+                            co_return response_of(parser.release());
                         const bool is_cut = ec == boost::asio::error::eof;
                         co_return progress.fail(is_cut ? make_error_code(alos::errc::truncated) : ec,
                                                 "the connection ended before the answer did (" + ec.message()
@@ -492,6 +497,13 @@ private:
             co_return response_of(parser.release());
         }
         co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
+    }
+
+    // Then the status and the fields say what counts, with as much of the body as there is.
+    template <class Parser>
+    [[nodiscard]] static bool is_no_success(const Parser& parser)
+    {
+        return parser.is_header_done() && parser.get().result_int() >= 300;
     }
 
     [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)

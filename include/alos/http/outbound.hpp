@@ -31,7 +31,7 @@ struct outbound_request {
     std::string url{};          // absolute, http or https
     outbound_fields fields{};   // those of the connection, Host and User-Agent are set by the client
     std::string body{};
-    std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one fails
+    std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one of 2xx fails
     std::chrono::milliseconds timeout{30'000};  // for all of it, redirects included
     unsigned max_redirects = 0;                 // followed for GET and HEAD only
     std::shared_ptr<const trust> authorities{}; // null: those of the operating system
