@@ -83,3 +83,13 @@ TEST_CASE("self_check: a TXT record that is not there is looked for ten seconds 
     here.world.after(4s, [&] { here.change_dns("_acme-challenge.a.test", text_looked_for); });
     CHECK(here.look(looked_for(challenge_type::dns_01, "a.test")).empty());
 }
+
+TEST_CASE("self_check: a name server that fails is not taken for one without the record (RFC 1035 4.1.1)")
+{
+    one_who_looks here;
+    here.world.dns_failures["_acme-challenge.a.test"] = alos::dns::response_code::refused;
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test"))
+              .find("_acme-challenge.a.test: the name server failed with code 5; ") != std::string::npos);
+    here.world.dns_failures["_acme-challenge.a.test"] = alos::dns::response_code::name_error;
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test")).find("has no TXT record") != std::string::npos);
+}

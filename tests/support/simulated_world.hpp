@@ -377,6 +377,10 @@ public:
     dns::answer resolve(const std::string& name, dns::record_type type, unsigned depth = 0) const
     {
         dns::answer found;
+        if (const auto failed = dns_failures.find(name); failed != dns_failures.end()) {
+            found.code = failed->second;
+            return found;
+        }
         const auto at = zone.find(name);
         if (at == zone.end() || at->second.empty()) {
             if (default_address.empty())
@@ -409,6 +413,7 @@ public:
     dice random;
     network net;
     std::map<std::string, std::vector<dns::record>> zone; // by name, in lower case
+    std::map<std::string, dns::response_code> dns_failures; // names that no name server answers for
     std::string default_address = "192.0.2.1";            // of names that have no records at all; empty: there are none
     std::vector<std::string> local_addresses;             // of the machine that all members are on
     std::uint64_t requests = 0;                           // answered so far, redirects counted

@@ -235,7 +235,7 @@ private:
         bool is_answered = true;
         for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
             const auto answer = co_await world_.resolve(about.value, type);
-            const std::string failed = failure_of(answer);
+            const std::string failed = dns_failure(answer);
             if (!failed.empty()) {
                 is_answered = false;
                 say(about.value, "addresses", health::problem, std::string(dns::to_text(type)) + ": " + failed,
@@ -278,16 +278,6 @@ private:
         co_return leads_here;
     }
 
-    // Empty when the answer counts, also that there is no such name.
-    static std::string failure_of(const outcome<dns::answer>& answer)
-    {
-        if (!answer)
-            return answer.error().what;
-        const bool counts = answer->code == dns::response_code::no_error
-                            || answer->code == dns::response_code::name_error;
-        return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
-    }
-
     // RFC 8659 3: the records of the name, else of the next one above that has any.
     [[nodiscard]] awaitable<> look_at_caa(identifier about, texts methods)
     {
@@ -296,7 +286,7 @@ private:
         std::vector<dns::record> records;
         for (;;) {
             const auto answer = co_await world_.resolve(domain, dns::record_type::caa);
-            if (const std::string failed = failure_of(answer); !failed.empty()) {
+            if (const std::string failed = dns_failure(answer); !failed.empty()) {
                 say(about.value, "CAA", health::problem, "of " + domain + ": " + failed,
                     "a CA does not issue then; check that all name servers of the domain answer, and DNSSEC");
                 co_return;

@@ -74,6 +74,15 @@ public:
     [[nodiscard]] virtual os::file_system& files() = 0;
 };
 
+// Empty when the answer counts, also that there is no such name.
+[[nodiscard]] inline std::string dns_failure(const outcome<dns::answer>& answer)
+{
+    if (!answer)
+        return answer.error().what;
+    const bool counts = answer->code == dns::response_code::no_error || answer->code == dns::response_code::name_error;
+    return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
+}
+
 // From [0, 1).
 [[nodiscard]] inline double random_part(environment& from)
 {

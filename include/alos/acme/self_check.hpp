@@ -96,6 +96,8 @@ inline awaitable<std::string> look_by_dns(environment& world, posting answer)
     const auto got = co_await world.resolve(name, dns::record_type::txt);
     if (!got)
         co_return got.error().what;
+    if (const std::string failed = dns_failure(got); !failed.empty())
+        co_return name + ": " + failed;
     const auto is_text = [](const dns::record& each) { return each.type == dns::record_type::txt; };
     const auto is_ours = [&](const dns::record& each) { return is_text(each) && each.text == value; };
     if (std::ranges::any_of(got->records, is_ours))
