@@ -11,8 +11,11 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 
 #include <doctest/doctest.h>
+
+#include <sys/stat.h>
 
 using namespace alos;
 using namespace alos::acme;
@@ -217,6 +220,35 @@ TEST_CASE_TEMPLATE("what never was a document is one without a text, and goes as
     CHECK(as_text(one.get("account/a")->text) == "new");
     const auto left = files.list(place.disk.top + "/account").value();
     CHECK(left.size() == 6); // a, b, both as they were moved aside, and the folders that were in the way
+}
+
+TEST_CASE("what is no file, or a link that leads to itself, is a document without a text, too")
+{
+    on_disk place;
+    user<on_disk> one{place, place.first};
+    os::file_system& files = place.disk.files;
+    const std::string path = place.disk.top + "/account/a.key";
+    REQUIRE(one.put("account/b", "text").has_value());
+    boost::asio::local::stream_protocol::acceptor socket(place.context);
+    for (const std::string_view kind : {"fifo", "socket", "link"}) {
+        CAPTURE(kind);
+        if (kind == "fifo")
+            REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+        else if (kind == "socket")
+            socket = {place.context, boost::asio::local::stream_protocol::endpoint(path)};
+        else
+            REQUIRE_FALSE(files.make_symlink("a.key", path));
+        const auto found = one.wait(one.storage.load("account/a.key"));
+        REQUIRE(found.has_value());
+        REQUIRE(found->has_value());
+        CHECK((*found)->text.empty());
+        const auto aside = one.wait(one.storage.move_aside("account/a.key", (*found)->version));
+        REQUIRE(aside.has_value());
+        CHECK(files.stat(*aside).has_value());
+        CHECK(one.put("account/a.key", "new", 0).has_value());
+        CHECK(as_text(one.get("account/a.key")->text) == "new");
+        CHECK(one.wait(one.storage.erase("account/a.key")).has_value());
+    }
 }
 
 TEST_CASE_TEMPLATE("certificates are numbered, listed, and the same for everybody", Place, on_disk, simulated)

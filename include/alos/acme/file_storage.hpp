@@ -43,10 +43,13 @@ inline std::string_view document_of(std::string_view file) noexcept
     return file.ends_with(".json") ? file.substr(0, file.size() - 5) : std::string_view();
 }
 
-// Whether something is there that never was a document: a folder, or what is too large.
+// Whether something is there that never was a document: a folder, a FIFO or a device (EINVAL), a socket (ENXIO), a link
+// that leads to itself, or what is too large.
 inline bool is_no_document(error_code why) noexcept
 {
-    return why == boost::system::errc::is_a_directory || why == boost::system::errc::file_too_large;
+    using namespace boost::system::errc;
+    return why == is_a_directory || why == invalid_argument || why == no_such_device_or_address
+           || why == too_many_symbolic_link_levels || why == file_too_large;
 }
 
 // Never 0, which is the version of what is not there.
