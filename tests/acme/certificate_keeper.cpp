@@ -151,7 +151,33 @@ TEST_CASE("certificate keeper: a state is kept over a restart, and one that cann
     alos::secret_text broken = alos::to_secret_text("no JSON");
     CHECK(here.process.run(here.process.storage.store("state/" + one.id, std::move(broken), std::nullopt)).has_value());
     here.process.run(here.keeper.load(again));
-    CHECK(here.told == std::vector{event_kind::unreadable});
+    CHECK(here.told == std::vector{event_kind::unreadable, event_kind::unreadable}); // the full disk before
+}
+
+TEST_CASE("certificate keeper: that a state cannot be kept is told once, until it can be")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk);
+    managed_certificate one = configured();
+    here.process.run(here.keeper.load(one));
+    REQUIRE_FALSE(here.process.files.make_directory("/certificates", 0700));
+    REQUIRE_FALSE(here.process.files.write_new("/certificates/state", alos::as_bytes("x"), 0600));
+    for (int i = 1; i < 3; ++i) {
+        one.is_unsaved = true; // as the manager says when the clock is set back
+        for (int again = 0; again < 2; ++again)
+            here.process.run(here.keeper.save(one));
+        CHECK(here.told == std::vector(static_cast<std::size_t>(i), event_kind::unreadable));
+        CHECK(here.said == "its state cannot be kept: /certificates/state: it is a file and not a folder; move it "
+                           "away; after a restart it is not known what failed, nor when to try again");
+        REQUIRE_FALSE(here.process.files.rename("/certificates/state", "/certificates/x",
+                                                alos::os::if_exists::replace));
+        here.process.run(here.keeper.save(one));
+        CHECK_FALSE(one.is_unsaved);
+        REQUIRE_FALSE(here.process.files.rename("/certificates/state", "/certificates/y" + std::to_string(i),
+                                                alos::os::if_exists::fail));
+        REQUIRE_FALSE(here.process.files.rename("/certificates/x", "/certificates/state", alos::os::if_exists::fail));
+    }
 }
 
 TEST_CASE("certificate keeper: settings that are new here are tried at once, but for those of the last attempt")

@@ -147,6 +147,11 @@ public:
         secret_text text = to_secret_text(to_json(of.state));
         const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
         of.is_unsaved = !stored;
+        const bool could_not = std::exchange(of.cannot_save, !stored);
+        if (!stored && !could_not)
+            tell_({event_kind::unreadable, of.id,
+                   "its state cannot be kept: " + stored.error().what
+                       + "; after a restart it is not known what failed, nor when to try again"});
     }
 
     // The next generation: stored, then served. Under the lock of the certificate.

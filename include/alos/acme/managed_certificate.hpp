@@ -43,6 +43,7 @@ struct managed_certificate {
     bool is_busy = false;
     bool is_removed = false;
     bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
+    bool cannot_save = false; // the storage did not take `state` the last time, which was told
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
 
