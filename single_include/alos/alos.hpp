@@ -12841,7 +12841,7 @@ struct outbound_request {
     std::string url{};          // absolute, http or https
     outbound_fields fields{};   // those of the connection, Host and User-Agent are set by the client
     std::string body{};
-    std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one fails
+    std::size_t max_body = 1 << 20;             // bytes of the answer; a longer one of 2xx fails
     std::chrono::milliseconds timeout{30'000};  // for all of it, redirects included
     unsigned max_redirects = 0;                 // followed for GET and HEAD only
     std::shared_ptr<const trust> authorities{}; // null: those of the operating system
@@ -18484,8 +18484,9 @@ public:
             use_system_resolver();
     }
 
-    // The answer, whatever its status. A failure names the phase, the server and the cure, never the target: there may
-    // be secrets in it. Cancelled, it ends with boost::asio::error::operation_aborted thrown.
+    // The answer, whatever its status; unless that is 2xx, also one whose body is cut short, at its limit or on the way.
+    // A failure names the phase, the server and the cure, never the target: there may be secrets in it. Cancelled, it
+    // ends with boost::asio::error::operation_aborted thrown.
     [[nodiscard]] boost::asio::awaitable<outcome<outbound_response>> fetch(outbound_request request)
     {
         detail::client_progress progress;
@@ -18800,6 +18801,8 @@ private:
                     const byte_view bytes = std::as_const(input).data();
                     const std::size_t taken = parser.put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
                     input.consume(taken);
+                    if (ec == boost::beast::http::error::body_limit && is_no_success(parser))
+                        co_return response_of(parser.release());
                     if (ec && ec != boost::beast::http::error::need_more)
                         co_return progress.fail(ec, trouble_with(ec, request));
                     if (parser.is_done() || (taken > 0 && !input.empty()))
@@ -18815,6 +18818,8 @@ private:
                     if (ec == boost::asio::error::eof && parser.is_header_done())
                         parser.put_eof(at_end); // RFC 9112 6.3: a body without a length ends with the connection
                     if (ec && (at_end || !parser.is_done())) {
+                        if (is_no_success(parser))
+                            co_return response_of(parser.release());
                         const bool is_cut = ec == boost::asio::error::eof;
                         co_return progress.fail(is_cut ? make_error_code(alos::errc::truncated) : ec,
                                                 "the connection ended before the answer did (" + ec.message()
@@ -18839,6 +18844,13 @@ private:
             co_return response_of(parser.release());
         }
         co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
+    }
+
+    // Then the status and the fields say what counts, with as much of the body as there is.
+    template <class Parser>
+    [[nodiscard]] static bool is_no_success(const Parser& parser)
+    {
+        return parser.is_header_done() && parser.get().result_int() >= 300;
     }
 
     [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)
@@ -18947,6 +18959,15 @@ public:
 
     [[nodiscard]] virtual os::file_system& files() = 0;
 };
+
+// Empty when the answer counts, also that there is no such name.
+[[nodiscard]] inline std::string dns_failure(const outcome<dns::answer>& answer)
+{
+    if (!answer)
+        return answer.error().what;
+    const bool counts = answer->code == dns::response_code::no_error || answer->code == dns::response_code::name_error;
+    return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
+}
 
 // From [0, 1).
 [[nodiscard]] inline double random_part(environment& from)
@@ -23332,6 +23353,21 @@ public:
         return written;
     }
 
+    // Adds `suffix` to its name, and a number where that is taken. Returns where it is now.
+    [[nodiscard]] outcome<std::string> move_aside(const std::string& path, const std::string& suffix)
+    {
+        for (unsigned i = 1; true; ++i) {
+            const std::string there = path + suffix + (i == 1 ? "" : "-" + std::to_string(i));
+            const error_code failed = files_.rename(path, there, os::if_exists::fail);
+            if (is_taken(failed) && i < 100)
+                continue;
+            if (failed)
+                return storage_failure(path, "cannot be moved aside", failed);
+            settle(cert::detail::directory_of(path));
+            return there;
+        }
+    }
+
     // Makes a rename last. Note: when that fails the new state is there, for everybody to see, and may be the old one
     // again after a power cut; to call it a failure would be wrong about today.
     void settle(const std::string& folder) { (void)files_.sync_directory(folder); }
@@ -23468,9 +23504,10 @@ public:
         }
     }
 
-    // Makes `next` the current one if read() gives `expected` (0: none that can be used). Returns its number.
+    // Makes `next` the current one if read() gives `expected` (0: none that can be used). Returns its number. `suffix`
+    // has a dot in front, and is for a folder that is in the place of `current`.
     [[nodiscard]] outcome<std::uint64_t> write(const std::string& id, const bundle& next, std::uint64_t expected,
-                                               const check& may_commit)
+                                               const check& may_commit, const std::string& suffix)
     {
         const std::string folder = folder_of(id);
         if (auto may = may_commit(); !may)
@@ -23495,7 +23532,7 @@ public:
         disk_.remove_left_over(made);
         auto stored = write_generation(made, next);
         if (stored)
-            stored = publish(folder, made, number, before, may_commit);
+            stored = publish(folder, made, number, before, may_commit, suffix);
         remove_old(folder);
         if (stored)
             return number;
@@ -23536,7 +23573,7 @@ public:
         }
         // Afterwards: whoever has the broken one whole in memory sees that it was put aside, and goes on with it.
         if (is_current_gone || (is_current_broken && !done.empty()))
-            if (const auto pointed = point_to(folder, used); !pointed)
+            if (const auto pointed = point_to(folder, used, suffix); !pointed)
                 whole = pointed;
         disk_.settle(folder);
         // What was moved is told, whatever failed then: a `current` that leads nowhere is mended the next time.
@@ -23590,28 +23627,26 @@ private:
         return parse_generation(line.substr(0, line.find('\n')));
     }
 
-    // Fails when a file cannot be read, or key and chain do not belong together.
+    // Fails when chain or key cannot be read, or do not belong together.
     [[nodiscard]] outcome<bundle> read_generation(const std::string& folder, std::uint64_t number)
     {
         const std::string inside = folder + '/' + generation_name(number);
         std::optional<failure> failed;
-        const auto text = [&](const char* name, bool may_be_missing = false) {
+        const auto text = [&](const char* name) {
             auto read = files_.read(inside + name, max_stored_size);
-            if (!read && may_be_missing && is_missing(read.error()))
-                read = secret_text();
             if (!read && !failed)
                 failed = read_failure(inside + name, read.error());
             return read;
         };
         const auto chain = text("/fullchain.pem");
         auto key = text("/privkey.pem");
-        const auto meta = text("/meta.json", true); // a certificate serves without it
         if (failed)
             return *failed;
         bundle found;
         found.chain_pem = as_text(*chain);
         found.key_pem = std::move(*key);
-        found.meta_json = as_text(*meta);
+        if (const auto meta = files_.read(inside + "/meta.json", max_stored_size)) // a certificate serves without it
+            found.meta_json = as_text(*meta);
         found.generation = number;
         auto made = credential_of(found, inside);
         if (!made)
@@ -23657,7 +23692,7 @@ private:
 
     // Gives the generation its number and makes it the current one, unless that is no longer `before`.
     [[nodiscard]] outcome<> publish(const std::string& folder, const std::string& made, std::uint64_t number,
-                                    std::uint64_t before, const check& may_commit)
+                                    std::uint64_t before, const check& may_commit, const std::string& suffix)
     {
         const error_code renamed = files_.rename(made, folder + '/' + generation_name(number), os::if_exists::fail);
         if (is_taken(renamed))
@@ -23670,13 +23705,17 @@ private:
             return may;
         if (read_current(folder) != before)
             return conflict(folder);
-        return point_to(folder, number);
+        return point_to(folder, number, suffix);
     }
 
-    // Makes that generation the current one; 0: none.
-    [[nodiscard]] outcome<> point_to(const std::string& folder, std::uint64_t number)
+    // Makes that generation the current one; 0: none. A folder there, as some copies and backups make of the link, is
+    // put aside.
+    [[nodiscard]] outcome<> point_to(const std::string& folder, std::uint64_t number, const std::string& suffix)
     {
         const std::string current = folder + "/current";
+        if (const auto there = files_.stat(current); there && there->type == os::file_type::directory)
+            if (const auto moved = disk_.move_aside(current, suffix); !moved)
+                return moved.error();
         if (number == 0) {
             if (const error_code failed = files_.remove(current); failed && !is_missing(failed))
                 return storage_failure(current, "cannot be removed", failed);
@@ -23695,9 +23734,7 @@ private:
         }
         if (pointed)
             if (const error_code failed = files_.rename(link, current, os::if_exists::replace))
-                pointed = failed == boost::system::errc::is_a_directory
-                              ? failure{failed, current + ": a folder is in the place of a link; move it away"}
-                              : storage_failure(current, "cannot be replaced", failed);
+                pointed = storage_failure(current, "cannot be replaced", failed);
         if (!pointed)
             disk_.remove_left_over(link);
         else
@@ -24106,10 +24143,13 @@ inline std::string_view document_of(std::string_view file) noexcept
     return file.ends_with(".json") ? file.substr(0, file.size() - 5) : std::string_view();
 }
 
-// Whether something is there that never was a document: a folder, or what is too large.
+// Whether something is there that never was a document: a folder, a FIFO or a device (EINVAL), a socket (ENXIO), a link
+// that leads to itself, or what is too large.
 inline bool is_no_document(error_code why) noexcept
 {
-    return why == boost::system::errc::is_a_directory || why == boost::system::errc::file_too_large;
+    using namespace boost::system::errc;
+    return why == is_a_directory || why == invalid_argument || why == no_such_device_or_address
+           || why == too_many_symbolic_link_levels || why == file_too_large;
 }
 
 // Never 0, which is the version of what is not there.
@@ -24191,7 +24231,7 @@ public:
         if (!commit)
             co_return commit.error();
         const auto may_commit = [&] { return locks_.check(guard); };
-        co_return certificates_.write(id, next, expected, may_commit);
+        co_return certificates_.write(id, next, expected, may_commit, aside());
     }
 
     [[nodiscard]] awaitable<outcome<std::vector<put_aside>>> put_broken_aside(std::string id,
@@ -24241,7 +24281,7 @@ public:
             co_return same.error();
         const std::string path = document_path(key);
         auto written = disk_.replace_file(path, as_text(text));
-        if (!written && written.error().code == boost::system::errc::is_a_directory && rename_aside(path))
+        if (!written && written.error().code == boost::system::errc::is_a_directory && disk_.move_aside(path, aside()))
             written = disk_.replace_file(path, as_text(text));
         if (!written)
             co_return written.error();
@@ -24263,7 +24303,7 @@ public:
             co_return same;
         const error_code failed = files_.remove(path);
         if (detail::is_taken(failed)) { // a folder, with what is somebody's
-            if (const auto there = rename_aside(path); !there)
+            if (const auto there = disk_.move_aside(path, aside()); !there)
                 co_return there.error();
             co_return outcome<>();
         }
@@ -24282,7 +24322,7 @@ public:
             co_return commit.error();
         if (auto same = check_version(key, expected); !same)
             co_return same.error();
-        co_return rename_aside(document_path(key));
+        co_return disk_.move_aside(document_path(key), aside());
     }
 
     [[nodiscard]] awaitable<outcome<std::optional<storage_lock>>> try_lock(std::string name) override
@@ -24326,22 +24366,6 @@ private:
 
     // What the names of broken things end in.
     [[nodiscard]] std::string aside() const { return ".broken-" + format_rfc3339(now_()); }
-
-    // Returns where it is now. Called during a commit.
-    [[nodiscard]] outcome<std::string> rename_aside(const std::string& path)
-    {
-        const std::string first = path + aside();
-        for (unsigned i = 1; true; ++i) {
-            const std::string there = i == 1 ? first : first + "-" + std::to_string(i);
-            const error_code failed = files_.rename(path, there, os::if_exists::fail);
-            if (detail::is_taken(failed) && i < 100)
-                continue;
-            if (failed)
-                return detail::storage_failure(path, "cannot be moved aside", failed);
-            (void)files_.sync_directory(cert::detail::directory_of(path));
-            return there;
-        }
-    }
 
     static failure bad_name(std::string_view name)
     {
@@ -25281,6 +25305,8 @@ inline awaitable<std::string> look_by_dns(environment& world, posting answer)
     const auto got = co_await world.resolve(name, dns::record_type::txt);
     if (!got)
         co_return got.error().what;
+    if (const std::string failed = dns_failure(got); !failed.empty())
+        co_return name + ": " + failed;
     const auto is_text = [](const dns::record& each) { return each.type == dns::record_type::txt; };
     const auto is_ours = [&](const dns::record& each) { return is_text(each) && each.text == value; };
     if (std::ranges::any_of(got->records, is_ours))
@@ -26765,6 +26791,7 @@ struct managed_certificate {
     bool is_busy = false;
     bool is_removed = false;
     bool is_unsaved = false; // the storage could not take `state`, or did not yet, and has an older one
+    bool cannot_save = false; // the storage did not take `state` the last time, which was told
     time_point not_before{}; // when somebody else works on it, or too much was asked of the CA already
     std::optional<refusal> last_refusal; // of the last attempt; nothing after a success
 
@@ -27288,6 +27315,11 @@ public:
         secret_text text = to_secret_text(to_json(of.state));
         const auto stored = co_await storage_.store("state/" + of.id, std::move(text), std::nullopt);
         of.is_unsaved = !stored;
+        const bool could_not = std::exchange(of.cannot_save, !stored);
+        if (!stored && !could_not)
+            tell_({event_kind::unreadable, of.id,
+                   "its state cannot be kept: " + stored.error().what
+                       + "; after a restart it is not known what failed, nor when to try again"});
     }
 
     // The next generation: stored, then served. Under the lock of the certificate.
@@ -29111,6 +29143,9 @@ private:
         const bool has_binding = !asked_.ca.eab_kid.empty() && asked_.ca.has_eab_hmac_key();
         if (!account_.empty())
             say(asked_.ca.directory, "account", health::ok, account_);
+        else if (kept->has_value())
+            say(asked_.ca.directory, "account", health::warning, "its record here is damaged",
+                "a server finds the account again by its key; for alos-acme, remove the record");
         else if (directory_.external_account_required && !has_binding)
             say(asked_.ca.directory, "account", health::problem, "it wants an external account (EAB)",
                 "give the eab_kid and eab_hmac_key that the CA's page shows");
@@ -29180,7 +29215,7 @@ private:
         bool is_answered = true;
         for (const dns::record_type type : {dns::record_type::a, dns::record_type::aaaa}) {
             const auto answer = co_await world_.resolve(about.value, type);
-            const std::string failed = failure_of(answer);
+            const std::string failed = dns_failure(answer);
             if (!failed.empty()) {
                 is_answered = false;
                 say(about.value, "addresses", health::problem, std::string(dns::to_text(type)) + ": " + failed,
@@ -29223,16 +29258,6 @@ private:
         co_return leads_here;
     }
 
-    // Empty when the answer counts, also that there is no such name.
-    static std::string failure_of(const outcome<dns::answer>& answer)
-    {
-        if (!answer)
-            return answer.error().what;
-        const bool counts = answer->code == dns::response_code::no_error
-                            || answer->code == dns::response_code::name_error;
-        return counts ? "" : "the name server failed with code " + std::to_string(static_cast<int>(answer->code));
-    }
-
     // RFC 8659 3: the records of the name, else of the next one above that has any.
     [[nodiscard]] awaitable<> look_at_caa(identifier about, texts methods)
     {
@@ -29241,7 +29266,7 @@ private:
         std::vector<dns::record> records;
         for (;;) {
             const auto answer = co_await world_.resolve(domain, dns::record_type::caa);
-            if (const std::string failed = failure_of(answer); !failed.empty()) {
+            if (const std::string failed = dns_failure(answer); !failed.empty()) {
                 say(about.value, "CAA", health::problem, "of " + domain + ": " + failed,
                     "a CA does not issue then; check that all name servers of the domain answer, and DNSSEC");
                 co_return;

@@ -127,7 +127,7 @@ def unreadable():
     (certs.parent / 'account').mkdir()
     (certs.parent / 'account/x.json').symlink_to('x.json')
     for words in (['account'], ['issue', *nowhere, 'a.test']):
-        has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account/x.json: cannot be read')
+        has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account/x.json: it is damaged')
     (certs.parent / 'account/x.json').unlink()
     for text in ('', '{"directory":"https://127.0.0.1:1/"', '{"directory":"https://127.0.0.1:1/","email":""}'):
         (certs.parent / 'account/x.json').write_text(text)

@@ -166,6 +166,9 @@ private:
         const bool has_binding = !asked_.ca.eab_kid.empty() && asked_.ca.has_eab_hmac_key();
         if (!account_.empty())
             say(asked_.ca.directory, "account", health::ok, account_);
+        else if (kept->has_value())
+            say(asked_.ca.directory, "account", health::warning, "its record here is damaged",
+                "a server finds the account again by its key; for alos-acme, remove the record");
         else if (directory_.external_account_required && !has_binding)
             say(asked_.ca.directory, "account", health::problem, "it wants an external account (EAB)",
                 "give the eab_kid and eab_hmac_key that the CA's page shows");
