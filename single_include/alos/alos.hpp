@@ -18484,7 +18484,7 @@ public:
             use_system_resolver();
     }
 
-    // The answer, whatever its status; unless that is 2xx, also one whose body is cut short, at its limit or on the way.
+    // The answer, whatever its status; unless that is 2xx also one whose body is cut short, at its limit or on the way.
     // A failure names the phase, the server and the cure, never the target: there may be secrets in it. Cancelled, it
     // ends with boost::asio::error::operation_aborted thrown.
     [[nodiscard]] boost::asio::awaitable<outcome<outbound_response>> fetch(outbound_request request)
