@@ -1,16 +1,21 @@
 // ECDSA and RSA for the simulation of years, where a million signatures would take most of the time: linked before
 // Botan's own, whose functions these take the place of. A signature is a hash over the public key and the message, so
 // that it verifies for whom and what it was made, and anybody could make one. Private keys of ECDSA are small numbers,
-// one after another, and RSA's factors are no primes.
+// one after another, and RSA's factors are no primes. What a key is in DER is read once by each thread.
 // No other test may use this.
 #include <botan/allocator.h>
+#include <botan/ber_dec.h>
+#include <botan/data_src.h>
 #include <botan/ec_apoint.h>
 #include <botan/ec_group.h>
 #include <botan/ec_scalar.h>
 #include <botan/ecdsa.h>
 #include <botan/hash.h>
+#include <botan/pk_algs.h>
 #include <botan/pk_ops.h>
+#include <botan/pkcs8.h>
 #include <botan/rsa.h>
+#include <botan/x509_key.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -73,6 +79,30 @@ public:
 
 private:
     quick_digest digest_;
+};
+
+// Keys of ECDSA by what they are in DER.
+template <class Key>
+class known_keys {
+public:
+    // What read() gives for these bytes, or gave before.
+    template <class Read>
+    auto find(std::string_view der, const Read& read) -> decltype(read())
+    {
+        std::string bytes(der);
+        if (const auto known = all_.find(bytes); known != all_.end())
+            return std::make_unique<Key>(known->second);
+        auto made = read();
+        if (all_.size() >= most)
+            all_.clear();
+        if (const auto* const one = dynamic_cast<const Key*>(made.get()))
+            all_.emplace(std::move(bytes), *one);
+        return made;
+    }
+
+private:
+    static constexpr std::size_t most = 4096;
+    std::unordered_map<std::string, Key> all_;
 };
 
 // Private keys are drawn from 1 to this, so that the public key of each is reckoned once in a thread.
@@ -135,6 +165,30 @@ EC_AffinePoint EC_AffinePoint::g_mul(const EC_Scalar& scalar, RandomNumberGenera
     while (known.size() < number)
         known.push_back(known.back().add(first));
     return known[number - 1];
+}
+
+std::unique_ptr<Private_Key> PKCS8::load_key(std::span<const std::uint8_t> source)
+{
+    thread_local known_keys<ECDSA_PrivateKey> known;
+    const std::string_view der(reinterpret_cast<const char*>(source.data()), source.size());
+    return known.find(der, [&] {
+        DataSource_Memory from(source);
+        return PKCS8::load_key(from);
+    });
+}
+
+std::unique_ptr<Public_Key> X509::load_key(DataSource& source)
+{
+    thread_local known_keys<ECDSA_PublicKey> known;
+    std::string der(1024, '\0'); // more than any key has
+    der.resize(source.read(reinterpret_cast<std::uint8_t*>(der.data()), der.size()));
+    return known.find(der, [&] {
+        AlgorithmIdentifier algorithm;
+        std::vector<std::uint8_t> key;
+        const std::span bytes(reinterpret_cast<const std::uint8_t*>(der.data()), der.size());
+        BER_Decoder(bytes).start_sequence().decode(algorithm).decode(key, ASN1_Type::BitString).end_cons();
+        return load_public_key(algorithm, key);
+    });
 }
 
 std::unique_ptr<PK_Ops::Signature> ECDSA_PrivateKey::create_signature_op(RandomNumberGenerator&, std::string_view,
