@@ -434,11 +434,15 @@ def failures():
                  'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W']
         folder = new_folder()
         call('issue', *bound, 'a.test', folder=folder, ca=ca)
-        for words in (['renew', '--force'], ['revoke', 'a.test']):  # which open another account where it is lost
+        def lose_account():
             for each in folder.glob('.alos-certs/account/*'):
                 each.unlink()
-            has(call(*words, folder=folder, ca=ca, status=1)[1], 'set --eab-kid and --eab-hmac-key(-file)')
-            call(*words, *bound, folder=folder, ca=ca)
+
+        lose_account()  # and so another one is opened
+        has(call('renew', '--force', folder=folder, ca=ca, status=1)[1], 'set --eab-kid and --eab-hmac-key(-file)')
+        call('renew', '--force', *bound, folder=folder, ca=ca)
+        lose_account()  # the certificate's own key does
+        has(call('revoke', 'a.test', folder=folder, ca=ca)[0], 'a.test.ecdsa-p256: revoked')
 
 
 def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):
