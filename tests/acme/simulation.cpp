@@ -93,8 +93,8 @@ private:
     {
         const std::chrono::seconds lives[] = {10min, 1h, 24h * 6, 24h * 45, 24h * 90};
         return {.validity = lives[dice_.below(5)],
-                .has_renewal_info = dice_.chance(0.4),
-                .members = dice_.chance(0.35) ? 2u : 1u,
+                .has_renewal_info = dice_.chance(0.3),
+                .members = dice_.chance(0.3) ? 2u : 1u,
                 .prefers_tls_alpn = dice_.chance(0.5),
                 .checks_itself = dice_.chance(0.2),
                 .has_second_ca = dice_.chance(0.25),
