@@ -26347,7 +26347,7 @@ struct issue_request {
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
     cert::credential_ptr present{}; // that it is to follow; null: none
-    bool is_asked_for = false; // by a person, or it is revoked: the CA may say no, we do not
+    bool is_asked_for = false; // by a person: the CA may say no, we do not
     bool is_again = false;     // the attempt before this one failed
     std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one
@@ -27971,7 +27971,7 @@ private:
         if (known && !(*known)->renewal_info.empty())
             wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
-        wanted.is_asked_for = is_forced(of) && of.state.forced_why != "reconfigured";
+        wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.is_again = of.state.failures > 0;
         wanted.deadline = world_.now() + (end - world_.now()) * 9 / 10; // so that it ends by itself, and tidies up
         if (const auto life = of.life())

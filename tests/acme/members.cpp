@@ -410,24 +410,6 @@ TEST_CASE("members: without an account a certificate is revoked by its own key (
     CHECK_MESSAGE(here.wait([&] { return here.ca.issued()[0].revoked; }), all_of(one.warnings));
 }
 
-TEST_CASE("members: what is revoked is replaced although as many were issued as we allow ourselves")
-{
-    town here;
-    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
-        if (at != step::new_order || answer.body.find("\"replaces\"") == std::string::npos)
-            return;
-        answer.status = 409; // and so it is ordered without, which counts
-        answer.fields = {{"Content-Type", "application/problem+json"}};
-        answer.body = R"({"type": "urn:ietf:params:acme:error:alreadyReplaced"})";
-    };
-    auto settings = here.settings();
-    settings.cas.front().certificates = {1, 24h * 3000};
-    acme_member& one = here.start(settings);
-    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
-    here.ca.revoke(here.ca.issued()[0]);
-    CHECK_MESSAGE(here.wait([&] { return here.ca.issued().size() == 2; }, 24h), all_of(one.warnings));
-}
-
 TEST_CASE("members: a revoked certificate is replaced by one with another key; a removed one is served no longer")
 {
     town here;

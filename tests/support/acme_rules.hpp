@@ -214,7 +214,7 @@ private:
             const bool was_calm = std::ranges::all_of(other.names, [&](const std::string& each) {
                 return last.by->was_willing(each, from, world_.now());
             });
-            if (other.good && was_calm && disturbed_ < from && !is_clock_wrong_)
+            if (other.good && was_calm && disturbed_ < from && trouble_ < from && !is_clock_wrong_)
                 fail(one.names.front() + ": an order was finished at "
                      + alos::acme::format_rfc3339(other.issued_at) + ", and its certificate is not kept");
         }

@@ -36,7 +36,7 @@ struct issue_request {
     std::string preferred_chain;
     std::string replaces; // RFC 9773 5; empty: none
     cert::credential_ptr present{}; // that it is to follow; null: none
-    bool is_asked_for = false; // by a person, or it is revoked: the CA may say no, we do not
+    bool is_asked_for = false; // by a person: the CA may say no, we do not
     bool is_again = false;     // the attempt before this one failed
     std::chrono::milliseconds life = std::chrono::days(90); // of the present certificate
     time_point deadline; // of this attempt; an order that is not done then is gone on with by the next one

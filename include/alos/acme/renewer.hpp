@@ -228,7 +228,7 @@ private:
         if (known && !(*known)->renewal_info.empty())
             wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
-        wanted.is_asked_for = is_forced(of) && of.state.forced_why != "reconfigured";
+        wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
         wanted.is_again = of.state.failures > 0;
         wanted.deadline = world_.now() + (end - world_.now()) * 9 / 10; // so that it ends by itself, and tidies up
         if (const auto life = of.life())
