@@ -4877,7 +4877,7 @@ inline outcome<std::vector<certificate>> read_chain(std::string_view chain_pem, 
                                                       "certificate was requested with"});
 }
 
-// The credential of one certificate, DER, and its key. That was just made here, and is not tried.
+// The credential of one certificate, DER, and its key, which was just made here: no signature is tried.
 [[nodiscard]] inline outcome<credential_ptr> make_credential(byte_vector der, private_key_ptr key,
                                                              const load_options& options = {})
 {
