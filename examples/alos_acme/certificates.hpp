@@ -402,7 +402,7 @@ inline awaitable<report> revoke(session& in)
         const auto done = co_await (*by)->revoke(*each, in.chosen.reason);
         std::string error = done ? std::string() : done.error().what;
         if (done) {
-            force(*each, "revoked");
+            force(*each, "forced"); // as a person asks for it, our own limits do not count
             co_await shop.keeper.save(*each);
             if (each->is_unsaved)
                 error = "revoked, but nothing can be written to the folder: alos-acme renew --force replaces it";

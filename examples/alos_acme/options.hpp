@@ -199,7 +199,7 @@ inline constexpr auto all_options = std::to_array<option>({
          into.eab_hmac_key = alos::to_secret_text(value);
          return !value.empty();
      }},
-    {"--account-key", "ia", "TYPE", "of an account that is opened, or after `account rollover` (ecdsa-p256)",
+    {"--account-key", "ina", "TYPE", "of an account that is opened, or after `account rollover` (ecdsa-p256)",
      [](std::string_view value, options& into) { return detail::read_account_key(value, into.account_key); },
      "ecdsa-p256, ecdsa-p384 or rsa-2048"},
     {"--profile", "ind", "NAME", "one of the CA's: shortlived, ...", keep<&options::profile>},

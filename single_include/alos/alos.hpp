@@ -18547,7 +18547,8 @@ private:
                 co_return progress.fail(next.error().code, "a redirection to " + next.error().what);
             if (target->is_secure() && !next->is_secure())
                 co_return progress.fail(make_error_code(boost::system::errc::permission_denied),
-                                        "a redirection from https to " + next->origin() + ", which is not followed");
+                                        "a redirection from https to " + next->origin()
+                                            + ", which is not followed; ask the server for https there");
             // What proves who asks is for whom it was meant.
             if (next->origin() != target->origin())
                 std::erase_if(request.fields, [](const auto& one) {
@@ -18856,9 +18857,9 @@ private:
     [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)
     {
         if (ec == boost::beast::http::error::body_limit)
-            return "the body is longer than " + std::to_string(request.max_body) + " bytes";
+            return "the body is longer than " + std::to_string(request.max_body) + " bytes; check the URL";
         if (ec == boost::beast::http::error::header_limit)
-            return "the header section is too long";
+            return "the header section is too long; check the URL";
         return "the answer is not HTTP: " + ec.message() + "; check the URL's scheme and port";
     }
 
@@ -22343,7 +22344,7 @@ private:
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
         if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + url + " gave none"};
+            co_return refusal{failure_class::transient, "nonce: " + url + " gave none (Replay-Nonce); use another CA if that lasts"};
         nonce fresh = std::move(nonces_.back());
         nonces_.pop_back();
         co_return std::move(fresh.text);
@@ -22361,7 +22362,7 @@ private:
         // RFC 8555 6.1: the same for what the directory names.
         if (!ca_.allow_http && !request.url.starts_with("https://")) {
             co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there"});
+                                                            + ", which is no https URL; nothing is sent there, use another CA"});
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));
@@ -22506,7 +22507,9 @@ inline awaitable<reply<registration>> ask_for_account(client& ca, account_key ke
         co_return answer.error();
     registration made{.url = url_in(*answer, answer->field("Location"))};
     if (made.url.empty())
-        co_return refusal{failure_class::transient, "account: " + ca.ca().directory + " named no account URL"};
+        co_return refusal{failure_class::transient,
+                          "account: " + ca.ca().directory
+                              + " named no account URL (Location); use another CA if that lasts"};
     if (const auto read = parse_account(answer->body))
         made.status = read->status;
     made.is_new = answer->status == 201; // RFC 8555 7.3: 200 is one that this key had already
@@ -23330,6 +23333,17 @@ public:
             failed = files_.sync_file(path);
         if (failed)
             return storage_failure(path, "cannot be written", failed);
+        return {};
+    }
+
+    // Whether a file can be kept in that folder, of a size that a full disk has no room for.
+    [[nodiscard]] outcome<> try_to_write(const std::string& folder, std::string_view name)
+    {
+        const std::string trial = folder + '/' + std::string(name);
+        const auto written = write_lasting(trial, std::string(4096, '\n'));
+        (void)files_.remove(trial);
+        if (!written)
+            return storage_failure(folder, "certificates cannot be kept there", written.error().code);
         return {};
     }
 
@@ -24185,21 +24199,18 @@ public:
     file_storage(const file_storage&) = delete;
     file_storage& operator=(const file_storage&) = delete;
 
-    // Makes the folder, and writes to it for a trial, so that what is wrong with it shows early.
+    // Makes the folder, and writes to it for a trial, so that what is wrong with it shows early: a full disk, too.
     [[nodiscard]] outcome<> prepare()
     {
         for (const std::string& folder : {path_of("certs"), path_of("locks")})
             if (auto made = disk_.ensure_directory(folder); !made)
                 return made;
         const auto lock = files_.try_lock(commit_lock());
-        const std::string trial = path_of(".trial");
-        (void)files_.remove(trial);
-        const error_code failed = lock ? files_.write_new(trial, {}, 0600) : lock.error();
-        (void)files_.remove(trial);
-        // Note: another process may be trying just now.
-        if (failed && failed != boost::system::errc::file_exists)
-            return detail::storage_failure(directory_, "certificates cannot be kept there", failed);
-        return {};
+        if (!lock)
+            return detail::storage_failure(directory_, "certificates cannot be kept there", lock.error());
+        if (!*lock) // another process is writing there
+            return {};
+        return disk_.try_to_write(directory_, ".trial");
     }
 
     [[nodiscard]] awaitable<outcome<std::vector<std::string>>> certificates() override
@@ -26447,9 +26458,9 @@ private:
     refusal too_many(time_point later) const
     {
         refusal wait =
-            refused("request", "as many certificates were issued for these names as a CA allows: that is our "
-                               "own limit, `certificates` of this CA in the configuration; wait, or raise it "
-                               "there for a CA that allows more");
+            refused("order", "as many certificates were issued for these names as a CA allows: that is our own "
+                             "limit, `certificates` of this CA in the configuration; wait, or raise it there for a "
+                             "CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
@@ -26543,9 +26554,9 @@ private:
         if (!state)
             co_return refused("order", state.error().what);
         if (url.empty())
-            co_return refused("order", "the answer names no order URL");
+            co_return refused("order", "the answer names no order URL (Location); use another CA if that lasts");
         if (!same_identifiers(state->identifiers, wanted_.names))
-            co_return refused("order", "the order is for other names than were asked for");
+            co_return refused("order", "the order is for other names than were asked for; use another CA if that lasts");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         auto key = private_key::generate(wanted_.key);
@@ -26668,7 +26679,7 @@ private:
         }
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
-            co_return refused("request", csr.error().what);
+            co_return refused("finalize", csr.error().what);
         // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
         const auto later = co_await certificates_.take();
         if (later && is_counted())
@@ -26676,7 +26687,7 @@ private:
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
-        const auto answer = co_await ca_.post(url, std::move(payload), by_, "request");
+        const auto answer = co_await ca_.post(url, std::move(payload), by_, "finalize");
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
@@ -26694,7 +26705,7 @@ private:
         if (!goes_on) {
             if (!later)
                 co_await certificates_.give_back(); // nothing is issued
-            co_return answer ? refused("request", "the order does not go on") : answer.error();
+            co_return answer ? refused("finalize", "the order does not go on; the next attempt asks again, there is nothing to do") : answer.error();
         }
         co_return reply<>();
     }
@@ -28914,15 +28925,10 @@ inline std::string in_octal(::mode_t permissions)
 
 inline finding try_to_write(os::file_system& files, const std::string& folder)
 {
-    const std::string trial = folder + "/.doctor";
-    (void)files.remove(trial);
-    const error_code failed = files.write_new(trial, {}, 0600);
-    (void)files.remove(trial);
-    // Note: another one may be trying just now.
-    if (!failed || is_taken(failed))
-        return {folder, "writing", health::ok, "files can be made there"};
-    return {folder, "writing", health::problem,
-            storage_failure(folder, "certificates cannot be kept there", failed).what};
+    const auto tried = durable_files(files, folder).try_to_write(folder, ".doctor");
+    if (tried)
+        return {folder, "writing", health::ok, "files can be written there"};
+    return {folder, "writing", health::problem, tried.error().what};
 }
 
 }

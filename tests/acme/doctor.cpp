@@ -1,6 +1,7 @@
 #include <alos/acme/doctor.hpp>
 
 #include "support/scripted_ca.hpp"
+#include "support/sick_files.hpp"
 #include "support/simulated_process.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -419,10 +420,15 @@ TEST_CASE("doctor: a folder that cannot be written, or is none")
     clinic here;
     REQUIRE(!here.files.make_directory(folder, 0700));
     CHECK(alos::acme::check_folder(here.files, folder).back().how == health::ok);
-    here.files.disk()->fail_after(2, ENOSPC);
-    const finding full = alos::acme::check_folder(here.files, folder).back();
-    CHECK(full.check == "writing");
+    here.files.disk()->fail_after(2, EACCES);
+    const finding closed = alos::acme::check_folder(here.files, folder).back();
+    CHECK(closed.check == "writing");
+    CHECK(closed.how == health::problem);
+    test::sick_files without_room(here.files);
+    without_room.is_full = true;
+    const finding full = alos::acme::check_folder(without_room, folder).back();
     CHECK(full.how == health::problem);
+    CHECK(full.seen.find("No space left on device") != std::string::npos);
     REQUIRE(!here.files.write_new("/file", {}, 0600));
     CHECK(alos::acme::check_folder(here.files, "/file").back().how == health::problem);
 }

@@ -876,6 +876,13 @@ TEST_CASE("prepare makes the folder, or says which path is wrong and what to do"
                   == "/a/b/certs: certificates cannot be kept there: Permission denied; give the user that the server "
                      "runs as permission to it");
     }
+    test::sick_files full(files);
+    full.is_full = true;
+    member out_of_room(full, 5, "/a/b/certs");
+    const auto refused = out_of_room.storage.prepare();
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().what.starts_with("/a/b/certs: certificates cannot be kept there: No space left on device"));
+    CHECK(files.list("/a/b/certs").value() == names{"certs", "locks"});
     REQUIRE_FALSE(files.write_new("/file", {}, 0600));
     member wrong(files, 5, "/file/");
     CHECK(wrong.storage.prepare().error().what.starts_with("/file: it is a file and not a folder"));

@@ -137,7 +137,7 @@ run_together([
      at_pebble("account", ["is not base64url"], "copy it again from the CA's page", (day, day), mac, eab_kid="kid-1",
                eab_hmac_key="what?")),
     ("CAA, when the certificate is asked for",
-     at_proxy("/finalize-order/", 403, problem("caa", forbidden), "request", ["403 caa: " + forbidden],
+     at_proxy("/finalize-order/", 403, problem("caa", forbidden), "finalize", ["403 caa: " + forbidden],
               "add a CAA record for this CA", (day, day))),
     ("an account that the CA has closed",
      at_proxy("/order-plz", 401, problem("unauthorized", "the account is deactivated"), "order",

@@ -260,9 +260,9 @@ def all_commands():
         out, _ = call('revoke', '--reason', 'superseded', 'b.test', folder=folder, ca=ca)
         has(out, 'a.test.ecdsa-p256: revoked; it stays')
         call('revoke', 'd.test', folder=folder, ca=ca, status=1)
-        has(call('list', folder=folder)[0], 'now, revoked')
+        has(call('list', folder=folder)[0], 'now, forced')
         has(call('renew', 'b.test', folder=folder, ca=ca)[0], 'a.test.ecdsa-p256: renewed')
-        assert 'revoked' not in call('list', folder=folder)[0]
+        assert 'forced' not in call('list', folder=folder)[0]
 
         # Where nothing says which CA a certificate is from, that of the account is asked, by the account.
         meta = folder / '.alos-certs/certs/e.test.ecdsa-p256/current/meta.json'

@@ -1,4 +1,5 @@
-// Files of which some cannot be read, or folders listed, for a while: the disk is sick, or the permissions are wrong.
+// Files of which some cannot be read, or folders listed, for a while: the disk is sick, or the permissions are wrong. Or
+// it is full.
 #ifndef ALOS_TESTS_SICK_FILES_HPP
 #define ALOS_TESTS_SICK_FILES_HPP
 
@@ -20,6 +21,7 @@ public:
 
     std::string sick; // what begins with that; empty: nothing does
     int error = EIO;
+    bool is_full = false; // files can be made, and nothing can be written to them
 
     alos::result<alos::secret_text> read(const std::string& path, std::size_t most) override
     {
@@ -35,7 +37,8 @@ public:
     }
     alos::error_code write_new(const std::string& path, alos::byte_view bytes, ::mode_t mode) override
     {
-        return well_.write_new(path, bytes, mode);
+        const alos::error_code made = well_.write_new(path, is_full ? alos::byte_view() : bytes, mode);
+        return made || bytes.empty() || !is_full ? made : alos::error_code(ENOSPC, boost::system::system_category());
     }
     alos::error_code sync_file(const std::string& path) override { return well_.sync_file(path); }
     alos::error_code sync_directory(const std::string& path) override { return well_.sync_directory(path); }

@@ -267,7 +267,7 @@ private:
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
         if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + url + " gave none"};
+            co_return refusal{failure_class::transient, "nonce: " + url + " gave none (Replay-Nonce); use another CA if that lasts"};
         nonce fresh = std::move(nonces_.back());
         nonces_.pop_back();
         co_return std::move(fresh.text);
@@ -285,7 +285,7 @@ private:
         // RFC 8555 6.1: the same for what the directory names.
         if (!ca_.allow_http && !request.url.starts_with("https://")) {
             co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there"});
+                                                            + ", which is no https URL; nothing is sent there, use another CA"});
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));

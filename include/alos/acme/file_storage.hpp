@@ -85,21 +85,18 @@ public:
     file_storage(const file_storage&) = delete;
     file_storage& operator=(const file_storage&) = delete;
 
-    // Makes the folder, and writes to it for a trial, so that what is wrong with it shows early.
+    // Makes the folder, and writes to it for a trial, so that what is wrong with it shows early: a full disk, too.
     [[nodiscard]] outcome<> prepare()
     {
         for (const std::string& folder : {path_of("certs"), path_of("locks")})
             if (auto made = disk_.ensure_directory(folder); !made)
                 return made;
         const auto lock = files_.try_lock(commit_lock());
-        const std::string trial = path_of(".trial");
-        (void)files_.remove(trial);
-        const error_code failed = lock ? files_.write_new(trial, {}, 0600) : lock.error();
-        (void)files_.remove(trial);
-        // Note: another process may be trying just now.
-        if (failed && failed != boost::system::errc::file_exists)
-            return detail::storage_failure(directory_, "certificates cannot be kept there", failed);
-        return {};
+        if (!lock)
+            return detail::storage_failure(directory_, "certificates cannot be kept there", lock.error());
+        if (!*lock) // another process is writing there
+            return {};
+        return disk_.try_to_write(directory_, ".trial");
     }
 
     [[nodiscard]] awaitable<outcome<std::vector<std::string>>> certificates() override

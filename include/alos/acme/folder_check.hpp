@@ -75,15 +75,10 @@ inline std::string in_octal(::mode_t permissions)
 
 inline finding try_to_write(os::file_system& files, const std::string& folder)
 {
-    const std::string trial = folder + "/.doctor";
-    (void)files.remove(trial);
-    const error_code failed = files.write_new(trial, {}, 0600);
-    (void)files.remove(trial);
-    // Note: another one may be trying just now.
-    if (!failed || is_taken(failed))
-        return {folder, "writing", health::ok, "files can be made there"};
-    return {folder, "writing", health::problem,
-            storage_failure(folder, "certificates cannot be kept there", failed).what};
+    const auto tried = durable_files(files, folder).try_to_write(folder, ".doctor");
+    if (tried)
+        return {folder, "writing", health::ok, "files can be written there"};
+    return {folder, "writing", health::problem, tried.error().what};
 }
 
 }

@@ -136,9 +136,9 @@ private:
     refusal too_many(time_point later) const
     {
         refusal wait =
-            refused("request", "as many certificates were issued for these names as a CA allows: that is our "
-                               "own limit, `certificates` of this CA in the configuration; wait, or raise it "
-                               "there for a CA that allows more");
+            refused("order", "as many certificates were issued for these names as a CA allows: that is our own "
+                             "limit, `certificates` of this CA in the configuration; wait, or raise it there for a "
+                             "CA that allows more");
         wait.kind = failure_class::throttled;
         wait.is_ours = true;
         wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
@@ -232,9 +232,9 @@ private:
         if (!state)
             co_return refused("order", state.error().what);
         if (url.empty())
-            co_return refused("order", "the answer names no order URL");
+            co_return refused("order", "the answer names no order URL (Location); use another CA if that lasts");
         if (!same_identifiers(state->identifiers, wanted_.names))
-            co_return refused("order", "the order is for other names than were asked for");
+            co_return refused("order", "the order is for other names than were asked for; use another CA if that lasts");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         auto key = private_key::generate(wanted_.key);
@@ -357,7 +357,7 @@ private:
         }
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
-            co_return refused("request", csr.error().what);
+            co_return refused("finalize", csr.error().what);
         // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
         const auto later = co_await certificates_.take();
         if (later && is_counted())
@@ -365,7 +365,7 @@ private:
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
-        const auto answer = co_await ca_.post(url, std::move(payload), by_, "request");
+        const auto answer = co_await ca_.post(url, std::move(payload), by_, "finalize");
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
@@ -383,7 +383,7 @@ private:
         if (!goes_on) {
             if (!later)
                 co_await certificates_.give_back(); // nothing is issued
-            co_return answer ? refused("request", "the order does not go on") : answer.error();
+            co_return answer ? refused("finalize", "the order does not go on; the next attempt asks again, there is nothing to do") : answer.error();
         }
         co_return reply<>();
     }

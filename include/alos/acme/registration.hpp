@@ -32,7 +32,9 @@ inline awaitable<reply<registration>> ask_for_account(client& ca, account_key ke
         co_return answer.error();
     registration made{.url = url_in(*answer, answer->field("Location"))};
     if (made.url.empty())
-        co_return refusal{failure_class::transient, "account: " + ca.ca().directory + " named no account URL"};
+        co_return refusal{failure_class::transient,
+                          "account: " + ca.ca().directory
+                              + " named no account URL (Location); use another CA if that lasts"};
     if (const auto read = parse_account(answer->body))
         made.status = read->status;
     made.is_new = answer->status == 201; // RFC 8555 7.3: 200 is one that this key had already

@@ -200,7 +200,8 @@ private:
                 co_return progress.fail(next.error().code, "a redirection to " + next.error().what);
             if (target->is_secure() && !next->is_secure())
                 co_return progress.fail(make_error_code(boost::system::errc::permission_denied),
-                                        "a redirection from https to " + next->origin() + ", which is not followed");
+                                        "a redirection from https to " + next->origin()
+                                            + ", which is not followed; ask the server for https there");
             // What proves who asks is for whom it was meant.
             if (next->origin() != target->origin())
                 std::erase_if(request.fields, [](const auto& one) {
@@ -509,9 +510,9 @@ private:
     [[nodiscard]] static std::string trouble_with(const error_code& ec, const outbound_request& request)
     {
         if (ec == boost::beast::http::error::body_limit)
-            return "the body is longer than " + std::to_string(request.max_body) + " bytes";
+            return "the body is longer than " + std::to_string(request.max_body) + " bytes; check the URL";
         if (ec == boost::beast::http::error::header_limit)
-            return "the header section is too long";
+            return "the header section is too long; check the URL";
         return "the answer is not HTTP: " + ec.message() + "; check the URL's scheme and port";
     }
 

@@ -135,6 +135,17 @@ public:
         return {};
     }
 
+    // Whether a file can be kept in that folder, of a size that a full disk has no room for.
+    [[nodiscard]] outcome<> try_to_write(const std::string& folder, std::string_view name)
+    {
+        const std::string trial = folder + '/' + std::string(name);
+        const auto written = write_lasting(trial, std::string(4096, '\n'));
+        (void)files_.remove(trial);
+        if (!written)
+            return storage_failure(folder, "certificates cannot be kept there", written.error().code);
+        return {};
+    }
+
     // Whoever reads `path` sees the old text or the new one.
     [[nodiscard]] outcome<> replace_file(const std::string& path, std::string_view text)
     {
