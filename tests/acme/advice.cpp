@@ -99,17 +99,19 @@ TEST_CASE("advice: after errors the CA is asked ever later, and the advice stays
     CHECK(here.one.state.next_check == moment + 24h * 7);
 }
 
-TEST_CASE("advice: a CA that has none is not asked in a loop once the certificate has ended")
+TEST_CASE("advice: a CA that has none is not asked in a loop, nor any once the certificate has ended (RFC 9773 4.3)")
 {
     asked here;
-    const time_point later = moment + 24h * 100;
+    const time_point end = here.one.life()->not_after;
     here.one.state.failures = 1;
-    here.one.state.failed_at = later;
-    here.one.state.next_attempt = later + 1h;
-    CHECK(asks_for_window(here.one, later));
-    take_advice(here.one, {.is_offered = false}, later, 0.5, nullptr);
-    CHECK_FALSE(asks_for_window(here.one, later + 1s));
-    CHECK(due(here.one, later) == later + 1h);
+    here.one.state.failed_at = end - 1h;
+    here.one.state.next_attempt = end + 1h;
+    CHECK(asks_for_window(here.one, end - 1h));
+    CHECK_FALSE(asks_for_window(here.one, end));
+    CHECK(due(here.one, end) == end + 1h);
+    take_advice(here.one, {.is_offered = false}, end - 1h, 0.5, nullptr);
+    CHECK_FALSE(asks_for_window(here.one, end - 1h + 1s));
+    CHECK(due(here.one, end - 1h) == end + 1h);
 }
 
 TEST_CASE("advice: a predecessor is named only to the CA and the account that it is of (RFC 9773 5)")

@@ -37,6 +37,16 @@ TEST_CASE("download: the chain is one that ends where it is preferred, where the
     CHECK_FALSE(alos::acme::ends_at("no PEM", ""));
 }
 
+TEST_CASE("download: a chain has certificates in it and nothing else (RFC 8555 11.4)")
+{
+    const std::string chain = alos_tests::authority("Root").pem();
+    CHECK(alos::acme::holds_only_certificates(chain));
+    CHECK(alos::acme::holds_only_certificates(chain + chain));
+    const std::string key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    CHECK_FALSE(alos::acme::holds_only_certificates(chain + key));
+    CHECK_FALSE(alos::acme::holds_only_certificates("-----BEGIN CERTIFICATE-----\nAAAA\n"));
+}
+
 TEST_CASE("download: what comes has to be for exactly the names that were asked for, and valid now")
 {
     const alos::acme::time_point now{24h * 20000};

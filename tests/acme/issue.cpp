@@ -234,3 +234,155 @@ TEST_CASE("issue: an order whose certificate never comes is given up for another
     CHECK_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }, 48h), test::all_of(one.warnings));
     CHECK(here.ca.issued().size() == 2);
 }
+
+namespace {
+
+void refuse(alos::http::outbound_response& answer, unsigned status, const std::string& type)
+{
+    answer.status = status;
+    answer.fields = {{"Content-Type", "application/problem+json"}};
+    answer.body = R"({"type": "urn:ietf:params:acme:error:)" + type + R"(", "detail": "no"})";
+}
+
+}
+
+TEST_CASE("issue: an order that leads nowhere, which a CA keeps for ever, is given up after a day (RFC 8555 7.1.3)")
+{
+    test::town here;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at == step::finalize && here.ca.requests(step::new_order) == 1)
+            refuse(answer, 500, "serverInternal");
+        // So that the CA does not go on either, and says nothing of an end.
+        if (at == step::order && here.ca.requests(step::new_order) == 1) {
+            const auto mark = answer.body.find("\"status\":\"");
+            const auto end = answer.body.find('"', mark + 10);
+            if (mark != std::string::npos)
+                answer.body.replace(mark, end - mark, "\"status\":\"ready");
+        }
+    };
+    test::acme_member& one = here.start();
+    CHECK_FALSE(here.wait([&] { return here.ca.requests(step::new_order) > 1; }, 23h));
+    CHECK_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }, 30h), test::all_of(one.warnings));
+}
+
+TEST_CASE("issue: an authorization that is gone ends its order, and the next attempt places another (RFC 8555 7.1.4)")
+{
+    test::town here;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at == step::authorization && here.ca.requests(step::new_order) == 1)
+            refuse(answer, 404, "malformed");
+    };
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }, 26h));
+    CHECK(here.ca.requests(step::new_order) == 2);
+}
+
+TEST_CASE("issue: a challenge that was told before, and is refused therefore, is no failure (RFC 8555 7.5.1)")
+{
+    test::town here;
+    bool is_refused = false;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at == step::challenge && !std::exchange(is_refused, true))
+            refuse(answer, 400, "malformed");
+    };
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }, 2min));
+    CHECK(is_refused);
+    CHECK(here.ca.requests(step::new_order) == 1);
+    CHECK(one.warnings.empty());
+}
+
+TEST_CASE("issue: after the request for it a certificate is looked for when the CA says (RFC 8555 7.4)")
+{
+    test::town here;
+    std::optional<alos::acme::time_point> asked, looked;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at == step::finalize && answer.body.find("\"processing\"") != std::string::npos) {
+            std::erase_if(answer.fields, [](const auto& each) { return each.first == "Retry-After"; });
+            answer.fields.emplace_back("Retry-After", "30");
+            asked = here.world.now();
+        }
+    };
+    here.ca.on_request = [&](step at) {
+        if (at == step::order && asked && !looked)
+            looked = here.world.now();
+    };
+    here.ca.settings.longest_processing = 1min;
+    here.ca.behave({.processing_for_hours = 1});
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    REQUIRE(asked);
+    REQUIRE(looked);
+    CHECK(*looked - *asked >= 30s);
+    CHECK(*looked - *asked < 35s);
+}
+
+TEST_CASE("issue: an answer that the next attempt was to use is taken away when the CA has looked meanwhile")
+{
+    test::town here;
+    here.ca.settings.longest_validation = 10min;
+    bool is_away = false;
+    here.world.serve("ca.test", [&](const test::http::outbound_request& request) {
+        if (is_away)
+            return alos::outcome<test::http::outbound_response>(
+                alos::failure{boost::system::errc::make_error_code(boost::system::errc::connection_refused), "away"});
+        return here.ca.answer(request);
+    });
+    test::acme_member& one = here.start();
+    test::simulated_files files(here.disk);
+    const std::string folder = "/certificates/challenge/http-01";
+    REQUIRE(here.wait([&] { return here.ca.requests(step::challenge) == 1; }));
+    is_away = true; // it looks, and nobody hears of it until the attempt is over
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+    CHECK(files.list(folder).value().size() == 1);
+    is_away = false;
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    CHECK(files.list(folder).value().empty());
+}
+
+namespace {
+
+// A DNS of somebody else's that does not work.
+class broken_dns final : public alos::acme::dns_solver {
+public:
+    explicit broken_dns(bool throws) : throws_(throws) {}
+
+    alos::acme::awaitable<alos::outcome<>> present(std::string, std::string) override
+    {
+        if (throws_)
+            throw 42;
+        co_return alos::failure{boost::system::errc::make_error_code(boost::system::errc::io_error), "no zone"};
+    }
+    alos::acme::awaitable<alos::outcome<>> clean_up(std::string, std::string) override
+    {
+        co_return alos::outcome<>();
+    }
+
+private:
+    const bool throws_;
+};
+
+}
+
+TEST_CASE("issue: where an answer cannot be published, another type of challenge is tried at once")
+{
+    using enum alos::acme::challenge_type;
+    test::town here;
+    auto settings = here.settings();
+    settings.challenges = {dns_01, http_01};
+    settings.dns = std::make_shared<broken_dns>(false);
+    test::acme_member& one = here.start(settings);
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }, 2min),
+                    test::all_of(one.warnings));
+    CHECK(one.warnings.empty());
+}
+
+TEST_CASE("issue: whatever a solver throws ends the attempt, and is told")
+{
+    test::town here;
+    auto settings = here.settings({"*.example.com"});
+    settings.dns = std::make_shared<broken_dns>(true);
+    test::acme_member& one = here.start(settings);
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }, 1min));
+    CHECK_MESSAGE(one.warnings.front().find("attempt: it broke off: ") != std::string::npos, one.warnings.front());
+}

@@ -142,7 +142,7 @@ TEST_CASE("renewal: the window is asked for as the CA says, within a minute and 
 {
     const validity of = of_life(days(90));
     const auto wait = [&](window_answer last, unsigned failures, std::optional<seconds> retry_after, double draw) {
-        return gap(start, *next_check(last, failures, start, of, retry_after, draw));
+        return gap(start, next_check(last, failures, start, of, retry_after, draw));
     };
     using enum window_answer;
     CHECK(wait(received, 0, seconds(21600), 0.1) == hours(6));
@@ -170,15 +170,18 @@ TEST_CASE("renewal: a short certificate is asked about ten times in its life, an
             for (const double draw : draws) {
                 time_point now = start;
                 unsigned asked = 0;
-                while (const auto next = next_check(last, asked, now, of, days(1), draw)) {
-                    CHECK(gap(now, *next) <= std::max<milliseconds>(life / 10, seconds(10)));
-                    CHECK(gap(now, *next) >= seconds(10));
-                    now = *next;
+                for (;;) {
+                    const time_point next = next_check(last, asked, now, of, days(1), draw);
+                    if (next == of.not_after)
+                        break;
+                    CHECK(gap(now, next) <= std::max<milliseconds>(life / 10, seconds(10)));
+                    CHECK(gap(now, next) >= seconds(10));
+                    now = next;
                     ++asked;
                 }
                 CHECK(now < of.not_after);
                 CHECK(asked >= 9);
-                CHECK_FALSE(next_check(last, 1, of.not_after, of, seconds(0), draw).has_value());
+                CHECK(next_check(last, 1, of.not_after, of, seconds(0), draw) == of.not_after);
             }
         }
     }
@@ -343,6 +346,14 @@ TEST_CASE("renewal: two CAs that both want to be left alone are, although the ce
     CHECK(plan_next_try(ours, one, of, now, 0.5).when == now + hours(5));
     ours.retry_after.reset();
     CHECK(plan_next_try(ours, one, of, now, 0.5).when == now + minutes(1));
+}
+
+TEST_CASE("renewal: an order that a CA is at work on is looked at again soon, or when the CA said (RFC 8555 7.4)")
+{
+    failed_attempt slow{failure_class::transient, 9, false, {}, 0, true};
+    CHECK(gap(start, plan_next_try(slow, one, {}, start, 0.5).when) == minutes(10));
+    slow.retry_after = hours(5);
+    CHECK(gap(start, plan_next_try(slow, one, {}, start, 0.5).when) == hours(5));
 }
 
 TEST_CASE("renewal: with a sixth of life left another CA is asked, but not before it wants to be")

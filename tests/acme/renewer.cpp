@@ -94,6 +94,16 @@ TEST_CASE("renewer: what a CA says of waiting is noted of that one, whatever the
     CHECK(open_at.contains(here.ca.directory_url()));
 }
 
+TEST_CASE("renewer: a CA that works on an order for an hour is looked at again every some minutes (RFC 8555 7.4)")
+{
+    town here;
+    here.ca.settings.longest_processing = 1h;
+    here.ca.behave({.processing_for_hours = 1});
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }, 75min));
+    CHECK(here.ca.requests(step::new_order) == 1);
+}
+
 TEST_CASE("renewer: an attempt takes no longer than it may, the opening of the account included")
 {
     town here({.lifetime = 10min});

@@ -50,8 +50,7 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
         follow_window(of, *got.window, got.explanation_url, now, random, tell);
     if (got.how == window_answer::temporary_error)
         ++of.state.check_failures;
-    const auto next = next_check(got.how, of.state.check_failures, now, life, got.retry_after, random);
-    of.state.next_check = next.value_or(time_point::max());
+    of.state.next_check = next_check(got.how, of.state.check_failures, now, life, got.retry_after, random);
 }
 
 // RFC 9773 5: what a CA with renewal information may know as replaced; only the one that issued it, and that account.

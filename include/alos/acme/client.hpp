@@ -30,6 +30,7 @@ struct refusal {
     problem why{};        // without a type when it was no problem document that came back
     bool is_ours = false; // the trouble is here: a disk, a lock
     bool is_not_its_turn = false; // nothing failed: others were asked for so much that this has to wait a moment
+    bool is_under_way = false; // nothing failed: the CA is still at work on the order, which is gone on with
     std::string account{}; // URL of the account that signed what was refused; empty: none did
     bool is_unsent = false; // the CA has never seen the request
 };
@@ -62,9 +63,20 @@ struct signer {
     std::string url{}; // empty: the key itself is sent
 };
 
-// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none.
+// Whether a request failed for reasons that have nothing to do with what was asked for.
+[[nodiscard]] inline bool says_nothing(const refusal& why) noexcept
+{
+    const problem& said = why.why;
+    return why.is_unsent || said.status == 0 || said.status == 408 || said.status >= 500
+           || why.kind == failure_class::throttled || said.type == "badNonce" || said.type == "userActionRequired";
+}
+
+// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none. One that
+// is absolute stays as the CA wrote it, which may compare it so (RFC 8555 6.4).
 [[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
 {
+    if (reference.find('#') == reference.npos && http::parse_url(reference))
+        return std::string(reference);
     const auto base = http::parse_url(answer.url);
     if (!base || reference.empty())
         return {};
@@ -103,15 +115,18 @@ public:
     // Told in one sentence of a request that takes long, once for each.
     std::function<void(std::string)> on_progress;
 
-    // RFC 8555 7.1.1. Asked for once, whoever waits, when what is known is older than `age`.
+    // RFC 8555 7.1.1. Asked for once, whoever waits for the answer, when what is known is older than `age`.
     [[nodiscard]] awaitable<reply<std::shared_ptr<const directory>>>
     find_directory(std::chrono::hours age = std::chrono::hours(24))
     {
+        const unsigned before = directories_refused_;
         while (fetching_directory_)
             co_await directory_fetched_.wait();
         const time_point now = world_.now();
         if (directory_ && now >= directory_read_ && now - directory_read_ < age)
             co_return directory_;
+        if (before != directories_refused_)
+            co_return directory_refusal_;
         // Whatever ends this (a cancellation, too), the next one has its turn.
         struct turn {
             client& of;
@@ -125,10 +140,11 @@ public:
         const turn ours(*this);
         auto answer = co_await get(ca_.directory, "directory");
         if (!answer)
-            co_return answer.error();
+            co_return no_directory(answer.error());
         auto read = parse_directory(answer->body);
         if (!read)
-            co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
+            co_return no_directory({failure_class::transient,
+                                    "directory: " + read.error().what + " (" + ca_.directory + ")"});
         directory_ = std::make_shared<const directory>(std::move(*read));
         directory_read_ = world_.now();
         co_return directory_;
@@ -224,6 +240,13 @@ public:
     }
 
 private:
+    const refusal& no_directory(refusal why)
+    {
+        ++directories_refused_;
+        directory_refusal_ = std::move(why);
+        return directory_refusal_;
+    }
+
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -267,7 +290,8 @@ private:
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
         if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + url + " gave none (Replay-Nonce); use another CA if that lasts"};
+            co_return refusal{failure_class::transient,
+                              "nonce: " + url + " gave none (Replay-Nonce); use another CA if that lasts"};
         nonce fresh = std::move(nonces_.back());
         nonces_.pop_back();
         co_return std::move(fresh.text);
@@ -284,8 +308,9 @@ private:
         }
         // RFC 8555 6.1: the same for what the directory names.
         if (!ca_.allow_http && !request.url.starts_with("https://")) {
-            co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there, use another CA"});
+            co_return unsent({failure_class::transient,
+                              phase + ": " + ca_.directory + " names " + request.url
+                                  + ", which is no https URL; nothing is sent there, use another CA"});
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));
@@ -341,6 +366,8 @@ private:
     time_point directory_read_;
     bool fetching_directory_ = false;
     signal directory_fetched_;
+    unsigned directories_refused_ = 0;
+    refusal directory_refusal_; // the last one
     std::string last_action_; // the pages that were told of last
 };
 

@@ -6,6 +6,7 @@
 #include <alos/acme/client.hpp>
 #include <alos/cert/load.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -45,6 +46,13 @@ namespace alos::inline v0::acme {
             co_return std::move(alternate->body);
     }
     co_return std::move(answer->body);
+}
+
+// RFC 8555 11.4: a file with anything else in it is refused, as other programs may take that for what it is not.
+[[nodiscard]] inline bool holds_only_certificates(std::string_view chain)
+{
+    const auto blocks = parse_pem(chain);
+    return blocks && std::ranges::all_of(*blocks, [](const auto& each) { return each.label == "CERTIFICATE"; });
 }
 
 // What is wrong with a certificate for these names whose key and chain fit; empty if nothing is.

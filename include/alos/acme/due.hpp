@@ -34,8 +34,7 @@ inline void force(managed_certificate& of, std::string why)
 {
     const auto life = of.life();
     const bool is_within_life = life && when <= life->not_after;
-    const bool is_never = when == time_point::max();
-    return is_within_life || is_never || when <= now + longest_retry_after + std::chrono::days(1) ? when : time_point();
+    return is_within_life || when <= now + longest_retry_after + std::chrono::days(1) ? when : time_point();
 }
 
 // Until when that CA wants not to be asked; the epoch: it said nothing of the kind.
@@ -61,12 +60,12 @@ inline void force(managed_certificate& of, std::string why)
     return std::max(when, after_failure);
 }
 
-// When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never. Of several processes the one that
-// was answered last asks again, and the others a moment later, each at its own, if it did not.
+// When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never, as once it has expired. Of several
+// processes the one that was answered last asks again, and the others a moment later, each at its own, if it did not.
 [[nodiscard]] inline time_point next_question(const managed_certificate& of, time_point now)
 {
     const auto life = of.life();
-    if (!life || of.state.next_check == time_point::max())
+    if (!life || life->not_after <= now)
         return time_point::max();
     const time_point when = believed(of, of.state.next_check, now);
     if (of.state.asker == of.process)

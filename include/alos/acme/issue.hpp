@@ -82,10 +82,11 @@ public:
                 if (const auto later = co_await too_early())
                     co_return too_many(*later);
                 // An attempt that is under way does not wait in the middle.
-                if (const auto later = co_await orders_.take(); later && is_first)
+                const auto later = co_await orders_.take();
+                if (later && is_first)
                     co_return not_its_turn(*later);
                 auto fresh = co_await place_order();
-                if (!fresh && fresh.error().is_unsent)
+                if (!fresh && fresh.error().is_unsent && !later)
                     co_await orders_.give_back();
                 if (!fresh)
                     co_return fresh.error();
@@ -172,7 +173,8 @@ private:
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
                                  && (!state->expires || *state->expires > world().now());
-            if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
+            const bool leads_on = is_open && !is_stuck(state->status, kept->about.created);
+            if (leads_on && same_identifiers(state->identifiers, wanted_.names)) {
                 tell_("going on with order " + kept->about.url);
                 co_return placed{kept->about.url, std::move(*state), std::move(kept->key), kept->about.created};
             }
@@ -184,18 +186,22 @@ private:
     // Whether the order led to the present certificate, and a crash kept it from being forgotten.
     [[nodiscard]] bool is_of_present(const private_key& key) const
     {
-        const auto leaf = wanted_.present ? parse_certificate(wanted_.present->chain.front()) : result<certificate>();
+        if (!wanted_.present)
+            return false;
+        const auto leaf = parse_certificate(wanted_.present->chain.front());
         return leaf && belongs_to(key, *leaf);
     }
 
     // Where an order was placed there may be nobody any more: a CA moves.
     static constexpr std::chrono::hours longest_silence{2};
 
-    // Whether a request failed for reasons that have nothing to do with what was asked for.
-    static bool says_nothing(const refusal& why) noexcept
+    // Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done.
+    [[nodiscard]] bool is_stuck(order_status state, time_point created) const
     {
-        const unsigned status = why.why.status;
-        return why.is_unsent || status == 0 || status == 408 || status == 429 || status >= 500;
+        const bool is_at_work = state == order_status::processing;
+        const std::chrono::milliseconds longest = std::chrono::days(is_at_work ? 7 : 1);
+        const auto patience = std::min(longest, is_at_work ? wanted_.life : wanted_.life / 10);
+        return state != order_status::valid && world().now() >= created + patience;
     }
 
     // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
@@ -234,7 +240,7 @@ private:
         if (url.empty())
             co_return refused("order", "the answer names no order URL (Location); use another CA if that lasts");
         if (!same_identifiers(state->identifiers, wanted_.names))
-            co_return refused("order", "the order is for other names than were asked for; use another CA if that lasts");
+            co_return refused("order", "it is for other names than were asked for; use another CA if that lasts");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         auto key = private_key::generate(wanted_.key);
@@ -263,6 +269,8 @@ private:
             auto ready = co_await wait_while(at, order_status::pending);
             if (!ready)
                 co_return ready.error();
+        } else {
+            co_await prover_.take_down_standing(wanted_.names);
         }
         if (at.state.status == order_status::ready) {
             auto finalized = co_await finalize(at);
@@ -316,15 +324,18 @@ private:
         co_return std::move(*state);
     }
 
-    // RFC 8555 7.5.1, 7.4: the order is read until it is in another state.
+    // RFC 8555 7.5.1, 7.4: the order is read until it is in another state, but not before the CA said.
     [[nodiscard]] awaitable<reply<>> wait_while(placed& at, order_status state)
     {
         poll_pause pause;
-        for (;;) {
-            auto now = co_await read_order(at.url);
-            if (!now)
-                co_return now.error();
-            at.state = std::move(*now);
+        bool is_known = state == order_status::processing && last_pause_; // it was just read
+        for (;; is_known = false) {
+            if (!is_known) {
+                auto now = co_await read_order(at.url);
+                if (!now)
+                    co_return now.error();
+                at.state = std::move(*now);
+            }
             if (at.state.status != state)
                 co_return reply<>();
             const auto next = pause.next(world().now(), last_pause_);
@@ -335,8 +346,11 @@ private:
                     co_return refused("order", "it is still pending although all names are proven; the next attempt "
                                                "places another one, there is nothing to do");
                 }
-                co_return refused("order", "it is still " + std::string(name_of(state))
-                                               + "; the next attempt goes on with it, there is nothing to do");
+                refusal later = refused("order", "it is still " + std::string(name_of(state))
+                                                     + "; the next attempt goes on with it, there is nothing to do");
+                later.is_under_way = true;
+                later.retry_after = last_pause_;
+                co_return later;
             }
             co_await world().sleep_until(next);
         }
@@ -375,6 +389,10 @@ private:
                 co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
         }
+        if (is_to_wait(answer)) {
+            at.state.status = order_status::processing;
+            co_return reply<>();
+        }
         auto state = co_await read_order(at.url);
         if (!state)
             co_return state.error();
@@ -383,9 +401,22 @@ private:
         if (!goes_on) {
             if (!later)
                 co_await certificates_.give_back(); // nothing is issued
-            co_return answer ? refused("finalize", "the order does not go on; the next attempt asks again, there is nothing to do") : answer.error();
+            if (!answer)
+                co_return answer.error();
+            co_return refused("finalize",
+                              "the order does not go on; the next attempt asks again, there is nothing to do");
         }
         co_return reply<>();
+    }
+
+    // RFC 8555 7.4: of a request for the certificate, whether the CA is at work on it and says when to look.
+    [[nodiscard]] bool is_to_wait(const reply<http::outbound_response>& answer)
+    {
+        const auto state = answer ? parse_order(answer->body) : outcome<order>(failure{});
+        if (!state || state->status != order_status::processing)
+            return false;
+        last_pause_ = retry_after(*answer, world().now());
+        return last_pause_.has_value();
     }
 
     // RFC 8555 7.4.2.
@@ -404,7 +435,9 @@ private:
             refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
             co_return co_await not_downloaded(at, std::move(why), true);
         }
-        const std::string fault = made ? fault_of(**made, wanted_.names, world().now()) : made.error().what;
+        const std::string fault = !made                               ? made.error().what
+                                  : !holds_only_certificates(*chain) ? "there is more than certificates in it"
+                                                                     : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
             refusal useless = refused("certificate", "what came cannot be used: " + fault);

@@ -14,6 +14,8 @@
 #include <alos/acme/together.hpp>
 #include <alos/http/clean_up.hpp>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -77,6 +79,16 @@ public:
         co_return done;
     }
 
+    // What earlier attempts left for a CA that has looked since, or will not.
+    [[nodiscard]] awaitable<> take_down_standing(std::vector<identifier> names)
+    {
+        for (const identifier& each : names) {
+            const auto done = co_await board_.take_down_standing(each, settings_->dns);
+            if (!done)
+                tell_("clean-up of " + each.value + ": " + done.error().what);
+        }
+    }
+
 private:
     using verdict = boost::system::result<void, unproven>;
 
@@ -100,6 +112,13 @@ private:
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
 
+    // What the CA says of the order itself does not change by going on with it.
+    static unproven refused(refusal why)
+    {
+        const bool is_lost = !says_nothing(why);
+        return {std::move(why), false, is_lost};
+    }
+
     unproven stop(std::string what, failure_class kind, bool order_is_lost = false) const
     {
         return {{kind, "authorization: " + ca_.ca().directory + ": " + std::move(what)}, false, order_is_lost};
@@ -111,14 +130,17 @@ private:
         for (const std::string& url : asked.authorizations) {
             auto read = co_await read_authorization(url);
             if (!read)
-                co_return unproven{std::move(read.error())};
+                co_return refused(read.error());
             const identifier about = ordered_identifier(*read);
             if (std::ranges::count(asked.identifiers, about) == 0)
                 co_return stop("it asks for " + about.value + ", which is not in the order", failure_class::transient,
                                true);
             // RFC 8555 7.1.4: one from an earlier order may still be valid.
-            if (read->status == authorization_status::valid)
+            if (read->status == authorization_status::valid) {
+                std::vector<identifier> proven{about};
+                co_await take_down_standing(std::move(proven));
                 continue;
+            }
             if (read->status != authorization_status::pending)
                 co_return stop("that of " + about.value + " is " + std::string(name_of(read->status)),
                                failure_class::transient, true);
@@ -152,7 +174,7 @@ private:
         }
         const auto published = co_await publish(proofs);
         if (!published)
-            co_return stop(published.error().what, failure_class::transient);
+            co_return published;
         if (settings_->self_check) {
             // For all names together: behind some routers none can be seen from here.
             const time_point end = world().now() + self_check_time;
@@ -166,7 +188,7 @@ private:
                 continue;
             const auto accepted = co_await accept(each);
             if (!accepted)
-                co_return unproven{accepted.error()};
+                co_return refused(accepted.error());
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
         verdict all;
@@ -194,9 +216,9 @@ private:
     }
 
     // Those in the DNS all at once, as each may take minutes.
-    [[nodiscard]] awaitable<outcome<>> publish(std::vector<proof>& proofs)
+    [[nodiscard]] awaitable<verdict> publish(std::vector<proof>& proofs)
     {
-        outcome<> all;
+        verdict all;
         std::vector<awaitable<>> in_dns;
         for (proof& each : proofs) {
             if (!all)
@@ -212,14 +234,25 @@ private:
     }
 
     // `all` is the first failure.
-    [[nodiscard]] awaitable<> publish_one(proof& of, outcome<>& all)
+    [[nodiscard]] awaitable<> publish_one(proof& of, verdict& all)
     {
         const posting& answer = of.answer;
         tell_("publishing the answer to " + std::string(name_of(answer.type)) + " for " + answer.about.value);
         of.is_posted = true; // from now on there may be something to take away
         const auto posted = co_await board_.post(answer, settings_->dns, deadline_);
         if (!posted && all)
-            all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};
+            all = not_published(of, posted.error());
+    }
+
+    // Where it is the solver's fault, or the token's, another type may do; a disk that fails does so for all.
+    [[nodiscard]] unproven not_published(const proof& of, const failure& why)
+    {
+        const posting& answer = of.answer;
+        const bool is_of_type = answer.type == challenge_type::dns_01 || why.code == errc::bad_name;
+        const std::string what = answer.about.value + ": " + why.what;
+        unproven no = stop(is_of_type ? choice_.fail(answer.about, answer.type, what) : what, failure_class::transient);
+        no.try_another_way = no.order_is_lost = is_of_type && choice_.choose(of.offered, answer.about) != nullptr;
+        return no;
     }
 
     [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, const verdict* done)
@@ -237,8 +270,11 @@ private:
                 all.push_back(take_down(each.answer));
         }
         co_await together(std::move(all));
-        if (is_given_up)
-            co_await deactivate(proofs);
+        if (is_given_up) {
+            using namespace boost::asio::experimental::awaitable_operators;
+            const time_point end = world().now() + std::chrono::minutes(1);
+            co_await (deactivate(proofs) || world().sleep_until(end));
+        }
     }
 
     [[nodiscard]] awaitable<> take_down(posting answer)
@@ -255,7 +291,16 @@ private:
         std::string payload(challenge_payload);
         const auto accepted = co_await ca_.post(of.challenge_url, std::move(payload), by_, "challenge");
         of.is_accepted = accepted.has_value();
-        if (!accepted && (accepted.error().why.status != 0 || accepted.error().is_unsent))
+        if (accepted || (accepted.error().why.status == 0 && !accepted.error().is_unsent))
+            co_return reply<>();
+        if (says_nothing(accepted.error()))
+            co_return accepted.error();
+        // It may have been told already: by a request that was repeated, or for another order.
+        auto read = co_await read_authorization(of.url);
+        if (read)
+            of.state = std::move(*read);
+        of.is_accepted = read && (of.state.status != authorization_status::pending || is_looked_at(of));
+        if (!of.is_accepted)
             co_return accepted.error();
         co_return reply<>();
     }
@@ -267,9 +312,11 @@ private:
             co_return answer.error();
         last_pause_ = retry_after(*answer, world().now());
         auto state = parse_authorization(answer->body);
-        if (!state)
-            co_return refusal{failure_class::transient,
-                              "authorization: " + ca_.ca().directory + ": " + state.error().what};
+        if (!state) {
+            refusal why{failure_class::transient, "authorization: " + ca_.ca().directory + ": " + state.error().what};
+            why.why.status = answer->status;
+            co_return why;
+        }
         co_return std::move(*state);
     }
 
@@ -285,7 +332,7 @@ private:
                 const auto again = pause.next(world().now(), why.retry_after);
                 const bool may_pass = why.kind == failure_class::transient || why.kind == failure_class::throttled;
                 if (!may_pass || again > deadline_)
-                    co_return unproven{std::move(read.error())};
+                    co_return refused(why);
                 co_await world().sleep_until(again);
                 continue;
             }
@@ -299,13 +346,17 @@ private:
             if (!of.is_accepted && !is_looked_at(of)) {
                 const auto accepted = co_await accept(of);
                 if (!accepted)
-                    co_return unproven{accepted.error()};
+                    co_return refused(accepted.error());
             }
             const auto next = pause.next(world().now(), last_pause_);
-            if (next > deadline_)
-                co_return stop("that of " + of.answer.about.value
-                                   + " is still pending; the next attempt goes on with it",
-                               failure_class::transient);
+            if (next > deadline_) {
+                unproven later = stop("that of " + of.answer.about.value
+                                          + " is still pending; the next attempt goes on with it",
+                                      failure_class::transient);
+                later.why.is_under_way = true;
+                later.why.retry_after = last_pause_;
+                co_return later;
+            }
             co_await world().sleep_until(next);
         }
     }
@@ -329,13 +380,15 @@ private:
         }
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
                                  + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
-        unproven no = stop(choice_.fail(about, of.answer.type, what), class_of(why), true);
+        // Note: "malformed", which a request would be for good, may be said of a name that has no address yet.
+        const failure_class kind = why.type == "malformed" ? failure_class::transient : class_of(why);
+        unproven no = stop(choice_.fail(about, of.answer.type, what), kind, true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take(what));
-        const auto free = co_await failures.next();
+        const auto later = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
-                             && choice_.choose(of.offered, about) != nullptr && !free;
+                             && choice_.choose(of.offered, about) != nullptr && !later;
         co_return no;
     }
 

@@ -122,9 +122,9 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
     return is_answer(window) && window.end < now && now < ordinary_renewal(of);
 }
 
-// RFC 9773 4.3: when to ask for the window again; nothing when that would be after the certificate's end. `failures` in
-// a row count for temporary errors only.
-[[nodiscard]] inline std::optional<time_point> next_check(window_answer last, unsigned failures, time_point now,
+// RFC 9773 4.3: when to ask for the window again; at its end nobody asks any more. `failures` in a row count for
+// temporary errors only.
+[[nodiscard]] inline time_point next_check(window_answer last, unsigned failures, time_point now,
                                                           const validity& of,
                                                           std::optional<std::chrono::seconds> retry_after,
                                                           double random) noexcept
@@ -142,8 +142,7 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
         wait = std::clamp<seconds>(*retry_after, minutes(1), days(1));
     // Note: a day is a long time for a certificate of an hour; ten questions in a life are few.
     wait = std::min(wait, std::max<milliseconds>(lifetime(of) / 10, seconds(10)));
-    const time_point next = now + wait;
-    return next < of.not_after ? std::optional(next) : std::nullopt;
+    return std::min(now + wait, of.not_after);
 }
 
 // When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
@@ -204,6 +203,7 @@ struct failed_attempt {
     bool is_ours = false;  // the trouble is here: it costs no CA anything, and people mend it
     std::optional<std::chrono::seconds> retry_after{};
     std::size_t asked = 0; // which of the CAs
+    bool is_under_way = false; // nothing failed: it is still at work on the order
 };
 
 // Whom of the CAs to ask next, and when.
@@ -220,7 +220,7 @@ struct next_try {
 {
     using std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     const std::size_t count = open_at.size();
-    const unsigned counted = last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    const unsigned counted = last.is_ours || last.is_under_way ? std::min(last.failures, 2u) : last.failures;
     next_try planned{last.asked, next_attempt(last.kind, counted, now, of, last.retry_after, random)};
     const milliseconds left = of ? detail::between(now, of->not_after) : milliseconds(0);
     if (last.is_ours && left > left.zero())

@@ -9,11 +9,13 @@
 #include <alos/acme/certificate_keeper.hpp>
 #include <alos/acme/issue.hpp>
 #include <alos/acme/revocation.hpp>
+#include <alos/acme/work_list.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -225,7 +227,9 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         const auto known = co_await from.ca().find_directory();
-        if (known && !(*known)->renewal_info.empty())
+        if (!known)
+            co_return known.error();
+        if (!(*known)->renewal_info.empty())
             wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
@@ -244,18 +248,16 @@ private:
     // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> run_caught(issuance& one)
     {
-        std::string why;
+        std::exception_ptr thrown;
         try {
             auto done = co_await one.run();
             co_return done;
-        } catch (const boost::system::system_error& error) {
-            if (error.code() == boost::asio::error::operation_aborted)
-                throw;
-            why = error.what();
-        } catch (const std::exception& error) {
-            why = error.what();
+        } catch (...) {
+            thrown = std::current_exception();
         }
-        refusal broken{failure_class::transient, "attempt: it broke off: " + why};
+        if (is_cancellation(thrown))
+            std::rethrow_exception(thrown);
+        refusal broken{failure_class::transient, "attempt: it broke off: " + text_of_exception(thrown)};
         broken.is_ours = true;
         co_return broken;
     }
@@ -319,7 +321,7 @@ private:
         std::vector<time_point> open_at;
         for (const auto& each : authorities_)
             open_at.push_back(open_again(of, each->directory_url(), now));
-        const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
+        const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked, why.is_under_way};
         const next_try next = plan_next_try(last, open_at, of.life(), now, random_part(world_));
         of.state.directory = authorities_[next.ca]->directory_url();
         of.state.next_attempt = next.when;
