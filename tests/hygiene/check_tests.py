@@ -45,7 +45,6 @@ TESTED_IN = {
     "acme/detail/folder_watch.hpp": "acme/file_storage.cpp",
     "acme/object_reader.hpp": "acme/objects.cpp",
     "acme/detail/fenced_locks.hpp": "acme/file_storage.cpp",
-    "acme/client.hpp": "acme/manager.cpp",
     "acme/event.hpp": "acme/manager.cpp",
     "acme/presenter.hpp": "acme/manager.cpp",
     "acme/renewal_info.hpp": "acme/manager.cpp",
