@@ -47,7 +47,6 @@ TESTED_IN = {
     "acme/detail/fenced_locks.hpp": "acme/file_storage.cpp",
     "acme/event.hpp": "acme/manager.cpp",
     "acme/presenter.hpp": "acme/manager.cpp",
-    "acme/renewal_info.hpp": "acme/manager.cpp",
     "acme/revocation.hpp": "acme/manager.cpp",
     "acme/finding.hpp": "acme/doctor.cpp",
     "acme/folder_check.hpp": "acme/doctor.cpp",
