@@ -385,4 +385,34 @@ TEST_CASE("issue: whatever a solver throws ends the attempt, and is told")
     test::acme_member& one = here.start(settings);
     REQUIRE(here.wait([&] { return !one.warnings.empty(); }, 1min));
     CHECK_MESSAGE(one.warnings.front().find("attempt: it broke off: ") != std::string::npos, one.warnings.front());
+TEST_CASE("issue: an order that is refused for what it replaces is repeated without, and nobody is told (RFC 9773 5)")
+{
+    for (const auto& [status, type] : {std::pair{404u, "malformed"}, std::pair{400u, "malformed"},
+                                       std::pair{409u, "alreadyReplaced"}}) {
+        CAPTURE(status);
+        test::town here;
+        unsigned refused = 0;
+        here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+            const bool has_predecessor = answer.status == 409 || answer.body.find("\"replaces\"") != std::string::npos;
+            if (at != step::new_order || !has_predecessor)
+                return;
+            ++refused;
+            answer.status = status;
+            answer.fields = {{"Content-Type", "application/problem+json"}};
+            answer.body = R"({"type": "urn:ietf:params:acme:error:)" + std::string(type) + R"("})";
+        };
+        test::acme_member& one = here.start();
+        REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+        const auto first = one.served("example.com");
+        std::optional<alos::outcome<>> done;
+        one.spawn(test::force_example(one, done));
+        REQUIRE_MESSAGE(here.wait([&] { return done.has_value(); }), test::all_of(one.warnings));
+        CHECK_MESSAGE(done->has_value(), test::all_of(one.warnings));
+        CHECK(one.served("example.com") != first);
+        CHECK(refused == (status == 404 ? 2 : 1)); // where newOrder may have moved, the directory is read again
+        CHECK(here.ca.requests(step::new_order) == refused + 2);
+        CHECK(here.ca.issued().size() == 2);
+        CHECK(one.count(alos::acme::event_kind::renewal_failed) == 0);
+        CHECK(one.warnings.empty());
+    }
 }
