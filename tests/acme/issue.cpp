@@ -416,3 +416,25 @@ TEST_CASE("issue: an order that is refused for what it replaces is repeated with
         CHECK(one.warnings.empty());
     }
 }
+
+TEST_CASE("issue: a request for a certificate that is refused though it had effect: the order tells (RFC 8555 7.4)")
+{
+    // It is valid at once, or issued while it is asked for.
+    for (const auto longest_issuance : {0ms, 5000ms}) {
+        test::town here({.longest_issuance = longest_issuance});
+        here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+            if (at != step::finalize)
+                return;
+            answer.status = 403;
+            answer.fields = {{"Content-Type", "application/problem+json"}};
+            answer.body = R"({"type": "urn:ietf:params:acme:error:orderNotReady", "detail": "it is valid"})";
+        };
+        test::acme_member& one = here.start();
+        REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), test::all_of(one.warnings));
+        CHECK(here.ca.requests(step::finalize) == 1);
+        CHECK(here.ca.requests(step::new_order) == 1);
+        CHECK(here.ca.issued().size() == 1);
+        CHECK(one.count(alos::acme::event_kind::renewal_failed) == 0);
+        CHECK(one.warnings.empty());
+    }
+}
