@@ -334,3 +334,34 @@ TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC
             != std::string::npos,
         *here.said);
 }
+
+TEST_CASE("prover: what is pending of an order that is lost is deactivated, and nothing else (RFC 8555 7.5.2)")
+{
+    office here;
+    test::plain_ca odd(here.world);
+    bool is_over = false;
+    std::vector<std::string> changed; // authorizations, and to what
+    const auto serve = [&](std::string path, const char* name, bool fails) {
+        odd.at[path] = [&, path, name, fails](const test::plain_ca::asked& what) {
+            if (what.payload.is_object())
+                changed.push_back(path + " " + test::json::serialize(what.payload));
+            auto said = authorization_by("http-01", "/challenge", is_over && fails ? "404" : nullptr);
+            said["identifier"].as_object()["value"] = name;
+            return test::plain_ca::reply(200, std::move(said));
+        };
+    };
+    serve("/first", "a.example", true);
+    serve("/second", "b.example", false);
+    odd.at["/challenge"] = [&](const auto&) {
+        is_over = true;
+        return test::plain_ca::reply(200, test::json::object{});
+    };
+    alos::acme::order order;
+    order.identifiers = {*alos::acme::identifier_of("a.example"), *alos::acme::identifier_of("b.example")};
+    order.authorizations = {odd.url("/first"), odd.url("/second")};
+    alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(), odd.url("/account")};
+    here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+    REQUIRE(here.wait());
+    CHECK_MESSAGE(here.said->find("http-01 for a.example failed: ") != std::string::npos, *here.said);
+    CHECK(changed == std::vector<std::string>{R"(/second {"status":"deactivated"})"});
+}
