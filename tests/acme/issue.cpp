@@ -2,12 +2,16 @@
 
 #include "support/town.hpp"
 
+#include <alos/http/date.hpp>
+
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using step = test::scripted_ca::step;
@@ -436,5 +440,31 @@ TEST_CASE("issue: a request for a certificate that is refused though it had effe
         CHECK(here.ca.issued().size() == 1);
         CHECK(one.count(alos::acme::event_kind::renewal_failed) == 0);
         CHECK(one.warnings.empty());
+    }
+}
+
+TEST_CASE("issue: an order that stays processing is read as seldom as the CA wants it (RFC 8555 7.4, RFC 9110 10.2.3)")
+{
+    for (const bool is_date : {false, true}) {
+        CAPTURE(is_date);
+        test::town here({.longest_processing = 5min});
+        here.ca.behave({.processing_for_hours = 1});
+        std::vector<alos::acme::time_point> read;
+        here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+            if (at != step::order || answer.body.find("\"processing\"") == std::string::npos)
+                return;
+            read.push_back(here.world.now());
+            answer.fields = {{"Content-Type", "application/json"}, {"Retry-After", "30"}};
+            if (is_date) { // by a clock that is wrong
+                const auto there = std::chrono::system_clock::to_time_t(here.world.now() + 1h);
+                answer.fields[1].second = alos::http::format_date(there + 30);
+                answer.fields.emplace_back("Date", alos::http::format_date(there));
+            }
+        };
+        test::acme_member& one = here.start();
+        REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), test::all_of(one.warnings));
+        REQUIRE(read.size() >= 9);
+        for (std::size_t i = 2; i < read.size(); ++i) // the first two belong to the request for the certificate
+            CHECK_MESSAGE(read[i] - read[i - 1] >= 30s, i);
     }
 }

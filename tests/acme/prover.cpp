@@ -7,6 +7,7 @@
 
 #include <alos/acme/account.hpp>
 #include <alos/acme/file_storage.hpp>
+#include <alos/http/date.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -18,6 +19,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using alos::outcome;
@@ -364,4 +367,43 @@ TEST_CASE("prover: what is pending of an order that is lost is deactivated, and 
     REQUIRE(here.wait());
     CHECK_MESSAGE(here.said->find("http-01 for a.example failed: ") != std::string::npos, *here.said);
     CHECK(changed == std::vector<std::string>{R"(/second {"status":"deactivated"})"});
+}
+
+TEST_CASE("prover: an authorization that is pending is read as seldom as the CA wants it (RFC 8555 7.5.1)")
+{
+    for (const bool is_date : {false, true}) {
+        CAPTURE(is_date);
+        office here;
+        test::plain_ca odd(here.world);
+        bool is_posted = false;
+        std::vector<alos::acme::time_point> read; // since the CA may look
+        odd.at["/authorization"] = [&](const auto&) {
+            if (is_posted)
+                read.push_back(here.world.now());
+            auto said = authorization_by("http-01", "/challenge");
+            if (read.size() == 5)
+                said["status"] = "valid";
+            const auto there = std::chrono::system_clock::to_time_t(here.world.now() + 1h); // by a clock that is wrong
+            test::http::outbound_fields fields{{"Retry-After", is_date ? alos::http::format_date(there + 30) : "30"},
+                                               {"Date", alos::http::format_date(there)}};
+            return test::plain_ca::reply(200, std::move(said), std::move(fields));
+        };
+        odd.at["/challenge"] = [&](const auto&) {
+            is_posted = true;
+            return test::plain_ca::reply(200, test::json::object{});
+        };
+        alos::acme::order order;
+        order.identifiers = {*alos::acme::identifier_of("example.com")};
+        order.authorizations = {odd.url("/authorization")};
+        alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(),
+                              odd.url("/account")};
+        here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+        REQUIRE(here.wait());
+        CHECK(*here.said == "");
+        REQUIRE(read.size() == 5);
+        for (std::size_t i = 1; i < read.size(); ++i) {
+            CHECK(read[i] - read[i - 1] >= 30s);
+            CHECK(read[i] - read[i - 1] <= 32s);
+        }
+    }
 }
