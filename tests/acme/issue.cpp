@@ -468,3 +468,26 @@ TEST_CASE("issue: an order that stays processing is read as seldom as the CA wan
             CHECK_MESSAGE(read[i] - read[i - 1] >= 30s, i);
     }
 }
+
+TEST_CASE("issue: an order that is kept, and that the CA knows no more, is given up for another at once (RFC 8555 7.4)")
+{
+    test::town here;
+    bool is_gone = false;
+    here.ca.on_request = [&](step at) {
+        here.ca.behave({.server_error = at == step::finalize && !std::exchange(is_gone, true) ? 1.0 : 0.0});
+    };
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        if (at != step::order || !is_gone || here.ca.requests(step::new_order) > 1)
+            return;
+        answer.status = 404;
+        answer.fields = {{"Content-Type", "application/problem+json"}};
+        answer.body = R"({"type": "urn:ietf:params:acme:error:malformed", "detail": "no such order"})";
+    };
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+    const auto is_served = [&] { return one.served("example.com") != nullptr; };
+    CHECK_MESSAGE(here.wait(is_served, 5min), test::all_of(one.warnings));
+    CHECK(here.ca.requests(step::new_order) == 2);
+    CHECK(here.ca.requests(step::finalize) == 2);
+    CHECK(one.count(alos::acme::event_kind::renewal_failed) == 1);
+}
