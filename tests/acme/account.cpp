@@ -270,3 +270,25 @@ TEST_CASE("account: power that fails at any step of replacing it leaves no accou
     }
     CHECK(found > 10);
 }
+
+TEST_CASE("account: one that the CA has lost is registered again, with the same key (RFC 8555 6.7, 7.3)")
+{
+    town here;
+    account_keeper account = here.one.keeper();
+    const std::string url = here.one.url(account);
+    const std::string key = "/certificates/account/"
+                            + alos::acme::storage_id(here.ca.directory_url(), "admin@example.com") + ".key";
+    const auto before = here.one.files.read(key, 10'000).value();
+    here.ca.lose_accounts();
+    CHECK(here.one.run(account.update({})).find("accountDoesNotExist") != std::string::npos);
+    CHECK(here.one.recover(account, "accountDoesNotExist", url) == "");
+    const std::string fresh = here.one.url(account);
+    CHECK(fresh != url);
+    CHECK(here.one.run(account.update({})) == "");
+    CHECK(here.one.files.read(key, 10'000).value() == before);
+    CHECK(here.one.documents().size() == 2); // and nothing is put aside
+    CHECK(here.one.count(event_kind::account_created) == 2);
+    account_keeper later = here.one.keeper(); // after a restart, too
+    CHECK(here.one.url(later) == fresh);
+    CHECK(here.ca.breaches().empty());
+}
