@@ -432,3 +432,25 @@ TEST_CASE("members: a revoked certificate is replaced by one with another key; a
     here.world.run_for(24h * 100);
     CHECK(here.ca.issued().size() == 2);
 }
+
+TEST_CASE("members: one that the CA has revoked by itself is revoked with success, and replaced (RFC 8555 7.6)")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const auto before = one.served("example.com");
+    here.ca.revoke(here.ca.issued()[0]);
+    bool is_refused = false;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        is_refused = is_refused
+                     || (at == step::revoke_cert && answer.body.find("alreadyRevoked") != std::string::npos);
+    };
+    std::optional<outcome<>> revoked;
+    one.spawn(keep(one.manager.revoke("example.com", 1), revoked));
+    REQUIRE(here.wait([&] { return revoked.has_value(); }));
+    CHECK(is_refused);
+    CHECK_MESSAGE(revoked->has_value(), revoked->error().what);
+    CHECK(here.ca.issued().size() == 2);
+    CHECK(one.served("example.com")->about.fingerprint != before->about.fingerprint);
+    CHECK(one.count(event_kind::renewal_failed) == 0);
+}
