@@ -93,3 +93,18 @@ TEST_CASE("self_check: a name server that fails is not taken for one without the
     here.world.dns_failures["_acme-challenge.a.test"] = alos::dns::response_code::name_error;
     CHECK(here.look(looked_for(challenge_type::dns_01, "a.test")).find("has no TXT record") != std::string::npos);
 }
+
+TEST_CASE("self_check: where nobody answers, it says where the name leads, by both kinds of address, and where we are")
+{
+    one_who_looks here;
+    here.world.zone["a.test"] = {
+        {.name = "a.test", .type = alos::dns::record_type::a, .ttl = 60, .text = "192.0.2.7"},
+        {.name = "a.test", .type = alos::dns::record_type::aaaa, .ttl = 60, .text = "2001:db8::7"}};
+    here.world.local_addresses = {"198.51.100.1"};
+    for (const challenge_type type : {challenge_type::http_01, challenge_type::tls_alpn_01}) {
+        const std::string said = here.look(looked_for(type, "a.test"));
+        CHECK_MESSAGE(said.ends_with("; addresses of a.test: 2001:db8::7, 192.0.2.7; addresses of this machine: "
+                                     "198.51.100.1"),
+                      said);
+    }
+}
