@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 
 using namespace std::chrono_literals;
 using alos::acme::awaitable;
@@ -453,4 +455,24 @@ TEST_CASE("members: one that the CA has revoked by itself is revoked with succes
     CHECK(here.ca.issued().size() == 2);
     CHECK(one.served("example.com")->about.fingerprint != before->about.fingerprint);
     CHECK(one.count(event_kind::renewal_failed) == 0);
+}
+
+TEST_CASE("members: of the certificates that are due, as many are ordered at once as are set")
+{
+    town here;
+    test::simulated_member* where = nullptr;
+    auto settings = here.settings({"*.a.example", "*.b.example", "*.c.example", "*.d.example", "*.e.example"});
+    settings.orders_at_once = 2;
+    const auto dns = std::make_shared<slow_dns>(here.world, where);
+    settings.dns = dns;
+    acme_member& one = here.start(settings);
+    where = &one.environment;
+    const auto are_served = [&] {
+        return std::ranges::all_of(std::string_view("abcde"), [&](char each) {
+            return one.served(std::string("x.") + each + ".example") != nullptr;
+        });
+    };
+    CHECK_MESSAGE(here.wait(are_served), all_of(one.warnings));
+    CHECK(dns->most_at_once == 2);
+    CHECK(dns->cleaned == 5);
 }
