@@ -68,6 +68,27 @@ bundle made_bundle(time_point now = std::chrono::system_clock::now())
 
 }
 
+TEST_CASE("certificate keeper: what is from a CA that is configured no more is served, and replaced at once")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk);
+    managed_certificate one = configured();
+    here.process.run(here.keeper.load(one));
+    generation_record about;
+    about.directory = "https://staging.test/directory";
+    here.replace(one, made_bundle(), about);
+    for (const bool is_configured : {true, false}) {
+        managed_certificate again = configured();
+        again.authorities = {"https://ca.test/directory"};
+        if (is_configured)
+            again.authorities.push_back(about.directory);
+        here.process.run(here.keeper.load(again));
+        CHECK(again.credential);
+        CHECK(is_forced(again) != is_configured);
+    }
+}
+
 TEST_CASE("certificate keeper: what one process replaces another one reads, and each is told what it needs to know")
 {
     test::simulated_world world{1};

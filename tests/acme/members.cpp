@@ -164,12 +164,20 @@ TEST_CASE("members: a process that has another CA keeps nobody from asking the o
     auto elsewhere = here.settings();
     elsewhere.cas.front().directory = other.directory_url();
     acme_member& stranger = here.start(elsewhere);
-    REQUIRE(here.wait([&] { return stranger.served("example.com") != nullptr; }));
+    // It replaces what its CA has not issued, when it is configured so and not again.
+    REQUIRE(here.wait([&] { return stranger.count(event_kind::renewed) == 1; }));
+    REQUIRE(other.issued().size() == 1);
+    std::optional<alos::outcome<>> done;
+    one.spawn(test::force_example(one, done));
+    REQUIRE(here.wait([&] { return done.has_value(); }));
     here.world.run_for(24h);
     const auto asked = here.ca.requests(step::renewal_info);
+    const auto asked_there = other.requests(step::renewal_info);
     here.world.run_for(24h * 10);
     CHECK(here.ca.requests(step::renewal_info) - asked >= 38);
-    CHECK(other.requests(step::renewal_info) == 0);
+    CHECK(other.requests(step::renewal_info) == asked_there);
+    CHECK(other.issued().size() == 1);
+    CHECK(here.ca.issued().size() == 2);
 }
 
 TEST_CASE("members: who asks for a renewal just when another process has the lock does not wait for long")
@@ -357,6 +365,50 @@ TEST_CASE("members: a directory without TLS is refused when it is configured (RF
     REQUIRE(one.started->has_error());
     CHECK(one.started->error().what.find("https URL") != std::string::npos);
     CHECK(here.ca.requests(step::directory) == 0);
+}
+
+TEST_CASE("members: who asks for one whose last attempt failed is told why at once, after a restart, too")
+{
+    town here;
+    here.ca.behave({.rejected_identifier = 1});
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return !one.warnings.empty(); }));
+    here.members.clear();
+    acme_member& again = here.start();
+    REQUIRE(here.wait([&] { return again.started.has_value(); }));
+    std::optional<outcome<alos::cert::credential_ptr>> got;
+    again.spawn(keep(again.manager.obtain("example.com"), got));
+    REQUIRE(here.wait([&] { return got.has_value(); }, 1min));
+    REQUIRE(got->has_error());
+    CHECK_MESSAGE(got->error().what.find("rejectedIdentifier") != std::string::npos, got->error().what);
+    const auto told = std::ranges::find(again.events, event_kind::stand_in, &alos::acme::event::kind);
+    REQUIRE(told != again.events.end());
+    CHECK_MESSAGE(told->message.find("the last attempt failed: ") != std::string::npos, told->message);
+    CHECK_MESSAGE(told->message.find("at once by force_renew()") != std::string::npos, told->message);
+}
+
+TEST_CASE("members: what was obtained by other settings for the names answers until the CA has issued by these")
+{
+    for (const bool is_other_key : {false, true}) {
+        town here;
+        acme_member& one = here.start(here.settings({{"example.com", "www.example.com"}}));
+        REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+        const auto first = one.served("example.com")->about.fingerprint;
+        here.members.clear();
+        here.ca.behave({.server_error = 1});
+        auto next = is_other_key ? here.settings({{"example.com", "www.example.com"}})
+                                 : here.settings({{"www.example.com", "example.com"}});
+        if (is_other_key)
+            next.key_types = {alos::key_kind::rsa_2048};
+        next.until_then = alos::acme::before_issuance::unrecognized_name;
+        acme_member& again = here.start(next);
+        REQUIRE(here.wait([&] { return again.started.has_value(); }));
+        REQUIRE(again.served("www.example.com"));
+        CHECK(again.served("www.example.com")->about.fingerprint == first);
+        here.ca.behave({});
+        const auto is_new = [&] { return again.served("example.com")->about.fingerprint != first; };
+        CHECK(here.wait(is_new));
+    }
 }
 
 TEST_CASE("members: those who ask for one certificate at the same time share an order")

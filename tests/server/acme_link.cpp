@@ -303,13 +303,14 @@ TEST_CASE_FIXTURE(fixture, "acme_node is asked for the challenges that are not o
     CHECK(world.fetched[0].url == "http://node.test:8080/.well-known/acme-challenge/other");
 }
 
-TEST_CASE_FIXTURE(fixture, "an acme_node that is no address is said")
+TEST_CASE_FIXTURE(fixture, "an acme_node that is no address is said, and keeps no certificate from being served")
 {
     plain_config config = with_domains({"a.test"});
     config.acme.acme_node = "node.test";
     const auto app = make(config);
     REQUIRE(app->start().has_value());
     CHECK(log.find("ERROR acme.start").find("host:port") != std::string::npos);
+    CHECK(world.calls() == calls{"configure a.test", "start"});
     CHECK_FALSE(app->enable_acme(config.acme).has_value());
 }
 

@@ -41,7 +41,9 @@ inline void adopt_settings(managed_certificate& of, double spread)
         of.state.check_failures = 0;
         of.state.spread = spread;
     }
-    if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
+    const bool is_unlike = of.credential
+                           && (!same_identifiers(identifiers_in(*of.credential), of.names) || is_from_elsewhere(of));
+    if (is_new && is_unlike && !is_forced(of))
         force(of, "reconfigured");
 }
 
@@ -110,6 +112,8 @@ public:
             }
         }
         adopt_settings(of, random_part(world_));
+        if (!of.credential)
+            of.stand_in = co_await find_stand_in(of);
     }
 
     // Another process may have renewed it. Whether there is another certificate now. `guard` is of who has the lock of
@@ -184,6 +188,28 @@ public:
     }
 
 private:
+    // One that the storage has for all of its names, and that has not ended: its names were in another order when it
+    // was ordered, or more of them, or its key was of another type.
+    [[nodiscard]] awaitable<cert::credential_ptr> find_stand_in(const managed_certificate& of)
+    {
+        const auto kept = co_await storage_.certificates();
+        for (std::string_view word : detail::key_words) {
+            for (const identifier& name : of.names) {
+                const std::string id = id_of_certificate(name.value, *key_kind_of(word));
+                if (!kept || std::ranges::count(*kept, id) == 0)
+                    continue;
+                const auto found = co_await storage_.load_certificate(id);
+                if (!found || !found->has_value() || (*found)->credential->about.not_after <= world_.now())
+                    continue;
+                const std::vector<identifier> there = identifiers_in(*(*found)->credential);
+                const auto has = [&](const identifier& each) { return std::ranges::count(there, each) != 0; };
+                if (std::ranges::all_of(of.names, has))
+                    co_return (*found)->credential;
+            }
+        }
+        co_return nullptr;
+    }
+
     // What is in the storage now; a broken one leaves what is served.
     [[nodiscard]] awaitable<> load_certificate(managed_certificate& of, const storage_lock* guard)
     {

@@ -67,6 +67,15 @@ namespace alos::inline v0::acme {
     return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
 }
 
+// What of the settings is kept with a certificate, whose own are there.
+inline void apply(managed_certificate& of, const config& settings)
+{
+    of.configuration = configuration_of(of, settings);
+    of.authorities.clear();
+    for (const certificate_authority& each : settings.cas)
+        of.authorities.push_back(each.directory);
+}
+
 // Those of one entry, one for each type of key.
 [[nodiscard]] inline outcome<certificate_list> configured_certificates(const certificate_names& from,
                                                                        const config& settings)
@@ -93,7 +102,7 @@ namespace alos::inline v0::acme {
         one->names = names;
         one->key = key;
         one->email = from.email.empty() ? settings.email : from.email;
-        one->configuration = configuration_of(*one, settings);
+        apply(*one, settings);
         list.push_back(std::move(one));
     }
     return list;

@@ -3,6 +3,7 @@
 #define ALOS_ACME_DUE_HPP
 
 #include <alos/acme/managed_certificate.hpp>
+#include <alos/acme/rfc3339.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -58,6 +59,16 @@ inline void force(managed_certificate& of, std::string why)
     if (of.about.obtained <= soon)
         when = std::max(when, std::min(cool_down_end(of.about.obtained, *life), latest_renewal(*life)));
     return std::max(when, after_failure);
+}
+
+// The end of a sentence about one whose last attempt failed, and that waits for the next; else empty.
+[[nodiscard]] inline std::string last_failure_of(const managed_certificate& of, time_point now)
+{
+    const time_point next = renewal_due(of, now);
+    if (of.state.failures == 0 || next <= now)
+        return {};
+    return "; the last attempt failed: " + of.state.last_error + "; the next one is at " + format_rfc3339(next)
+           + ", or at once by force_renew()";
 }
 
 // When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never, as once it has expired. Of several

@@ -29,12 +29,14 @@ struct managed_certificate {
     key_kind key = key_kind::ecdsa_p256;
     std::string email;
     std::string configuration; // what all settings that matter to it come to
+    std::vector<std::string> authorities; // directories of the CAs that it may be from; empty: of any
 
     // From the storage.
     certificate_state state;
     generation_record about;
     cert::credential_ptr credential; // null: there is none yet
     std::uint64_t generation = 0;
+    cert::credential_ptr stand_in; // one that the storage has for its names by other settings; null: none
 
     // Of this process.
     std::uint64_t process = 0; // which one on this storage it is, drawn by lot
@@ -54,6 +56,13 @@ struct managed_certificate {
         return validity{credential->about.not_before, credential->about.not_after};
     }
 };
+
+// Whether it is from a CA that it may not be from any more.
+[[nodiscard]] inline bool is_from_elsewhere(const managed_certificate& of)
+{
+    return of.credential && !of.about.directory.empty() && !of.authorities.empty()
+           && std::ranges::count(of.authorities, of.about.directory) == 0;
+}
 
 // Whether it is for that name, too.
 [[nodiscard]] inline bool has_name(const managed_certificate& of, std::string_view name)

@@ -57,7 +57,7 @@ public:
         presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
-            each->configuration = configuration_of(*each, *settings_);
+            apply(*each, *settings_);
         for (certificate_names& each : not_said_anew(std::exchange(configured_, {}), wanted))
             wanted.push_back(std::move(each));
         auto done = co_await add(std::move(wanted));
@@ -84,7 +84,7 @@ public:
                 if (const auto known = find(one->id)) {
                     known->names = one->names;
                     known->email = one->email;
-                    known->configuration = one->configuration;
+                    apply(*known, *settings_);
                     added.push_back(known);
                 } else {
                     added.push_back(certificates_.emplace_back(std::move(one)));
@@ -107,7 +107,8 @@ public:
         for (const auto& each : added) {
             if (each->credential)
                 listeners_.tell({event_kind::loaded, each->id,
-                                 "valid until " + format_rfc3339(each->credential->about.not_after)});
+                                 "valid until " + format_rfc3339(each->credential->about.not_after)
+                                     + last_failure_of(*each, world_.now())});
         }
         wake();
         co_return done;
@@ -239,6 +240,9 @@ public:
     // RFC 8555 7.6.
     [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
     {
+        if (reason > 10 || reason == 7)
+            co_return failure{errc::bad_configuration, std::to_string(reason)
+                                                           + ": it is no reason of RFC 5280 5.3.1; give 0, 1, 4 or 5"};
         auto ids = ids_by_name(certificates_, domain);
         std::erase_if(ids, [this](const std::string& id) { return !find(id)->credential; });
         if (ids.empty())
@@ -361,7 +365,6 @@ private:
         if (!one)
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
         const cert::credential_ptr before = one->credential;
-        one->last_refusal.reset();
         force(*one, std::move(why));
         const listeners::listening until_the_end(listeners_, id, std::move(told));
         wake();
@@ -385,8 +388,8 @@ private:
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
             // Another CA may be asked right away.
             const bool goes_on = one->state.next_attempt <= world_.now() + std::chrono::seconds(5);
-            if (!one->is_busy && one->last_refusal && !goes_on)
-                co_return failure{errc::refused, one->last_refusal->what};
+            if (!one->is_busy && one->state.failures > 0 && !goes_on)
+                co_return failure{errc::refused, one->state.last_error};
             if (world_.now() >= end)
                 co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
             co_await (world_.sleep_until(end) || changed_.wait());

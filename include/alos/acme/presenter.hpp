@@ -4,6 +4,7 @@
 #define ALOS_ACME_PRESENTER_HPP
 
 #include <alos/acme/config.hpp>
+#include <alos/acme/due.hpp>
 #include <alos/acme/event.hpp>
 #include <alos/acme/managed_certificate.hpp>
 #include <alos/cert/registry.hpp>
@@ -49,7 +50,7 @@ public:
         for (const managed_certificate* each : those) {
             if (each->is_removed || each->credential || has_any(each->domain, all) || is_answered(*each))
                 continue;
-            if (meanwhile_ == before_issuance::unrecognized_name) {
+            if (meanwhile_ == before_issuance::unrecognized_name && !each->stand_in) {
                 for (const identifier& name : each->names)
                     refused.push_back(name.value);
             } else if (cert::credential_ptr stand_in = make_stand_in(*each)) {
@@ -107,6 +108,12 @@ private:
 
     [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
     {
+        const std::string failed = last_failure_of(of, world_.now());
+        if (of.stand_in) {
+            tell_({event_kind::stand_in, of.id,
+                   "one that was obtained by other settings answers until the CA has issued one" + failed});
+            return stand_ins_[of.domain] = of.stand_in;
+        }
         const auto pair = cert::make_self_signed(values_of(of.names), world_.now());
         const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
                                : outcome<cert::credential_ptr>(pair.error());
@@ -114,7 +121,7 @@ private:
             tell_({event_kind::unreadable, of.id, made.error().what});
             return nullptr;
         }
-        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one"});
+        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one" + failed});
         return stand_ins_[of.domain] = *made;
     }
 

@@ -254,8 +254,7 @@ private:
 
     [[nodiscard]] outcome<> apply(acme::service& manager, acme::config settings)
     {
-        if (auto done = forward(settings); !done)
-            return done;
+        const auto forwarded = forward(settings);
         const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
         const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
         // One wrong entry is told of once, and does not stand in the way of the others.
@@ -265,7 +264,7 @@ private:
         sends_alerts_ = sends_alerts;
         if (is_open_)
             warn_without_http();
-        return done;
+        return done ? forwarded : done;
     }
 
     [[nodiscard]] outcome<> forward(const acme::config& settings)
