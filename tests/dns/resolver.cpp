@@ -402,6 +402,4 @@ TEST_CASE("resolv.conf lists name servers; without any, this machine is asked")
     CHECK(dns::detail::to_text(servers[1]) == "[2001:db8::1]:53");
     REQUIRE(parse_resolv_conf("").size() == 1);
     CHECK(dns::detail::to_text(parse_resolv_conf("")[0]) == "127.0.0.1:53");
-    CHECK_FALSE(system_servers().empty());
-    CHECK(system_hosts().size() <= 1 << 20);
 }

@@ -363,3 +363,31 @@ TEST_CASE("acme service: a server has it by configuration")
     const std::lock_guard lock(mutex);
     CHECK(std::ranges::count(events, "acme.start") == 0);
 }
+
+TEST_CASE("acme environment: the system's files are followed, also by the client")
+{
+    const scratch folder;
+    const std::string hosts = folder.path + "/hosts";
+    boost::asio::io_context context(1);
+    alos::acme_environment world(context.get_executor());
+    world.use(alos::dns::system_setup({*alos::dns::parse_server("127.0.0.1:1")}, "", hosts));
+    std::string said;
+    const auto ask = [&](alos::acme_environment& whom, std::string& into) -> alos::acme::awaitable<> {
+        const auto found = co_await whom.resolve("late.test", alos::dns::record_type::a);
+        into = found ? found->records.front().text : "nothing";
+        alos::http::outbound_request request;
+        request.url = "http://late.test:1/";
+        const auto got = co_await whom.fetch(std::move(request));
+        into += got ? "; an answer" : "; " + got.error().what;
+    };
+    for (const bool is_there : {false, true}) {
+        if (is_there)
+            std::ofstream(hosts) << "127.0.0.1 late.test\n";
+        boost::asio::co_spawn(context, ask(world, said), [](const std::exception_ptr&) {});
+        context.run();
+        context.restart();
+        CAPTURE(said);
+        CHECK((said.find("127.0.0.1; http://late.test:1 (late.test): connect: 127.0.0.1:1: ") == 0) == is_there);
+        CHECK((said.find("nothing; ") == 0) != is_there);
+    }
+}

@@ -169,17 +169,10 @@ inline std::string to_text(const endpoint& server)
     return found;
 }
 
-// The system's. They read files: call them during set-up.
-[[nodiscard]] inline std::vector<endpoint> system_servers()
-{
-    return parse_resolv_conf(detail::read_system_file("/etc/resolv.conf"));
-}
-[[nodiscard]] inline std::string system_hosts() { return detail::read_system_file("/etc/hosts"); }
-
 struct resolver_options {
     std::chrono::milliseconds timeout{2000}; // of one try
     unsigned rounds = 2;                     // over all servers
-    std::string hosts{};                     // a text like /etc/hosts, see system_hosts()
+    std::string hosts{};                     // a text like /etc/hosts
 
     // Fills with unpredictable bytes: the ids of questions (RFC 5452 9.2).
     std::function<void(byte_span)> random = detail::fill_from_system;

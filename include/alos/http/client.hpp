@@ -5,7 +5,7 @@
 
 #include <alos/buffer.hpp>
 #include <alos/config.hpp>
-#include <alos/dns/resolver.hpp>
+#include <alos/dns/system_resolver.hpp>
 #include <alos/http/connect.hpp>
 #include <alos/http/deadline.hpp>
 #include <alos/http/outbound.hpp>
@@ -166,9 +166,7 @@ private:
 
     void use_system_resolver()
     {
-        dns::resolver_options settings;
-        settings.hosts = dns::system_hosts();
-        const auto asker = std::make_shared<dns::resolver>(executor_, dns::system_servers(), std::move(settings));
+        const auto asker = std::make_shared<dns::system_resolver>(executor_);
         options_.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
     }
 

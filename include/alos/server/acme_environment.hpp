@@ -4,7 +4,7 @@
 
 #include <alos/acme/environment.hpp>
 #include <alos/crypto/botan.hpp>
-#include <alos/dns/resolver.hpp>
+#include <alos/dns/system_resolver.hpp>
 #include <alos/http/client.hpp>
 #include <alos/http/connect.hpp>
 #include <alos/os/posix_files.hpp>
@@ -31,20 +31,22 @@ public:
     using awaitable = acme::awaitable<T>;
 
     explicit acme_environment(boost::asio::any_io_executor executor)
-        : executor_(std::move(executor)), files_(executor_), resolver_(make_resolver(dns::system_servers())),
+        : executor_(std::move(executor)), files_(executor_), resolver_(executor_),
           client_(std::make_unique<http::client>(executor_, options()))
     {
     }
 
-    // Asks these name servers instead of the system's: "address[:port]", several with commas between them.
+    // Asks these name servers: "address[:port]", several with commas between them; none: the system's.
     [[nodiscard]] outcome<> use_resolver(std::string_view servers)
     {
         auto parsed = dns::parse_servers(servers);
         if (!parsed)
             return parsed.error();
-        resolver_ = make_resolver(std::move(*parsed));
+        use(dns::system_setup(std::move(*parsed)));
         return {};
     }
+
+    void use(dns::system_setup setup) { resolver_ = dns::system_resolver(executor_, std::move(setup)); }
 
     [[nodiscard]] acme::time_point now() override { return std::chrono::system_clock::now(); }
 
@@ -93,7 +95,7 @@ public:
 
     [[nodiscard]] awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) override
     {
-        const std::shared_ptr<dns::resolver> asker = resolver_; // another may take its place meanwhile
+        const std::shared_ptr<dns::resolver> asker = resolver_.current(); // another may take its place meanwhile
         auto answer = asker->resolve(std::move(name), type);
         co_return co_await std::move(answer);
     }
@@ -136,13 +138,6 @@ private:
     using tcp = boost::asio::ip::tcp;
     static constexpr std::chrono::seconds probe_time{5};
 
-    [[nodiscard]] std::shared_ptr<dns::resolver> make_resolver(std::vector<dns::endpoint> servers) const
-    {
-        dns::resolver_options settings;
-        settings.hosts = dns::system_hosts();
-        return std::make_shared<dns::resolver>(executor_, std::move(servers), std::move(settings));
-    }
-
     [[nodiscard]] http::client_options options()
     {
         http::client_options chosen;
@@ -152,7 +147,7 @@ private:
 
     [[nodiscard]] awaitable<outcome<dns::addresses>> find_addresses(std::string host)
     {
-        const std::shared_ptr<dns::resolver> asker = resolver_;
+        const std::shared_ptr<dns::resolver> asker = resolver_.current();
         auto found = asker->find_addresses(std::move(host));
         co_return co_await std::move(found);
     }
@@ -187,7 +182,7 @@ private:
 
     const boost::asio::any_io_executor executor_;
     os::posix_files files_;
-    std::shared_ptr<dns::resolver> resolver_;
+    dns::system_resolver resolver_;
     std::unique_ptr<http::client> client_;
 };
 

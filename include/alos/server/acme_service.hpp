@@ -109,7 +109,7 @@ private:
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
     {
-        const auto resolver = settings.resolver.empty() ? outcome<>() : world_.use_resolver(settings.resolver);
+        const auto resolver = world_.use_resolver(settings.resolver);
         if (!manager_) {
             if (auto opened = open(settings); !opened)
                 co_return opened;

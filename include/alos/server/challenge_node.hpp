@@ -3,7 +3,7 @@
 #ifndef ALOS_SERVER_CHALLENGE_NODE_HPP
 #define ALOS_SERVER_CHALLENGE_NODE_HPP
 
-#include <alos/dns/resolver.hpp>
+#include <alos/dns/system_resolver.hpp>
 #include <alos/http/client.hpp>
 #include <alos/http/outbound.hpp>
 
@@ -16,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace alos::inline v0 {
 
@@ -30,21 +29,19 @@ public:
 
     explicit node_client(boost::asio::execution_context& context) : service(context) {}
 
-    // Who asks holds it. Another list of name servers makes another client.
+    // Who asks holds it. Other settings make another client.
     [[nodiscard]] std::shared_ptr<http::client> get(const boost::asio::any_io_executor& executor,
-                                                    const std::shared_ptr<const std::vector<dns::endpoint>>& servers)
+                                                    const std::shared_ptr<const dns::system_setup>& setup)
     {
-        if (client_ && servers_ == servers)
+        if (client_ && setup_ == setup)
             return client_;
-        dns::resolver_options how;
-        how.hosts = dns::system_hosts();
-        const auto asker = std::make_shared<dns::resolver>(executor, *servers, std::move(how));
+        const auto asker = std::make_shared<dns::system_resolver>(executor, *setup);
         http::client_options options;
         options.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
         options.via = {};
         options.max_idle = 2;
         client_ = std::make_shared<http::client>(executor, std::move(options));
-        servers_ = servers;
+        setup_ = setup;
         return client_;
     }
 
@@ -57,15 +54,15 @@ private:
     }
 
     std::shared_ptr<http::client> client_;
-    std::shared_ptr<const std::vector<dns::endpoint>> servers_; // that it asks
+    std::shared_ptr<const dns::system_setup> setup_; // of the client
 };
 
 inline boost::asio::awaitable<outcome<http::outbound_response>>
-ask_node(http::outbound_request request, std::shared_ptr<const std::vector<dns::endpoint>> servers)
+ask_node(http::outbound_request request, std::shared_ptr<const dns::system_setup> setup)
 {
     const auto executor = co_await boost::asio::this_coro::executor;
     auto& context = boost::asio::query(executor, boost::asio::execution::context);
-    const auto client = boost::asio::use_service<node_client>(context).get(executor, servers);
+    const auto client = boost::asio::use_service<node_client>(context).get(executor, setup);
     auto answer = co_await client->fetch(std::move(request));
     co_return answer;
 }
@@ -73,17 +70,17 @@ ask_node(http::outbound_request request, std::shared_ptr<const std::vector<dns::
 }
 
 // Sends requests to nodes, on the io_context of whoever awaits; may be called from any thread. `resolver` is as in
-// acme::config; fails when it is no list of name servers.
+// acme::config; fails when it is no list of name servers. Reads the system's files: during set-up.
 [[nodiscard]] inline outcome<
     std::function<boost::asio::awaitable<outcome<http::outbound_response>>(http::outbound_request)>>
 make_node_client(std::string_view resolver)
 {
-    auto servers = resolver.empty() ? outcome<std::vector<dns::endpoint>>(dns::system_servers())
-                                    : dns::parse_servers(resolver);
+    auto servers = dns::parse_servers(resolver);
     if (!servers)
         return servers.error();
-    return [known = std::make_shared<const std::vector<dns::endpoint>>(std::move(*servers))](
-               http::outbound_request request) { return detail::ask_node(std::move(request), known); };
+    return [setup = std::make_shared<const dns::system_setup>(std::move(*servers))](http::outbound_request request) {
+        return detail::ask_node(std::move(request), setup);
+    };
 }
 
 }
