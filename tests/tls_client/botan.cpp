@@ -284,6 +284,22 @@ TEST_CASE("anchors are certificates in PEM, and perhaps those of the system")
         CHECK((*system)->stores().size() == 2);
 }
 
+TEST_CASE("the system's anchors are kept once they are there, and looked for until then")
+{
+    std::atomic<std::shared_ptr<Botan::Certificate_Store>> known;
+    unsigned times = 0;
+    const auto read = [&times]() -> outcome<std::shared_ptr<Botan::Certificate_Store>> {
+        if (++times == 1)
+            return failure{alos::errc::bad_configuration, "install the package ca-certificates"};
+        return std::make_shared<Botan::Certificate_Store_In_Memory>();
+    };
+    CHECK_FALSE(tls_client::detail::read_until_there(known, read).has_value());
+    const auto there = tls_client::detail::read_until_there(known, read);
+    REQUIRE(there.has_value());
+    CHECK(tls_client::detail::read_until_there(known, read).value() == *there);
+    CHECK(times == 2);
+}
+
 TEST_CASE("every error has a sentence")
 {
     using tls_client::errc;

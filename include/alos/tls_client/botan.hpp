@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <new>
@@ -131,17 +132,30 @@ inline outcome<std::shared_ptr<Botan::Certificate_Store>> read_system_store()
                        + "); install the package ca-certificates, or name the authorities yourself"};
 }
 
-// Read once, when first needed.
-inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
+// What `read` returns the first time that it succeeds, kept in `known`.
+template <class Read>
+outcome<std::shared_ptr<Botan::Certificate_Store>>
+read_until_there(std::atomic<std::shared_ptr<Botan::Certificate_Store>>& known, Read read)
 {
-    static const outcome<std::shared_ptr<Botan::Certificate_Store>> store = read_system_store();
+    if (auto store = known.load())
+        return store;
+    auto store = read();
+    if (store)
+        known = *store;
     return store;
+}
+
+inline outcome<std::shared_ptr<Botan::Certificate_Store>> system_store()
+{
+    static std::atomic<std::shared_ptr<Botan::Certificate_Store>> known;
+    return read_until_there(known, &read_system_store);
 }
 
 }
 
 // The certificates in `roots_pem`, at most max_pem_blocks, and, if `system_roots`, those of the operating system. Reads
-// files, once per process; call it where that may take a moment.
+// files; call it where that may take a moment. The system's are read until that has succeeded once, and are then those
+// of that moment as long as the process lives.
 [[nodiscard]] inline outcome<trust_anchors_ptr> load_trust_anchors(std::string_view roots_pem, bool system_roots)
 {
     std::vector<std::shared_ptr<Botan::Certificate_Store>> stores;
@@ -165,10 +179,10 @@ inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
         stores.push_back(std::move(store));
     }
     if (system_roots) {
-        const auto& store = detail::system_store();
+        auto store = detail::system_store();
         if (!store)
             return store.error();
-        stores.push_back(*store);
+        stores.push_back(std::move(*store));
     }
     return std::make_shared<const trust_anchors>(std::move(stores));
 }
