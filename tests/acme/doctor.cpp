@@ -262,10 +262,18 @@ TEST_CASE("doctor: a server on the same folder that has the port is as good")
 TEST_CASE("doctor: the answer of an order that is under way is not disturbed (RFC 8737 3)")
 {
     clinic here;
-    here.write("challenge/tls-alpn-01/example.com", "token.thumbprint\n4000000000\n");
+    const auto write = [&](alos::acme::time_point until) {
+        const std::string time = std::to_string(std::chrono::system_clock::to_time_t(until)) + "\n";
+        here.write("challenge/tls-alpn-01/example.com", "token.thumbprint\n" + time + time);
+    };
+    write(here.world.now() + 1h);
     here.examine();
     CHECK(here.worst("tls-alpn-01").seen.find("an order is under way") != std::string::npos);
     CHECK(here.files.list(folder + "/challenge/tls-alpn-01")->size() == 1);
+    // What a process that died has left behind is no order.
+    write(here.world.now() - 1s);
+    here.examine();
+    CHECK_MESSAGE(here.worst("tls-alpn-01").how == health::ok, here.all());
 }
 
 TEST_CASE("doctor: the nearest CAA records count, whether far above or behind an alias (RFC 8659 3)")

@@ -176,8 +176,8 @@ public:
         others_ = std::move(seen);
     }
 
-    // The answer that the text of a document "challenge/http-01/<token>" has, for who looks into the storage without
-    // it; nothing when nobody can read it, or its time is over.
+    // The answer that the text of a document like "challenge/http-01/<token>" has, for who looks into the storage
+    // without it; nothing when nobody can read it, or its time is over.
     [[nodiscard]] static std::optional<std::string> answer_in(std::string_view text, time_point now)
     {
         const auto read = parse_posting(text);

@@ -51,7 +51,7 @@ namespace detail {
     // A name has room for one answer of this kind: that of an order which is under way must stay.
     if (what.type == challenge_type::tls_alpn_01) {
         const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
-        if (taken && taken->has_value() && !(*taken)->text.empty())
+        if (taken && taken->has_value() && board::answer_in(as_text((*taken)->text), world.now()))
             co_return "an order is under way for it, look again later";
     }
     auto work = detail::begin_trial(world, answers, answer, what.port, world.now() + what.patience);
