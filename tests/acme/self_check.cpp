@@ -18,15 +18,44 @@ using alos::acme::posting;
 
 namespace {
 
+// A member whose name servers are dead: it asks two of them, each for 4 seconds, twice.
+struct without_name_servers final : alos::acme::environment {
+    explicit without_name_servers(test::simulated_member& of) : member(of) {}
+
+    alos::acme::time_point now() override { return member.now(); }
+    void random(alos::byte_span out) override { member.random(out); }
+    awaitable<> sleep(alos::acme::time_point until, alos::acme::alarm* early) override
+    {
+        return member.sleep(until, early);
+    }
+    awaitable<alos::outcome<alos::http::outbound_response>> fetch(alos::http::outbound_request what) override
+    {
+        return member.fetch(std::move(what));
+    }
+    awaitable<alos::outcome<alos::dns::answer>> resolve(std::string name, alos::dns::record_type) override
+    {
+        co_await member.sleep_until(member.now() + 16s);
+        co_return alos::failure{alos::errc::timed_out, name + ": no name server answered"};
+    }
+    awaitable<alos::outcome<alos::byte_vector>> probe(alos::acme::tls_probe what) override
+    {
+        return member.probe(std::move(what));
+    }
+    alos::os::file_system& files() override { return member.files(); }
+
+    test::simulated_member& member;
+};
+
 struct one_who_looks {
     ~one_who_looks() { world.kill(self); }
 
     // What is said of the answer after ten seconds at most.
-    std::string look(posting answer)
+    std::string look(posting answer, alos::acme::environment* through = nullptr)
     {
         std::optional<std::string> said;
+        alos::acme::environment& by = through ? *through : self;
         const auto work = [&]() -> awaitable<> {
-            said = co_await alos::acme::self_check(self, answer, 80, 443, self.now() + 10s);
+            said = co_await alos::acme::self_check(by, answer, 80, 443, self.now() + 10s);
         };
         boost::asio::co_spawn(self.executor(), work, [](std::exception_ptr) {});
         world.run_until([&] { return said.has_value(); }, 1min);
@@ -107,4 +136,37 @@ TEST_CASE("self_check: where nobody answers, it says where the name leads, by bo
                                      "198.51.100.1"),
                       said);
     }
+}
+
+TEST_CASE("self_check: dead name servers keep it no longer than its time, and are told of")
+{
+    one_who_looks here;
+    without_name_servers through(here.self);
+    auto begun = here.world.now();
+    CHECK(here.look(looked_for(challenge_type::tls_alpn_01, "a.test"), &through)
+          == "the answer cannot be seen from here, and perhaps not by the CA: the name servers, asked for the "
+             "addresses of a.test, did not answer in time; addresses of a.test: the name servers do not say; addresses "
+             "of this machine: none that are known");
+    CHECK(here.world.now() - begun <= 12s);
+    begun = here.world.now();
+    CHECK(here.look(looked_for(challenge_type::dns_01, "a.test"), &through)
+              .find("the name servers, asked for the TXT record of _acme-challenge.a.test, did not answer in time; ")
+          != std::string::npos);
+    CHECK(here.world.now() - begun <= 10s);
+}
+
+TEST_CASE("self_check: what an earlier look saw is said when there is no time for another one to end")
+{
+    one_who_looks here;
+    const auto begun = here.world.now();
+    here.world.serve_others([&](const alos::http::outbound_request&) -> alos::outcome<alos::http::outbound_response> {
+        if (here.world.now() - begun > 7s)
+            return alos::failure{alos::errc::timed_out, "not done within 60 seconds"};
+        alos::http::outbound_response answer;
+        answer.status = 404;
+        return answer;
+    });
+    const std::string said = here.look(looked_for(challenge_type::http_01, "a.test"));
+    CHECK_MESSAGE(said.find("/.well-known/acme-challenge/token answers with status 404; ") != std::string::npos, said);
+    CHECK(here.world.now() - begun <= 12s);
 }

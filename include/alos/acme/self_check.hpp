@@ -5,12 +5,15 @@
 
 #include <alos/acme/board.hpp>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -18,6 +21,8 @@ namespace alos::inline v0::acme {
 namespace detail {
 
 inline constexpr std::chrono::seconds self_check_pause{1};
+inline constexpr std::chrono::seconds least_look_time{5}; // so that who begins late does not see nothing
+inline constexpr std::chrono::seconds least_address_time{2};
 
 // What the name resolves to, IPv6 first; an address is itself.
 inline awaitable<std::vector<std::string>> addresses_of(environment& world, identifier about)
@@ -54,8 +59,8 @@ inline std::shared_ptr<const http::trust> trust_in_anyone()
     return everyone;
 }
 
-// Empty when the answer is there.
-inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
+// Empty when the answer is there. `asked` is who is waited for, in words.
+inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port, std::string& asked)
 {
     http::outbound_request request;
     request.url = http_url(answer.about, port, http01_path(answer.token));
@@ -64,6 +69,7 @@ inline awaitable<std::string> look_by_http(environment& world, posting answer, s
     request.timeout = std::chrono::seconds(5);
     request.authorities = trust_in_anyone();
     const std::string url = request.url;
+    asked = url;
     const auto got = co_await world.fetch(std::move(request));
     if (!got)
         co_return url + ": " + got.error().what;
@@ -72,12 +78,14 @@ inline awaitable<std::string> look_by_http(environment& world, posting answer, s
     co_return http::trim(got->body) == answer.key_authorization ? "" : url + " answers something else than this server";
 }
 
-inline awaitable<std::string> look_by_tls(environment& world, posting answer, std::uint16_t port)
+inline awaitable<std::string> look_by_tls(environment& world, posting answer, std::uint16_t port, std::string& asked)
 {
+    asked = "the name servers, asked for the addresses of " + answer.about.value + ",";
     const std::vector<std::string> addresses = co_await addresses_of(world, answer.about);
     if (addresses.empty())
         co_return answer.about.value + " has no address";
     for (const std::string& each : addresses) {
+        asked = each + ":" + std::to_string(port);
         tls_probe probe{each, port, tls_alpn_server_name(answer.about.value), "acme-tls/1"};
         const auto leaf = co_await world.probe(std::move(probe));
         if (!leaf)
@@ -89,9 +97,10 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
     co_return "";
 }
 
-inline awaitable<std::string> look_by_dns(environment& world, posting answer)
+inline awaitable<std::string> look_by_dns(environment& world, posting answer, std::string& asked)
 {
     const std::string name = dns01_name(answer.about.value);
+    asked = "the name servers, asked for the TXT record of " + name + ",";
     const std::string value = dns01_value(answer.key_authorization);
     const auto got = co_await world.resolve(name, dns::record_type::txt);
     if (!got)
@@ -105,31 +114,60 @@ inline awaitable<std::string> look_by_dns(environment& world, posting answer)
     co_return name + (std::ranges::any_of(got->records, is_text) ? " has other TXT records" : " has no TXT record");
 }
 
-// The same, tried until `end` and at least once.
-inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
+// Some looks at one answer.
+struct looks {
+    std::string seen{}; // by the last one that is over
+    std::string asked{};
+};
+
+// The same, tried until `end` and at least once. `at` outlives it.
+inline awaitable<> keep_looking(environment& world, posting answer, std::uint16_t port, time_point end, looks& at)
 {
     const time_point begun = world.now();
     for (;;) {
-        std::string seen;
         if (answer.type == challenge_type::http_01)
-            seen = co_await look_by_http(world, answer, port);
+            at.seen = co_await look_by_http(world, answer, port, at.asked);
         else if (answer.type == challenge_type::dns_01)
-            seen = co_await look_by_dns(world, answer);
+            at.seen = co_await look_by_dns(world, answer, at.asked);
         else
-            seen = co_await look_by_tls(world, answer, port);
-        if (seen.empty())
-            co_return seen;
+            at.seen = co_await look_by_tls(world, answer, port, at.asked);
+        if (at.seen.empty())
+            co_return;
         const time_point next = world.now() + self_check_pause;
         if (next > end || world.now() < begun) // the clock jumped back
-            co_return seen;
+            co_return;
         co_await world.sleep_until(next);
     }
 }
 
+// The same, over at `end`, or after 5 seconds if that is later.
+inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
+{
+    using namespace boost::asio::experimental::awaitable_operators;
+    looks at;
+    const time_point latest = std::max(end, world.now() + least_look_time);
+    const auto over = co_await (keep_looking(world, answer, port, end, at) || world.sleep_until(latest));
+    if (over.index() == 1 && at.seen.empty())
+        co_return at.asked + " did not answer in time";
+    co_return at.seen;
 }
 
-// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, and but for
-// dns-01 where the name leads, and where we are.
+// In words, and in time.
+inline awaitable<std::string> tell_addresses(environment& world, identifier about, time_point end)
+{
+    using namespace boost::asio::experimental::awaitable_operators;
+    const time_point latest = std::max(end, world.now() + least_address_time);
+    const auto found = co_await (addresses_of(world, about) || world.sleep_until(latest));
+    if (found.index() == 1)
+        co_return "the name servers do not say";
+    co_return std::get<0>(found).empty() ? "none that are known" : join(std::get<0>(found));
+}
+
+}
+
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen or who did not
+// answer, and but for dns-01 where the name leads, and where we are. It takes no longer than until 2 seconds after
+// `end`, or 7 from its beginning.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
@@ -140,12 +178,10 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
     const std::string said = "the answer cannot be seen from here, and perhaps not by the CA: " + seen;
     if (answer.type == challenge_type::dns_01)
         co_return said + "; whoever changes the DNS has to wait until its servers answer with it";
-    const auto text_of = [](const std::vector<std::string>& all) {
-        return all.empty() ? std::string("none that are known") : join(all);
-    };
-    const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
+    const std::string there = co_await detail::tell_addresses(world, answer.about, end);
+    const std::vector<std::string> ours = world.local_addresses();
     co_return said + "; addresses of " + answer.about.value + ": " + there
-        + "; addresses of this machine: " + text_of(world.local_addresses());
+        + "; addresses of this machine: " + (ours.empty() ? "none that are known" : join(ours));
 }
 
 }
