@@ -152,7 +152,7 @@ inline awaitable<report> change_account(session& in, std::string action)
     acme::reply<> done;
     std::string text;
     if (action == "update") {
-        std::vector<std::string> contact = {"mailto:" + in.chosen.email};
+        std::vector<std::string> contact = {acme::mailto_url(in.chosen.email)};
         done = co_await keeper.update(std::move(contact));
         if (done)
             done = co_await keeper.keep_for(in.chosen.email);

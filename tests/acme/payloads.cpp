@@ -20,6 +20,18 @@ TEST_CASE("payloads: a new account (RFC 8555 7.3)")
           == R"({"onlyReturnExisting":true})");
 }
 
+TEST_CASE("payloads: an e-mail address is one contact, whatever is in it (RFC 8555 7.3, RFC 6068 2)")
+{
+    CHECK(mailto_url("admin+acme@mail-1.example.org") == "mailto:admin+acme@mail-1.example.org");
+    CHECK(mailto_url("a@x.test?cc=b@y.test") == "mailto:a%40x.test%3Fcc%3Db@y.test");
+    CHECK(mailto_url("a@x.test?subject=b") == "mailto:a@x.test%3Fsubject%3Db");
+    CHECK(mailto_url("a@x.test,b@y.test") == "mailto:a%40x.test%2Cb@y.test");
+    CHECK(mailto_url("50%25@x.test") == "mailto:50%2525@x.test");
+    CHECK(mailto_url("\"not@me\"@example.org") == "mailto:%22not%40me%22@example.org"); // RFC 6068 6.1
+    CHECK(mailto_url("j\xc3\xbcrgen@x.test") == "mailto:j%C3%BCrgen@x.test");
+    CHECK(mailto_url("nobody") == "mailto:nobody");
+}
+
 TEST_CASE("payloads: an external account is bound by a JWS within (RFC 8555 7.3.4)")
 {
     CHECK(new_account_payload({.external_account_binding = R"({"protected":"e30","payload":"e30","signature":"AA"})"})

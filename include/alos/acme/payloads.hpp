@@ -5,9 +5,12 @@
 #include <alos/acme/base64url.hpp>
 #include <alos/acme/objects.hpp>
 #include <alos/bytes.hpp>
+#include <alos/http/uri.hpp>
 
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,9 +20,24 @@
 
 namespace alos::inline v0::acme {
 
+// RFC 8555 7.3, RFC 6068 2: the contact that is this one e-mail address, whatever is in it; never several, and no
+// header fields.
+[[nodiscard]] inline std::string mailto_url(std::string_view email)
+{
+    constexpr std::string_view harmless = "-._~+";
+    const std::size_t at = std::min(email.rfind('@'), email.size());
+    std::string url = "mailto:";
+    http::append_encoded(url, email.substr(0, at), harmless);
+    if (at == email.size())
+        return url;
+    url += '@';
+    http::append_encoded(url, email.substr(at + 1), harmless);
+    return url;
+}
+
 // RFC 8555 7.3.
 struct new_account {
-    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
+    std::vector<std::string> contact{}; // URLs, as mailto_url() makes them
     bool terms_of_service_agreed = true;
     bool only_return_existing = false; // RFC 8555 7.3.1
     std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON

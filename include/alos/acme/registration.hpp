@@ -90,7 +90,7 @@ inline awaitable<reply<std::string>> registration_payload(client& ca, account_ke
     const certificate_authority& settings = ca.ca();
     new_account asked;
     if (!email.empty())
-        asked.contact.push_back("mailto:" + email);
+        asked.contact.push_back(mailto_url(email));
     if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
         const auto secret = eab_key_of(ca);
         if (!secret)

@@ -161,14 +161,13 @@ struct parameter {
     std::string_view value;
 };
 
-// Appends `path`, which is decoded, with everything escaped that is not plainly harmless in a URI. RFC 3986 2.1, 3.3.
-inline void append_encoded_path(std::string& out, std::string_view path)
+// Appends `text` with everything escaped but letters, digits and what is `harmless`. RFC 3986 2.1.
+inline void append_encoded(std::string& out, std::string_view text, std::string_view harmless)
 {
     constexpr std::string_view digits = "0123456789ABCDEF";
-    for (const char c : path) {
+    for (const char c : text) {
         const char lower = to_lower(c);
-        if (is_digit(c) || (lower >= 'a' && lower <= 'z') ||
-            std::string_view("/-._~!$&'()*+,;=:@").find(c) != std::string_view::npos) {
+        if (is_digit(c) || (lower >= 'a' && lower <= 'z') || harmless.find(c) != std::string_view::npos) {
             out.push_back(c);
             continue;
         }
@@ -176,6 +175,12 @@ inline void append_encoded_path(std::string& out, std::string_view path)
         out.push_back(digits[static_cast<std::uint8_t>(c) >> 4]);
         out.push_back(digits[static_cast<std::uint8_t>(c) & 15]);
     }
+}
+
+// Appends `path`, which is decoded, with everything escaped that is not plainly harmless in a URI. RFC 3986 3.3.
+inline void append_encoded_path(std::string& out, std::string_view path)
+{
+    append_encoded(out, path, "/-._~!$&'()*+,;=:@");
 }
 
 // Appends `text`, decoded as application/x-www-form-urlencoded is; an escape that is none stays as it is.
