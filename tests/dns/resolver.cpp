@@ -376,7 +376,7 @@ TEST_CASE("name servers are written as addresses, perhaps with ports")
 {
     const auto text = [](const char* given) -> std::string {
         const auto server = parse_server(given);
-        return server ? dns::detail::to_text(*server) : "none";
+        return server ? alos::to_text(any_endpoint(*server)) : "none";
     };
     CHECK(text("192.0.2.53") == "192.0.2.53:53");
     CHECK(text("192.0.2.53:5353") == "192.0.2.53:5353");
@@ -398,8 +398,8 @@ TEST_CASE("resolv.conf lists name servers; without any, this machine is asked")
     const auto servers = parse_resolv_conf("# nameserver 192.0.2.9\nsearch example.com\nnameserver 192.0.2.1\r\n"
                                            "\tnameserver  2001:db8::1 ; more\nnameserver nonsense\noptions edns0");
     REQUIRE(servers.size() == 2);
-    CHECK(dns::detail::to_text(servers[0]) == "192.0.2.1:53");
-    CHECK(dns::detail::to_text(servers[1]) == "[2001:db8::1]:53");
+    CHECK(alos::to_text(any_endpoint(servers[0])) == "192.0.2.1:53");
+    CHECK(alos::to_text(any_endpoint(servers[1])) == "[2001:db8::1]:53");
     REQUIRE(parse_resolv_conf("").size() == 1);
-    CHECK(dns::detail::to_text(parse_resolv_conf("")[0]) == "127.0.0.1:53");
+    CHECK(alos::to_text(any_endpoint(parse_resolv_conf("")[0])) == "127.0.0.1:53");
 }

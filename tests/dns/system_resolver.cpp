@@ -40,7 +40,7 @@ struct machine_files {
     std::string path;
 };
 
-std::string first_of(const system_setup& setup) { return dns::detail::to_text(setup.servers().front()); }
+std::string first_of(const system_setup& setup) { return alos::to_text(any_endpoint(setup.servers().front())); }
 
 std::string look_up(system_resolver& asker, boost::asio::io_context& context)
 {

@@ -41,9 +41,9 @@ TEST_CASE("the families take turns, IPv6 first (RFC 8305 4)")
     const auto turns = http::detail::in_turns({make_address("192.0.2.1"), make_address("192.0.2.2"),
                                                make_address("2001:db8::1")}, 80);
     REQUIRE(turns.size() == 3);
-    CHECK(http::detail::to_text(turns[0]) == "[2001:db8::1]:80");
-    CHECK(http::detail::to_text(turns[1]) == "192.0.2.1:80");
-    CHECK(http::detail::to_text(turns[2]) == "192.0.2.2:80");
+    CHECK(alos::to_text(any_endpoint(turns[0])) == "[2001:db8::1]:80");
+    CHECK(alos::to_text(any_endpoint(turns[1])) == "192.0.2.1:80");
+    CHECK(alos::to_text(any_endpoint(turns[2])) == "192.0.2.2:80");
     CHECK(http::detail::in_turns(addresses(100, make_address("192.0.2.1")), 80).size() == 16);
 }
 

@@ -5,6 +5,7 @@
 
 #include <alos/dns/message.hpp>
 #include <alos/http/deadline.hpp>
+#include <alos/server/address.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/buffer.hpp>
@@ -80,12 +81,6 @@ inline void fill_from_system(byte_span out)
             throw boost::system::system_error(errno, boost::system::system_category(), "getrandom");
         out = out.subspan(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     }
-}
-
-inline std::string to_text(const endpoint& server)
-{
-    const std::string address = server.address().to_string();
-    return (server.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(server.port());
 }
 
 }
@@ -311,7 +306,7 @@ private:
                 }
                 trouble.code = found.error();
                 if (round == 0)
-                    trouble.what += "; " + detail::to_text(server) + ": " + found.error().message();
+                    trouble.what += "; " + alos::to_text(any_endpoint(server)) + ": " + found.error().message();
             }
         }
         if (unhelpful)

@@ -59,7 +59,7 @@ struct tcp_dialer {
         if (!connected)
             co_return connected.error();
         error_code gone; // the first use of it will tell
-        std::string there = detail::to_text(connected->remote_endpoint(gone));
+        std::string there = alos::to_text(any_endpoint(connected->remote_endpoint(gone)));
         connected->set_option(boost::asio::ip::tcp::no_delay(true), gone);
         co_return std::pair(std::move(*connected), std::move(there));
     }

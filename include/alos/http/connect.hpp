@@ -5,6 +5,7 @@
 
 #include <alos/error.hpp>
 #include <alos/http/deadline.hpp>
+#include <alos/server/address.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -26,13 +27,6 @@ inline constexpr std::chrono::milliseconds connection_attempt_delay{250}; // RFC
 inline constexpr std::size_t max_connection_attempts = 16;
 
 namespace detail {
-
-// "192.0.2.1:443", "[2001:db8::1]:443".
-inline std::string to_text(const boost::asio::ip::tcp::endpoint& there)
-{
-    const std::string address = there.address().to_string();
-    return (there.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(there.port());
-}
 
 // RFC 8305 4: the families take turns, IPv6 first.
 inline std::vector<boost::asio::ip::tcp::endpoint> in_turns(const std::vector<boost::asio::ip::address>& addresses,
@@ -88,7 +82,6 @@ public:
     }
 
     [[nodiscard]] tcp::socket take_winner() { return std::move(sockets_[*winner]); }
-    [[nodiscard]] const tcp::endpoint& winning_endpoint() const { return endpoints_[*winner]; }
 
     // Why nobody won.
     [[nodiscard]] failure why() const
@@ -96,7 +89,8 @@ public:
         failure all{make_error_code(boost::asio::error::host_not_found), "there is no address"};
         for (std::size_t i = 0; i < errors_.size(); ++i) {
             all.code = errors_[i];
-            all.what = (i == 0 ? "" : all.what + "; ") + to_text(endpoints_[i]) + ": " + errors_[i].message();
+            all.what = (i == 0 ? "" : all.what + "; ") + alos::to_text(any_endpoint(endpoints_[i])) + ": "
+                       + errors_[i].message();
         }
         return all;
     }
