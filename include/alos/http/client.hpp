@@ -88,7 +88,7 @@ struct client_connection {
     std::shared_ptr<const trust> authorities{};
     std::string address{};
     std::chrono::steady_clock::time_point idle_since{};
-    bool was_used = false;
+    bool may_be_kept = false;  // the answer was read to its end, and the server stays
     bool has_answered = false; // a byte of the answer came
 };
 
@@ -310,7 +310,7 @@ private:
 
     void keep_if(std::unique_ptr<connection> one, bool is_fine)
     {
-        if (!is_fine || !one->was_used || options_.max_idle == 0)
+        if (!is_fine || !one->may_be_kept || options_.max_idle == 0)
             return;
         one->idle_since = std::chrono::steady_clock::now();
         if (idle_.size() >= options_.max_idle)
@@ -421,7 +421,7 @@ private:
     {
         progress.phase = "answer";
         progress.address = one.address;
-        one.was_used = false;
+        one.may_be_kept = false;
         return one.secure ? exchange(*one.secure, one, request, message, progress)
                           : exchange(*one.plain, one, request, message, progress);
     }
@@ -492,7 +492,7 @@ private:
                                         "the server changes the protocol although it was not asked to");
             if (status < 200)
                 continue; // RFC 9110 15.2
-            one.was_used = parser.keep_alive() && input.empty();
+            one.may_be_kept = parser.keep_alive() && input.empty();
             co_return response_of(parser.release());
         }
         co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
