@@ -45,3 +45,13 @@ TEST_CASE("a credential is manual unless it says otherwise")
     CHECK(one.chain.empty());
     CHECK(one.key == nullptr);
 }
+
+TEST_CASE("a key's family is its type without the size")
+{
+    description of;
+    for (const auto& [type, family] : {std::pair("ECDSA P-256", "ECDSA"), {"RSA 2048", "RSA"}, {"Ed25519", "Ed25519"},
+                                       {"RSA-PSS 2048", "RSA"}, {"", ""}}) {
+        of.key_type = type;
+        CHECK(key_family(of) == family);
+    }
+}

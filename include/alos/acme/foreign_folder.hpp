@@ -35,8 +35,7 @@ namespace alos::inline v0::acme {
         names.insert(names.end(), about.addresses.begin(), about.addresses.end());
         if (const auto found = std::ranges::find(names, owners); found != names.end())
             std::rotate(names.begin(), found, found + 1);
-        const std::string_view type = about.key_type;
-        const std::string kind = " " + std::string(type.substr(0, type.find_first_of(" -")));
+        const std::string kind = " " + std::string(cert::key_family(about));
         for (const std::string& each : names) {
             if (taken.insert(each + kind).second)
                 domains.try_emplace(owners, each);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace alos::inline v0::cert {
@@ -54,6 +55,12 @@ struct description {
     std::string key_type;                       // "ECDSA P-256", "RSA 2048", "Ed25519", ...
     std::array<std::uint8_t, 32> fingerprint{}; // SHA-256 of the leaf
 };
+
+// "ECDSA" of "ECDSA P-256"; it lives as long as `of`.
+[[nodiscard]] inline std::string_view key_family(const description& of) noexcept
+{
+    return std::string_view(of.key_type).substr(0, of.key_type.find_first_of(" -"));
+}
 
 // Immutable once it is made; shared by snapshots and by the handshakes that use it.
 struct credential {

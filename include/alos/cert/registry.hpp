@@ -277,13 +277,6 @@ private:
         return found == entries.end() ? nullptr : &*found;
     }
 
-    // "ECDSA" of "ECDSA P-256".
-    static std::string_view key_family(const credential& one) noexcept
-    {
-        const std::string_view type = one.about.key_type;
-        return type.substr(0, type.find_first_of(" -"));
-    }
-
     // The name that a certificate is stored under when settings give none.
     static std::string first_name(const credential& one)
     {
@@ -368,7 +361,7 @@ private:
         if (made->from == source::acme)
             std::erase_if(home.credentials, [](const credential_ptr& one) { return one->from == source::self_signed; });
         const auto same = std::ranges::find_if(home.credentials, [&](const credential_ptr& one) {
-            return key_family(*one) == key_family(*made);
+            return key_family(one->about) == key_family(made->about);
         });
         if (same != home.credentials.end()) {
             *same = std::move(made);
