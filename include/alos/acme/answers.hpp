@@ -17,6 +17,9 @@
 
 namespace alos::inline v0::acme {
 
+// RFC 8555 8.3: before the token.
+inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
+
 // By token. All members may be called from any thread.
 class answers {
 public:

@@ -2,6 +2,7 @@
 #ifndef ALOS_ACME_CHALLENGE_HPP
 #define ALOS_ACME_CHALLENGE_HPP
 
+#include <alos/acme/answers.hpp>
 #include <alos/acme/base64url.hpp>
 #include <alos/cert/load.hpp>
 #include <alos/cert/names.hpp>
@@ -33,8 +34,6 @@ inline constexpr std::chrono::hours tls_alpn_lifetime{24 * 7};
 {
     return std::string(token) + "." + std::string(thumbprint);
 }
-
-inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
 
 // RFC 8555 8.3: where the CA asks for the key authorization.
 [[nodiscard]] inline std::string http01_path(std::string_view token)

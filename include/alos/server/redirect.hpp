@@ -105,7 +105,7 @@ public:
     // Only a challenge that somebody else may know is worth a coroutine.
     [[nodiscard]] const http::endpoint& find(http::request_data& asked) const noexcept
     {
-        const bool is_challenge = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method);
+        const bool is_challenge = asked.parts.path.starts_with(acme::http01_prefix) && is_safe(asked.method);
         return is_challenge && (node_.load() || challenges_.has_elsewhere()) ? elsewhere_ : here_;
     }
 
@@ -117,7 +117,6 @@ private:
         node_health health;
     };
 
-    static constexpr std::string_view challenge_path = "/.well-known/acme-challenge/";
     static constexpr std::size_t most_token = 512;
     static constexpr std::size_t most_answer = 4096;
     static constexpr std::chrono::seconds patience{5};
@@ -136,7 +135,7 @@ private:
     // RFC 8555 8.3: base64url and nothing else; empty if it is not.
     static std::string_view token_of(const request& req) noexcept
     {
-        const std::string_view token = req.path().substr(challenge_path.size());
+        const std::string_view token = req.path().substr(acme::http01_prefix.size());
         const bool good = token.size() <= most_token && std::ranges::all_of(token, [](char c) {
             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
         });
@@ -151,7 +150,7 @@ private:
     void answer(const request& req, response& res) const
     {
         const bool safe = is_safe(req.method());
-        if (safe && req.path().starts_with(challenge_path)) {
+        if (safe && req.path().starts_with(acme::http01_prefix)) {
             const std::string_view token = token_of(req);
             if (const auto found = token.empty() ? std::nullopt : challenges_.find(token))
                 give(res, 200, *found);
@@ -199,7 +198,7 @@ private:
             co_return;
         }
         http::outbound_request ask;
-        ask.url.append("http://").append(node->at.address).append(challenge_path).append(token);
+        ask.url.append("http://").append(node->at.address).append(acme::http01_prefix).append(token);
         ask.fields.emplace_back(hop_field, "1");
         ask.max_body = most_answer;
         ask.timeout = patience;
