@@ -54,10 +54,9 @@ namespace alos::inline v0::acme {
     for (const identifier& each : of.names)
         all += "\n" + each.value;
     for (const certificate_authority& each : settings.cas) {
-        const std::string_view eab(each.eab_hmac_key.data(), each.eab_hmac_key.size());
         all += "\n" + each.directory + " " + each.eab_kid + " " + each.eab_hmac_key_file + " " + each.profile + " "
                + each.preferred_chain + " " + each.roots_file + " "
-               + to_base64url(byte_view(sha256_of(as_bytes(eab))).first(9));
+               + to_base64url(byte_view(sha256_of(as_bytes(as_text(each.eab_hmac_key)))).first(9));
         for (const rate& limit : {each.orders, each.accounts, each.certificates, each.failed_validations})
             all += " " + std::to_string(limit.burst) + "/" + std::to_string(limit.refill.count());
     }

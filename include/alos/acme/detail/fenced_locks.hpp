@@ -4,13 +4,12 @@
 #define ALOS_ACME_DETAIL_FENCED_LOCKS_HPP
 
 #include <alos/acme/detail/durable_files.hpp>
+#include <alos/acme/record.hpp>
 #include <alos/acme/rfc3339.hpp>
 #include <alos/acme/storage.hpp>
 
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <boost/json/value.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -29,16 +28,11 @@ namespace alos::inline v0::acme::detail {
 // The number in a lock's fence file; nothing when it is damaged.
 inline std::optional<std::uint64_t> parse_fence(std::string_view text)
 {
-    error_code ec;
-    const boost::json::value whole = boost::json::parse(text, ec);
-    const auto* const object = ec ? nullptr : whole.if_object();
-    const auto* const fence = object ? object->if_contains("fence") : nullptr;
-    if (!fence || !fence->is_number())
+    const auto in = read_object_text(text);
+    const std::uint64_t number = in ? number_of(*in, "fence") : 0;
+    if (number == 0 || number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
         return std::nullopt;
-    const auto number = fence->try_to_number<std::uint64_t>();
-    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-        return std::nullopt;
-    return *number;
+    return number;
 }
 
 // Names have been checked.
