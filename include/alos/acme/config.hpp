@@ -98,10 +98,12 @@ struct config {
     std::uint16_t tls_alpn01_port = 443;
     bool self_check = true;
 
-    std::string resolver{}; // "address" or "address:port"; empty: those of /etc/resolv.conf
+    // Name servers, "address" or "address:port", at most 8 with commas between them, asked in this order; empty: those
+    // of /etc/resolv.conf, whose changes are noticed.
+    std::string resolver{};
     before_issuance until_then = before_issuance::self_signed;
-    unsigned orders_at_once = 16;
-    unsigned generations_kept = 5;
+    unsigned orders_at_once = 16;  // zero counts as one
+    unsigned generations_kept = 5; // of each certificate, and the current one if it is older; zero counts as one
 };
 
 }

@@ -37,14 +37,19 @@ enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
 
 // Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may
 // stand there at once. Called on the manager's thread; several calls may be under way together.
+//
+// Both are cancelled when their time is over, or the manager stops, and must then end, best by passing on what Asio's
+// operations throw (boost::asio::error::operation_aborted). What else they throw counts as a failure.
 class dns_solver {
 public:
     virtual ~dns_solver() = default;
 
-    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS.
+    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS. It has what is left of the
+    // attempt, which lasts 10 minutes at most, or a fifth of the rest of a certificate's life if that is shorter, and
+    // half a minute at least.
     [[nodiscard]] virtual boost::asio::awaitable<outcome<>> present(std::string name, std::string value) = 0;
 
-    // A value that is not there is removed already.
+    // A value that is not there is removed already. It has 2 minutes.
     [[nodiscard]] virtual boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) = 0;
 };
 
