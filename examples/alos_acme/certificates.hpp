@@ -142,6 +142,12 @@ private:
     std::map<std::pair<std::string, std::string>, std::unique_ptr<acme::renewer>> renewers_; // by directory and profile
 };
 
+// For the status of one: `now` when it is due.
+inline acme::time_point next_attempt_of(const acme::managed_certificate& one, acme::time_point now)
+{
+    return std::max(renewal_due(one, now), now);
+}
+
 // Its last error in words of the options.
 inline acme::certificate_status status_by_options(const acme::managed_certificate& one, acme::time_point next)
 {
@@ -327,11 +333,11 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
                                   && one.about.directory == directory
                                   && (profile.empty() || one.about.profile == profile);
             if (is_there && renewal_due(one, in.world.now()) > in.world.now()) {
-                said.add(one, renewal_due(one, in.world.now()), "current", "");
+                said.add(one, next_attempt_of(one, in.world.now()), "current", "");
                 continue;
             }
             if (is_staging_instead(in, one)) {
-                said.add(one, renewal_due(one, in.world.now()), "failed",
+                said.add(one, next_attempt_of(one, in.world.now()), "failed",
                          "servers on this folder would show a certificate that nobody believes instead of that for "
                              + join(acme::values_of(acme::identifiers_in(*one.credential)))
                              + "; try in another folder, by --cache-dir");
@@ -339,7 +345,7 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
             }
             const auto kept = names_at_stake(one, names);
             if (!kept.empty() && !in.chosen.replace_names) {
-                said.add(one, renewal_due(one, in.world.now()), "failed",
+                said.add(one, next_attempt_of(one, in.world.now()), "failed",
                          "the certificate that is kept is for " + join(acme::values_of(kept)) + "; type "
                              + line_for_both(kept, names) + " to have one for all of them, or add --replace-names");
                 continue;
@@ -348,7 +354,7 @@ inline awaitable<report> issue(session& in, std::vector<std::vector<acme::identi
             const bool is_first = one.generation == 0;
             std::string error = co_await shop.finish_by_force(directory, profile, one);
             const std::string result = !error.empty() ? "failed" : is_first ? "obtained" : "renewed";
-            said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
+            said.add(one, next_attempt_of(one, in.world.now()), result, std::move(error));
         }
     }
     co_return said.take();
@@ -378,7 +384,7 @@ inline awaitable<report> renew(session& in)
             error = one.state.last_error + "; again at " + acme::format_rfc3339(one.state.next_attempt)
                     + ", --force asks at once";
         }
-        said.add(one, renewal_due(one, in.world.now()), result, std::move(error));
+        said.add(one, next_attempt_of(one, in.world.now()), result, std::move(error));
     }
     report all = said.take();
     if (certificates.empty() && all.status == 0)
@@ -407,7 +413,7 @@ inline awaitable<report> revoke(session& in)
             if (each->is_unsaved)
                 error = "revoked, but nothing can be written to the folder: alos-acme renew --force replaces it";
         }
-        said.add(*each, renewal_due(*each, in.world.now()), done ? "revoked" : "failed", error);
+        said.add(*each, next_attempt_of(*each, in.world.now()), done ? "revoked" : "failed", error);
     }
     co_return said.take();
 }

@@ -100,10 +100,11 @@ inline awaitable<report> list(session& in)
     boost::json::array lines;
     for (const managed& each : certificates) {
         co_await load(in, shop, *each);
-        const auto line = status_by_options(*each, renewal_due(*each, in.world.now()));
+        const acme::time_point now = in.world.now();
+        const auto line = status_by_options(*each, next_attempt_of(*each, now));
         all.push_back({join(line.names), line.key_type, line.issuer,
                        each->credential ? from_now(line.not_after) : "none yet",
-                       from_now(line.next_attempt)
+                       from_now(renewal_due(*each, now))
                            + (each->credential && is_forced(*each) ? ", " + each->state.forced_why : ""),
                        std::to_string(line.generation), line.last_error});
         lines.push_back(to_json(line));

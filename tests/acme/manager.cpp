@@ -49,6 +49,7 @@ TEST_CASE("manager: a certificate is obtained, and served in place of the self-s
     here.wait([&] { return one.started.has_value(); });
     REQUIRE(one.started);
     CHECK(one.registry.list_certs().front().from == alos::cert::source::self_signed);
+    CHECK(one.manager.certificates().front().next_attempt == here.world.now()); // it is due
     REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), all_of(one.warnings));
     CHECK(one.registry.list_certs().size() == 1);
     CHECK(one.registry.list_certs().front().from == alos::cert::source::acme);

@@ -145,7 +145,7 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     return name + "." + std::string(name_of_key(key));
 }
 
-// `next_attempt` is renewal_due().
+// The epoch for `next_attempt`: it is not known.
 [[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
 {
     certificate_status line;

@@ -267,8 +267,9 @@ public:
     [[nodiscard]] std::vector<certificate_status> certificates() const
     {
         std::vector<certificate_status> list;
+        const time_point now = world_.now();
         for (const auto& each : certificates_)
-            list.push_back(status_of(*each, renewal_due(*each, world_.now())));
+            list.push_back(status_of(*each, std::max(renewal_due(*each, now), now)));
         return list;
     }
 

@@ -31,7 +31,7 @@ struct certificate_status {
     std::string issuer; // empty while there is none
     std::chrono::system_clock::time_point not_before{};
     std::chrono::system_clock::time_point not_after{};
-    std::chrono::system_clock::time_point next_attempt{};
+    std::chrono::system_clock::time_point next_attempt{}; // when this was asked for, if it is due
     unsigned failures = 0; // in a row
     std::string last_error;
     std::string ca; // the directory it is from, or will be asked for it next
