@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -117,4 +118,25 @@ TEST_CASE("system resolver: a look-up that fails is made again by changed files,
     machine.write("hosts", "192.0.2.10 node.test\n");
     CHECK(look_up(lucky, context) == "192.0.2.9"); // found, so nothing is looked at
     CHECK(look_up(early, context) == "nothing");   // it has looked a moment ago
+}
+
+TEST_CASE("system resolver: a look-up that was given up counts as one that found nothing")
+{
+    const machine_files machine;
+    boost::asio::io_context context(1);
+    const boost::asio::ip::udp::socket silent(context, {boost::asio::ip::address_v4::loopback(), 0});
+    system_resolver asker(context.get_executor(),
+                          system_setup({silent.local_endpoint()}, "", machine.path + "/hosts"));
+    const auto give_up = [](system_resolver& by) -> boost::asio::awaitable<void> {
+        auto work = by.find_addresses("node.test");
+        const auto found = co_await within(std::chrono::milliseconds(20), std::move(work));
+        CHECK_FALSE(found.has_value());
+    };
+    boost::asio::co_spawn(context, give_up(asker), [](const std::exception_ptr& thrown) { CHECK_FALSE(thrown); });
+    context.run();
+    context.restart();
+    machine.write("hosts", "192.0.2.9 node.test\n");
+    const auto begun = std::chrono::steady_clock::now();
+    CHECK(look_up(asker, context) == "192.0.2.9");
+    CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(2)); // the server was not waited for
 }
