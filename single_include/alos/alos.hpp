@@ -4090,6 +4090,7 @@ template <crypto_provider Crypto>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace alos::inline v0::cert {
@@ -4132,6 +4133,12 @@ struct description {
     std::string key_type;                       // "ECDSA P-256", "RSA 2048", "Ed25519", ...
     std::array<std::uint8_t, 32> fingerprint{}; // SHA-256 of the leaf
 };
+
+// "ECDSA" of "ECDSA P-256"; it lives as long as `of`.
+[[nodiscard]] inline std::string_view key_family(const description& of) noexcept
+{
+    return std::string_view(of.key_type).substr(0, of.key_type.find_first_of(" -"));
+}
 
 // Immutable once it is made; shared by snapshots and by the handshakes that use it.
 struct credential {
@@ -5511,13 +5518,6 @@ private:
         return found == entries.end() ? nullptr : &*found;
     }
 
-    // "ECDSA" of "ECDSA P-256".
-    static std::string_view key_family(const credential& one) noexcept
-    {
-        const std::string_view type = one.about.key_type;
-        return type.substr(0, type.find_first_of(" -"));
-    }
-
     // The name that a certificate is stored under when settings give none.
     static std::string first_name(const credential& one)
     {
@@ -5602,7 +5602,7 @@ private:
         if (made->from == source::acme)
             std::erase_if(home.credentials, [](const credential_ptr& one) { return one->from == source::self_signed; });
         const auto same = std::ranges::find_if(home.credentials, [&](const credential_ptr& one) {
-            return key_family(*one) == key_family(*made);
+            return key_family(one->about) == key_family(made->about);
         });
         if (same != home.credentials.end()) {
             *same = std::move(made);
@@ -8872,14 +8872,13 @@ struct parameter {
     std::string_view value;
 };
 
-// Appends `path`, which is decoded, with everything escaped that is not plainly harmless in a URI. RFC 3986 2.1, 3.3.
-inline void append_encoded_path(std::string& out, std::string_view path)
+// Appends `text` with everything escaped but letters, digits and what is `harmless`. RFC 3986 2.1.
+inline void append_encoded(std::string& out, std::string_view text, std::string_view harmless)
 {
     constexpr std::string_view digits = "0123456789ABCDEF";
-    for (const char c : path) {
+    for (const char c : text) {
         const char lower = to_lower(c);
-        if (is_digit(c) || (lower >= 'a' && lower <= 'z') ||
-            std::string_view("/-._~!$&'()*+,;=:@").find(c) != std::string_view::npos) {
+        if (is_digit(c) || (lower >= 'a' && lower <= 'z') || harmless.find(c) != std::string_view::npos) {
             out.push_back(c);
             continue;
         }
@@ -8887,6 +8886,12 @@ inline void append_encoded_path(std::string& out, std::string_view path)
         out.push_back(digits[static_cast<std::uint8_t>(c) >> 4]);
         out.push_back(digits[static_cast<std::uint8_t>(c) & 15]);
     }
+}
+
+// Appends `path`, which is decoded, with everything escaped that is not plainly harmless in a URI. RFC 3986 3.3.
+inline void append_encoded_path(std::string& out, std::string_view path)
+{
+    append_encoded(out, path, "/-._~!$&'()*+,;=:@");
 }
 
 // Appends `text`, decoded as application/x-www-form-urlencoded is; an escape that is none stays as it is.
@@ -12906,14 +12911,19 @@ enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
 
 // Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may
 // stand there at once. Called on the manager's thread; several calls may be under way together.
+//
+// Both are cancelled when their time is over, or the manager stops, and must then end, best by passing on what Asio's
+// operations throw (boost::asio::error::operation_aborted). What else they throw counts as a failure.
 class dns_solver {
 public:
     virtual ~dns_solver() = default;
 
-    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS.
+    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS. It has what is left of the
+    // attempt, which lasts 10 minutes at most, or a fifth of the rest of a certificate's life if that is shorter, and
+    // half a minute at least.
     [[nodiscard]] virtual boost::asio::awaitable<outcome<>> present(std::string name, std::string value) = 0;
 
-    // A value that is not there is removed already.
+    // A value that is not there is removed already. It has 2 minutes.
     [[nodiscard]] virtual boost::asio::awaitable<outcome<>> clean_up(std::string name, std::string value) = 0;
 };
 
@@ -12938,6 +12948,9 @@ public:
 #include <utility>
 
 namespace alos::inline v0::acme {
+
+// RFC 8555 8.3: before the token.
+inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
 
 // By token. All members may be called from any thread.
 class answers {
@@ -13102,10 +13115,12 @@ struct config {
     std::uint16_t tls_alpn01_port = 443;
     bool self_check = true;
 
-    std::string resolver{}; // "address" or "address:port"; empty: those of /etc/resolv.conf
+    // Name servers, "address" or "address:port", at most 8 with commas between them, asked in this order; empty: those
+    // of /etc/resolv.conf, whose changes are noticed.
+    std::string resolver{};
     before_issuance until_then = before_issuance::self_signed;
-    unsigned orders_at_once = 16;
-    unsigned generations_kept = 5;
+    unsigned orders_at_once = 16;  // zero counts as one
+    unsigned generations_kept = 5; // of each certificate, and the current one if it is older; zero counts as one
 };
 
 }
@@ -13213,7 +13228,7 @@ struct certificate_status {
     std::string issuer; // empty while there is none
     std::chrono::system_clock::time_point not_before{};
     std::chrono::system_clock::time_point not_after{};
-    std::chrono::system_clock::time_point next_attempt{};
+    std::chrono::system_clock::time_point next_attempt{}; // when this was asked for, if it is due
     unsigned failures = 0; // in a row
     std::string last_error;
     std::string ca; // the directory it is from, or will be asked for it next
@@ -13879,7 +13894,7 @@ public:
     // Only a challenge that somebody else may know is worth a coroutine.
     [[nodiscard]] const http::endpoint& find(http::request_data& asked) const noexcept
     {
-        const bool is_challenge = asked.parts.path.starts_with(challenge_path) && is_safe(asked.method);
+        const bool is_challenge = asked.parts.path.starts_with(acme::http01_prefix) && is_safe(asked.method);
         return is_challenge && (node_.load() || challenges_.has_elsewhere()) ? elsewhere_ : here_;
     }
 
@@ -13891,7 +13906,6 @@ private:
         node_health health;
     };
 
-    static constexpr std::string_view challenge_path = "/.well-known/acme-challenge/";
     static constexpr std::size_t most_token = 512;
     static constexpr std::size_t most_answer = 4096;
     static constexpr std::chrono::seconds patience{5};
@@ -13910,7 +13924,7 @@ private:
     // RFC 8555 8.3: base64url and nothing else; empty if it is not.
     static std::string_view token_of(const request& req) noexcept
     {
-        const std::string_view token = req.path().substr(challenge_path.size());
+        const std::string_view token = req.path().substr(acme::http01_prefix.size());
         const bool good = token.size() <= most_token && std::ranges::all_of(token, [](char c) {
             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
         });
@@ -13925,7 +13939,7 @@ private:
     void answer(const request& req, response& res) const
     {
         const bool safe = is_safe(req.method());
-        if (safe && req.path().starts_with(challenge_path)) {
+        if (safe && req.path().starts_with(acme::http01_prefix)) {
             const std::string_view token = token_of(req);
             if (const auto found = token.empty() ? std::nullopt : challenges_.find(token))
                 give(res, 200, *found);
@@ -13973,7 +13987,7 @@ private:
             co_return;
         }
         http::outbound_request ask;
-        ask.url.append("http://").append(node->at.address).append(challenge_path).append(token);
+        ask.url.append("http://").append(node->at.address).append(acme::http01_prefix).append(token);
         ask.fields.emplace_back(hop_field, "1");
         ask.max_body = most_answer;
         ask.timeout = patience;
@@ -14291,8 +14305,7 @@ private:
 
     [[nodiscard]] outcome<> apply(acme::service& manager, acme::config settings)
     {
-        if (auto done = forward(settings); !done)
-            return done;
+        const auto forwarded = forward(settings);
         const bool wants_http = std::ranges::count(settings.challenges, acme::challenge_type::http_01) != 0;
         const bool sends_alerts = settings.until_then == acme::before_issuance::unrecognized_name;
         // One wrong entry is told of once, and does not stand in the way of the others.
@@ -14302,7 +14315,7 @@ private:
         sends_alerts_ = sends_alerts;
         if (is_open_)
             warn_without_http();
-        return done;
+        return done ? forwarded : done;
     }
 
     [[nodiscard]] outcome<> forward(const acme::config& settings)
@@ -16097,6 +16110,7 @@ inline std::vector<record> read_section(byte_view message, reader& in, std::size
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <new>
@@ -16201,17 +16215,30 @@ inline outcome<std::shared_ptr<Botan::Certificate_Store>> read_system_store()
                        + "); install the package ca-certificates, or name the authorities yourself"};
 }
 
-// Read once, when first needed.
-inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
+// What `read` returns the first time that it succeeds, kept in `known`.
+template <class Read>
+outcome<std::shared_ptr<Botan::Certificate_Store>>
+read_until_there(std::atomic<std::shared_ptr<Botan::Certificate_Store>>& known, Read read)
 {
-    static const outcome<std::shared_ptr<Botan::Certificate_Store>> store = read_system_store();
+    if (auto store = known.load())
+        return store;
+    auto store = read();
+    if (store)
+        known = *store;
     return store;
+}
+
+inline outcome<std::shared_ptr<Botan::Certificate_Store>> system_store()
+{
+    static std::atomic<std::shared_ptr<Botan::Certificate_Store>> known;
+    return read_until_there(known, &read_system_store);
 }
 
 }
 
 // The certificates in `roots_pem`, at most max_pem_blocks, and, if `system_roots`, those of the operating system. Reads
-// files, once per process; call it where that may take a moment.
+// files; call it where that may take a moment. The system's are read until that has succeeded once, and are then those
+// of that moment as long as the process lives.
 [[nodiscard]] inline outcome<trust_anchors_ptr> load_trust_anchors(std::string_view roots_pem, bool system_roots)
 {
     std::vector<std::shared_ptr<Botan::Certificate_Store>> stores;
@@ -16235,10 +16262,10 @@ inline const outcome<std::shared_ptr<Botan::Certificate_Store>>& system_store()
         stores.push_back(std::move(store));
     }
     if (system_roots) {
-        const auto& store = detail::system_store();
+        auto store = detail::system_store();
         if (!store)
             return store.error();
-        stores.push_back(*store);
+        stores.push_back(std::move(*store));
     }
     return std::make_shared<const trust_anchors>(std::move(stores));
 }
@@ -17524,13 +17551,6 @@ inline constexpr std::size_t max_connection_attempts = 16;
 
 namespace detail {
 
-// "192.0.2.1:443", "[2001:db8::1]:443".
-inline std::string to_text(const boost::asio::ip::tcp::endpoint& there)
-{
-    const std::string address = there.address().to_string();
-    return (there.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(there.port());
-}
-
 // RFC 8305 4: the families take turns, IPv6 first.
 inline std::vector<boost::asio::ip::tcp::endpoint> in_turns(const std::vector<boost::asio::ip::address>& addresses,
                                                             std::uint16_t port)
@@ -17585,7 +17605,6 @@ public:
     }
 
     [[nodiscard]] tcp::socket take_winner() { return std::move(sockets_[*winner]); }
-    [[nodiscard]] const tcp::endpoint& winning_endpoint() const { return endpoints_[*winner]; }
 
     // Why nobody won.
     [[nodiscard]] failure why() const
@@ -17593,7 +17612,8 @@ public:
         failure all{make_error_code(boost::asio::error::host_not_found), "there is no address"};
         for (std::size_t i = 0; i < errors_.size(); ++i) {
             all.code = errors_[i];
-            all.what = (i == 0 ? "" : all.what + "; ") + to_text(endpoints_[i]) + ": " + errors_[i].message();
+            all.what = (i == 0 ? "" : all.what + "; ") + alos::to_text(any_endpoint(endpoints_[i])) + ": "
+                       + errors_[i].message();
         }
         return all;
     }
@@ -18021,12 +18041,6 @@ inline void fill_from_system(byte_span out)
     }
 }
 
-inline std::string to_text(const endpoint& server)
-{
-    const std::string address = server.address().to_string();
-    return (server.address().is_v6() ? "[" + address + "]:" : address + ":") + std::to_string(server.port());
-}
-
 }
 
 // "192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353".
@@ -18108,17 +18122,10 @@ inline std::string to_text(const endpoint& server)
     return found;
 }
 
-// The system's. They read files: call them during set-up.
-[[nodiscard]] inline std::vector<endpoint> system_servers()
-{
-    return parse_resolv_conf(detail::read_system_file("/etc/resolv.conf"));
-}
-[[nodiscard]] inline std::string system_hosts() { return detail::read_system_file("/etc/hosts"); }
-
 struct resolver_options {
     std::chrono::milliseconds timeout{2000}; // of one try
     unsigned rounds = 2;                     // over all servers
-    std::string hosts{};                     // a text like /etc/hosts, see system_hosts()
+    std::string hosts{};                     // a text like /etc/hosts
 
     // Fills with unpredictable bytes: the ids of questions (RFC 5452 9.2).
     std::function<void(byte_span)> random = detail::fill_from_system;
@@ -18257,7 +18264,7 @@ private:
                 }
                 trouble.code = found.error();
                 if (round == 0)
-                    trouble.what += "; " + detail::to_text(server) + ": " + found.error().message();
+                    trouble.what += "; " + alos::to_text(any_endpoint(server)) + ": " + found.error().message();
             }
         }
         if (unhelpful)
@@ -18356,6 +18363,137 @@ private:
 }
 
 #endif
+// ---- alos/dns/system_resolver.hpp ----
+// A resolver that asks whom the system's files name, and hears of their changes: a program may be started before the
+// network is there, and outlive several.
+#ifndef ALOS_DNS_SYSTEM_RESOLVER_HPP
+#define ALOS_DNS_SYSTEM_RESOLVER_HPP
+
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::dns {
+
+// What the files said when they were last read.
+class system_setup {
+public:
+    // Reads them: during set-up. `servers` are asked instead of those in the first file; none: those in the file.
+    explicit system_setup(std::vector<endpoint> servers = {}, std::string resolv_conf = "/etc/resolv.conf",
+                          std::string hosts = "/etc/hosts")
+        : given_(std::move(servers)), resolv_conf_{std::move(resolv_conf)}, hosts_{std::move(hosts)}
+    {
+        refresh();
+    }
+
+    // Reads again what was changed since; whether anything was. A file that is gone is as it was.
+    bool refresh()
+    {
+        const bool has_servers = given_.empty() && resolv_conf_.refresh();
+        const bool has_hosts = hosts_.refresh();
+        return has_servers || has_hosts;
+    }
+
+    [[nodiscard]] std::vector<endpoint> servers() const
+    {
+        return given_.empty() ? parse_resolv_conf(resolv_conf_.text) : given_;
+    }
+
+    [[nodiscard]] const std::string& hosts() const noexcept { return hosts_.text; }
+
+private:
+    struct file {
+        bool refresh()
+        {
+            struct ::stat about{};
+            const bool is_there = ::stat(path.c_str(), &about) == 0;
+            const stamp now{about.st_ino, about.st_size, about.st_mtim.tv_sec, about.st_mtim.tv_nsec};
+            if (!is_there || now == seen)
+                return false;
+            seen = now; // before it is read: what is written meanwhile is seen next time
+            text = detail::read_system_file(path);
+            return true;
+        }
+
+        using stamp = std::tuple<::ino_t, ::off_t, ::time_t, long>;
+        std::string path;
+        std::string text{};
+        stamp seen{};
+    };
+
+    std::vector<endpoint> given_;
+    file resolv_conf_;
+    file hosts_;
+};
+
+// Used on one thread; outlives its operations, which end like those of a resolver.
+class system_resolver {
+public:
+    explicit system_resolver(boost::asio::any_io_executor executor, system_setup setup = system_setup())
+        : executor_(std::move(executor)), setup_(std::move(setup))
+    {
+        adopt();
+    }
+
+    // The resolver by the files as they are now, which are looked at for every call: for threads that may wait for
+    // disks. Who awaits something of it holds it.
+    [[nodiscard]] std::shared_ptr<resolver> current()
+    {
+        if (setup_.refresh())
+            adopt();
+        return resolver_;
+    }
+
+    // As a resolver's. For threads that serve: the files are looked at only when the last look-up found nothing or is
+    // not over, and once a minute at most. When this one finds nothing, and they were changed, it is made again.
+    [[nodiscard]] boost::asio::awaitable<outcome<addresses>> find_addresses(std::string host)
+    {
+        look_when_in_doubt();
+        const std::shared_ptr<resolver> first = resolver_;
+        is_in_doubt_ = true; // whoever asked may give up before it is over
+        auto found = co_await first->find_addresses(host);
+        is_in_doubt_ = !found;
+        look_when_in_doubt();
+        const std::shared_ptr<resolver> second = resolver_;
+        if (!found && second != first) // also when somebody else looked meanwhile
+            found = co_await second->find_addresses(std::move(host));
+        co_return found;
+    }
+
+private:
+    void look_when_in_doubt()
+    {
+        const auto now = std::chrono::steady_clock::now();
+        if (!is_in_doubt_ || now < next_look_)
+            return;
+        next_look_ = now + std::chrono::minutes(1);
+        if (setup_.refresh())
+            adopt();
+    }
+
+    void adopt()
+    {
+        resolver_options options;
+        options.hosts = setup_.hosts();
+        resolver_ = std::make_shared<resolver>(executor_, setup_.servers(), std::move(options));
+    }
+
+    boost::asio::any_io_executor executor_;
+    system_setup setup_;
+    std::shared_ptr<resolver> resolver_;
+    bool is_in_doubt_ = false; // whether the servers are the right ones
+    std::chrono::steady_clock::time_point next_look_ = std::chrono::steady_clock::time_point::min();
+};
+
+}
+
+#endif
 // ---- alos/http/client.hpp ----
 // The client that asks other servers (RFC 9110, RFC 9112): HTTP/1.1, over TLS for https, through proxies if need be,
 // over connections that are kept for a while.
@@ -18406,7 +18544,7 @@ struct tcp_dialer {
         if (!connected)
             co_return connected.error();
         error_code gone; // the first use of it will tell
-        std::string there = detail::to_text(connected->remote_endpoint(gone));
+        std::string there = alos::to_text(any_endpoint(connected->remote_endpoint(gone)));
         connected->set_option(boost::asio::ip::tcp::no_delay(true), gone);
         co_return std::pair(std::move(*connected), std::move(there));
     }
@@ -18435,7 +18573,7 @@ struct client_connection {
     std::shared_ptr<const trust> authorities{};
     std::string address{};
     std::chrono::steady_clock::time_point idle_since{};
-    bool was_used = false;
+    bool may_be_kept = false;  // the answer was read to its end, and the server stays
     bool has_answered = false; // a byte of the answer came
 };
 
@@ -18513,9 +18651,7 @@ private:
 
     void use_system_resolver()
     {
-        dns::resolver_options settings;
-        settings.hosts = dns::system_hosts();
-        const auto asker = std::make_shared<dns::resolver>(executor_, dns::system_servers(), std::move(settings));
+        const auto asker = std::make_shared<dns::system_resolver>(executor_);
         options_.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
     }
 
@@ -18659,7 +18795,7 @@ private:
 
     void keep_if(std::unique_ptr<connection> one, bool is_fine)
     {
-        if (!is_fine || !one->was_used || options_.max_idle == 0)
+        if (!is_fine || !one->may_be_kept || options_.max_idle == 0)
             return;
         one->idle_since = std::chrono::steady_clock::now();
         if (idle_.size() >= options_.max_idle)
@@ -18770,7 +18906,7 @@ private:
     {
         progress.phase = "answer";
         progress.address = one.address;
-        one.was_used = false;
+        one.may_be_kept = false;
         return one.secure ? exchange(*one.secure, one, request, message, progress)
                           : exchange(*one.plain, one, request, message, progress);
     }
@@ -18841,7 +18977,7 @@ private:
                                         "the server changes the protocol although it was not asked to");
             if (status < 200)
                 continue; // RFC 9110 15.2
-            one.was_used = parser.keep_alive() && input.empty();
+            one.may_be_kept = parser.keep_alive() && input.empty();
             co_return response_of(parser.release());
         }
         co_return progress.fail(make_error_code(boost::system::errc::protocol_error), "interim answers without end");
@@ -20477,6 +20613,8 @@ inline void read_challenge(object_reader& in, challenge& out)
 
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -20486,9 +20624,24 @@ inline void read_challenge(object_reader& in, challenge& out)
 
 namespace alos::inline v0::acme {
 
+// RFC 8555 7.3, RFC 6068 2: the contact that is this one e-mail address, whatever is in it; never several, and no
+// header fields.
+[[nodiscard]] inline std::string mailto_url(std::string_view email)
+{
+    constexpr std::string_view harmless = "-._~+";
+    const std::size_t at = std::min(email.rfind('@'), email.size());
+    std::string url = "mailto:";
+    http::append_encoded(url, email.substr(0, at), harmless);
+    if (at == email.size())
+        return url;
+    url += '@';
+    http::append_encoded(url, email.substr(at + 1), harmless);
+    return url;
+}
+
 // RFC 8555 7.3.
 struct new_account {
-    std::vector<std::string> contact{}; // URLs: "mailto:admin@example.com"
+    std::vector<std::string> contact{}; // URLs, as mailto_url() makes them
     bool terms_of_service_agreed = true;
     bool only_return_existing = false; // RFC 8555 7.3.1
     std::string external_account_binding{}; // RFC 8555 7.3.4: a JWS in JSON
@@ -20751,8 +20904,6 @@ inline constexpr std::chrono::hours tls_alpn_lifetime{24 * 7};
 {
     return std::string(token) + "." + std::string(thumbprint);
 }
-
-inline constexpr std::string_view http01_prefix = "/.well-known/acme-challenge/";
 
 // RFC 8555 8.3: where the CA asks for the key authorization.
 [[nodiscard]] inline std::string http01_path(std::string_view token)
@@ -21181,9 +21332,9 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
     return is_answer(window) && window.end < now && now < ordinary_renewal(of);
 }
 
-// RFC 9773 4.3: when to ask for the window again; nothing when that would be after the certificate's end. `failures` in
-// a row count for temporary errors only.
-[[nodiscard]] inline std::optional<time_point> next_check(window_answer last, unsigned failures, time_point now,
+// RFC 9773 4.3: when to ask for the window again; at its end nobody asks any more. `failures` in a row count for
+// temporary errors only.
+[[nodiscard]] inline time_point next_check(window_answer last, unsigned failures, time_point now,
                                                           const validity& of,
                                                           std::optional<std::chrono::seconds> retry_after,
                                                           double random) noexcept
@@ -21201,8 +21352,7 @@ inline double around_one(double part, double random) noexcept { return 1 + part 
         wait = std::clamp<seconds>(*retry_after, minutes(1), days(1));
     // Note: a day is a long time for a certificate of an hour; ten questions in a life are few.
     wait = std::min(wait, std::max<milliseconds>(lifetime(of) / 10, seconds(10)));
-    const time_point next = now + wait;
-    return next < of.not_after ? std::optional(next) : std::nullopt;
+    return std::min(now + wait, of.not_after);
 }
 
 // When to try again after `failures` in a row, the last of which is of class `last`; without `of` there is no
@@ -21263,6 +21413,7 @@ struct failed_attempt {
     bool is_ours = false;  // the trouble is here: it costs no CA anything, and people mend it
     std::optional<std::chrono::seconds> retry_after{};
     std::size_t asked = 0; // which of the CAs
+    bool is_under_way = false; // nothing failed: it is still at work on the order
 };
 
 // Whom of the CAs to ask next, and when.
@@ -21279,7 +21430,7 @@ struct next_try {
 {
     using std::chrono::milliseconds, std::chrono::minutes, std::chrono::seconds;
     const std::size_t count = open_at.size();
-    const unsigned counted = last.is_ours ? std::min(last.failures, 2u) : last.failures;
+    const unsigned counted = last.is_ours || last.is_under_way ? std::min(last.failures, 2u) : last.failures;
     next_try planned{last.asked, next_attempt(last.kind, counted, now, of, last.retry_after, random)};
     const milliseconds left = of ? detail::between(now, of->not_after) : milliseconds(0);
     if (last.is_ours && left > left.zero())
@@ -22107,6 +22258,7 @@ struct refusal {
     problem why{};        // without a type when it was no problem document that came back
     bool is_ours = false; // the trouble is here: a disk, a lock
     bool is_not_its_turn = false; // nothing failed: others were asked for so much that this has to wait a moment
+    bool is_under_way = false; // nothing failed: the CA is still at work on the order, which is gone on with
     std::string account{}; // URL of the account that signed what was refused; empty: none did
     bool is_unsent = false; // the CA has never seen the request
 };
@@ -22139,9 +22291,20 @@ struct signer {
     std::string url{}; // empty: the key itself is sent
 };
 
-// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none.
+// Whether a request failed for reasons that have nothing to do with what was asked for.
+[[nodiscard]] inline bool says_nothing(const refusal& why) noexcept
+{
+    const problem& said = why.why;
+    return why.is_unsent || said.status == 0 || said.status == 408 || said.status >= 500
+           || why.kind == failure_class::throttled || said.type == "badNonce" || said.type == "userActionRequired";
+}
+
+// A URL that an answer names, maybe relative to where it came from (RFC 9110 10.2.2); empty if it names none. One that
+// is absolute stays as the CA wrote it, which may compare it so (RFC 8555 6.4).
 [[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
 {
+    if (reference.find('#') == reference.npos && http::parse_url(reference))
+        return std::string(reference);
     const auto base = http::parse_url(answer.url);
     if (!base || reference.empty())
         return {};
@@ -22180,15 +22343,18 @@ public:
     // Told in one sentence of a request that takes long, once for each.
     std::function<void(std::string)> on_progress;
 
-    // RFC 8555 7.1.1. Asked for once, whoever waits, when what is known is older than `age`.
+    // RFC 8555 7.1.1. Asked for once, whoever waits for the answer, when what is known is older than `age`.
     [[nodiscard]] awaitable<reply<std::shared_ptr<const directory>>>
     find_directory(std::chrono::hours age = std::chrono::hours(24))
     {
+        const unsigned before = directories_refused_;
         while (fetching_directory_)
             co_await directory_fetched_.wait();
         const time_point now = world_.now();
         if (directory_ && now >= directory_read_ && now - directory_read_ < age)
             co_return directory_;
+        if (before != directories_refused_)
+            co_return directory_refusal_;
         // Whatever ends this (a cancellation, too), the next one has its turn.
         struct turn {
             client& of;
@@ -22202,10 +22368,11 @@ public:
         const turn ours(*this);
         auto answer = co_await get(ca_.directory, "directory");
         if (!answer)
-            co_return answer.error();
+            co_return no_directory(answer.error());
         auto read = parse_directory(answer->body);
         if (!read)
-            co_return refusal{failure_class::transient, "directory: " + read.error().what + " (" + ca_.directory + ")"};
+            co_return no_directory({failure_class::transient,
+                                    "directory: " + read.error().what + " (" + ca_.directory + ")"});
         directory_ = std::make_shared<const directory>(std::move(*read));
         directory_read_ = world_.now();
         co_return directory_;
@@ -22301,6 +22468,13 @@ public:
     }
 
 private:
+    const refusal& no_directory(refusal why)
+    {
+        ++directories_refused_;
+        directory_refusal_ = std::move(why);
+        return directory_refusal_;
+    }
+
     static constexpr std::chrono::hours nonce_life{1};
     static constexpr std::size_t most_nonces = 32;
     // Note: a CA may refuse nine good nonces of ten; forty repeats are then nothing unusual.
@@ -22344,7 +22518,8 @@ private:
         }
         // Note: another request may have taken it, if this one waited; then that one's comes back to us.
         if (nonces_.empty())
-            co_return refusal{failure_class::transient, "nonce: " + url + " gave none (Replay-Nonce); use another CA if that lasts"};
+            co_return refusal{failure_class::transient,
+                              "nonce: " + url + " gave none (Replay-Nonce); use another CA if that lasts"};
         nonce fresh = std::move(nonces_.back());
         nonces_.pop_back();
         co_return std::move(fresh.text);
@@ -22361,8 +22536,9 @@ private:
         }
         // RFC 8555 6.1: the same for what the directory names.
         if (!ca_.allow_http && !request.url.starts_with("https://")) {
-            co_return unsent({failure_class::transient, phase + ": " + ca_.directory + " names " + request.url
-                                                            + ", which is no https URL; nothing is sent there, use another CA"});
+            co_return unsent({failure_class::transient,
+                              phase + ": " + ca_.directory + " names " + request.url
+                                  + ", which is no https URL; nothing is sent there, use another CA"});
         }
         request.authorities = trust_;
         auto answer = co_await world_.fetch(std::move(request));
@@ -22418,6 +22594,8 @@ private:
     time_point directory_read_;
     bool fetching_directory_ = false;
     signal directory_fetched_;
+    unsigned directories_refused_ = 0;
+    refusal directory_refusal_; // the last one
     std::string last_action_; // the pages that were told of last
 };
 
@@ -22565,7 +22743,7 @@ inline awaitable<reply<std::string>> registration_payload(client& ca, account_ke
     const certificate_authority& settings = ca.ca();
     new_account asked;
     if (!email.empty())
-        asked.contact.push_back("mailto:" + email);
+        asked.contact.push_back(mailto_url(email));
     if (!settings.eab_kid.empty() || settings.has_eab_hmac_key()) {
         const auto secret = eab_key_of(ca);
         if (!secret)
@@ -23788,9 +23966,7 @@ private:
 
 
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <boost/json/value.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -23809,16 +23985,11 @@ namespace alos::inline v0::acme::detail {
 // The number in a lock's fence file; nothing when it is damaged.
 inline std::optional<std::uint64_t> parse_fence(std::string_view text)
 {
-    error_code ec;
-    const boost::json::value whole = boost::json::parse(text, ec);
-    const auto* const object = ec ? nullptr : whole.if_object();
-    const auto* const fence = object ? object->if_contains("fence") : nullptr;
-    if (!fence || !fence->is_number())
+    const auto in = read_object_text(text);
+    const std::uint64_t number = in ? number_of(*in, "fence") : 0;
+    if (number == 0 || number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
         return std::nullopt;
-    const auto number = fence->try_to_number<std::uint64_t>();
-    if (!number || *number == 0 || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-        return std::nullopt;
-    return *number;
+    return number;
 }
 
 // Names have been checked.
@@ -25002,8 +25173,8 @@ public:
         others_ = std::move(seen);
     }
 
-    // The answer that the text of a document "challenge/http-01/<token>" has, for who looks into the storage without
-    // it; nothing when nobody can read it, or its time is over.
+    // The answer that the text of a document like "challenge/http-01/<token>" has, for who looks into the storage
+    // without it; nothing when nobody can read it, or its time is over.
     [[nodiscard]] static std::optional<std::string> answer_in(std::string_view text, time_point now)
     {
         const auto read = parse_posting(text);
@@ -25225,12 +25396,15 @@ private:
 #define ALOS_ACME_SELF_CHECK_HPP
 
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace alos::inline v0::acme {
@@ -25238,6 +25412,8 @@ namespace alos::inline v0::acme {
 namespace detail {
 
 inline constexpr std::chrono::seconds self_check_pause{1};
+inline constexpr std::chrono::seconds least_look_time{5}; // so that who begins late does not see nothing
+inline constexpr std::chrono::seconds least_address_time{2};
 
 // What the name resolves to, IPv6 first; an address is itself.
 inline awaitable<std::vector<std::string>> addresses_of(environment& world, identifier about)
@@ -25274,8 +25450,8 @@ inline std::shared_ptr<const http::trust> trust_in_anyone()
     return everyone;
 }
 
-// Empty when the answer is there.
-inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port)
+// Empty when the answer is there. `asked` is who is waited for, in words.
+inline awaitable<std::string> look_by_http(environment& world, posting answer, std::uint16_t port, std::string& asked)
 {
     http::outbound_request request;
     request.url = http_url(answer.about, port, http01_path(answer.token));
@@ -25284,6 +25460,7 @@ inline awaitable<std::string> look_by_http(environment& world, posting answer, s
     request.timeout = std::chrono::seconds(5);
     request.authorities = trust_in_anyone();
     const std::string url = request.url;
+    asked = url;
     const auto got = co_await world.fetch(std::move(request));
     if (!got)
         co_return url + ": " + got.error().what;
@@ -25292,12 +25469,14 @@ inline awaitable<std::string> look_by_http(environment& world, posting answer, s
     co_return http::trim(got->body) == answer.key_authorization ? "" : url + " answers something else than this server";
 }
 
-inline awaitable<std::string> look_by_tls(environment& world, posting answer, std::uint16_t port)
+inline awaitable<std::string> look_by_tls(environment& world, posting answer, std::uint16_t port, std::string& asked)
 {
+    asked = "the name servers, asked for the addresses of " + answer.about.value + ",";
     const std::vector<std::string> addresses = co_await addresses_of(world, answer.about);
     if (addresses.empty())
         co_return answer.about.value + " has no address";
     for (const std::string& each : addresses) {
+        asked = each + ":" + std::to_string(port);
         tls_probe probe{each, port, tls_alpn_server_name(answer.about.value), "acme-tls/1"};
         const auto leaf = co_await world.probe(std::move(probe));
         if (!leaf)
@@ -25309,9 +25488,10 @@ inline awaitable<std::string> look_by_tls(environment& world, posting answer, st
     co_return "";
 }
 
-inline awaitable<std::string> look_by_dns(environment& world, posting answer)
+inline awaitable<std::string> look_by_dns(environment& world, posting answer, std::string& asked)
 {
     const std::string name = dns01_name(answer.about.value);
+    asked = "the name servers, asked for the TXT record of " + name + ",";
     const std::string value = dns01_value(answer.key_authorization);
     const auto got = co_await world.resolve(name, dns::record_type::txt);
     if (!got)
@@ -25325,31 +25505,60 @@ inline awaitable<std::string> look_by_dns(environment& world, posting answer)
     co_return name + (std::ranges::any_of(got->records, is_text) ? " has other TXT records" : " has no TXT record");
 }
 
-// The same, tried until `end` and at least once.
-inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
+// Some looks at one answer.
+struct looks {
+    std::string seen{}; // by the last one that is over
+    std::string asked{};
+};
+
+// The same, tried until `end` and at least once. `at` outlives it.
+inline awaitable<> keep_looking(environment& world, posting answer, std::uint16_t port, time_point end, looks& at)
 {
     const time_point begun = world.now();
     for (;;) {
-        std::string seen;
         if (answer.type == challenge_type::http_01)
-            seen = co_await look_by_http(world, answer, port);
+            at.seen = co_await look_by_http(world, answer, port, at.asked);
         else if (answer.type == challenge_type::dns_01)
-            seen = co_await look_by_dns(world, answer);
+            at.seen = co_await look_by_dns(world, answer, at.asked);
         else
-            seen = co_await look_by_tls(world, answer, port);
-        if (seen.empty())
-            co_return seen;
+            at.seen = co_await look_by_tls(world, answer, port, at.asked);
+        if (at.seen.empty())
+            co_return;
         const time_point next = world.now() + self_check_pause;
         if (next > end || world.now() < begun) // the clock jumped back
-            co_return seen;
+            co_return;
         co_await world.sleep_until(next);
     }
 }
 
+// The same, over at `end`, or after 5 seconds if that is later.
+inline awaitable<std::string> look_until(environment& world, posting answer, std::uint16_t port, time_point end)
+{
+    using namespace boost::asio::experimental::awaitable_operators;
+    looks at;
+    const time_point latest = std::max(end, world.now() + least_look_time);
+    const auto over = co_await (keep_looking(world, answer, port, end, at) || world.sleep_until(latest));
+    if (over.index() == 1 && at.seen.empty())
+        co_return at.asked + " did not answer in time";
+    co_return at.seen;
 }
 
-// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen, and but for
-// dns-01 where the name leads, and where we are.
+// In words, and in time.
+inline awaitable<std::string> tell_addresses(environment& world, identifier about, time_point end)
+{
+    using namespace boost::asio::experimental::awaitable_operators;
+    const time_point latest = std::max(end, world.now() + least_address_time);
+    const auto found = co_await (addresses_of(world, about) || world.sleep_until(latest));
+    if (found.index() == 1)
+        co_return "the name servers do not say";
+    co_return std::get<0>(found).empty() ? "none that are known" : join(std::get<0>(found));
+}
+
+}
+
+// Empty when all is well; else, tried until `end` and at least once, one sentence with what was seen or who did not
+// answer, and but for dns-01 where the name leads, and where we are. It takes no longer than until 2 seconds after
+// `end`, or 7 from its beginning.
 [[nodiscard]] inline awaitable<std::string> self_check(environment& world, posting answer, std::uint16_t http01_port,
                                                        std::uint16_t tls_alpn01_port, time_point end)
 {
@@ -25360,12 +25569,10 @@ inline awaitable<std::string> look_until(environment& world, posting answer, std
     const std::string said = "the answer cannot be seen from here, and perhaps not by the CA: " + seen;
     if (answer.type == challenge_type::dns_01)
         co_return said + "; whoever changes the DNS has to wait until its servers answer with it";
-    const auto text_of = [](const std::vector<std::string>& all) {
-        return all.empty() ? std::string("none that are known") : join(all);
-    };
-    const std::string there = text_of(co_await detail::addresses_of(world, answer.about));
+    const std::string there = co_await detail::tell_addresses(world, answer.about, end);
+    const std::vector<std::string> ours = world.local_addresses();
     co_return said + "; addresses of " + answer.about.value + ": " + there
-        + "; addresses of this machine: " + text_of(world.local_addresses());
+        + "; addresses of this machine: " + (ours.empty() ? "none that are known" : join(ours));
 }
 
 }
@@ -25642,7 +25849,7 @@ namespace detail {
     // A name has room for one answer of this kind: that of an order which is under way must stay.
     if (what.type == challenge_type::tls_alpn_01) {
         const auto taken = co_await kept.load("challenge/tls-alpn-01/" + what.about.value);
-        if (taken && taken->has_value() && !(*taken)->text.empty())
+        if (taken && taken->has_value() && board::answer_in(as_text((*taken)->text), world.now()))
             co_return "an order is under way for it, look again later";
     }
     auto work = detail::begin_trial(world, answers, answer, what.port, world.now() + what.patience);
@@ -25835,6 +26042,8 @@ namespace alos::inline v0::acme {
 #define ALOS_ACME_PROVER_HPP
 
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -25898,6 +26107,16 @@ public:
         co_return done;
     }
 
+    // What earlier attempts left for a CA that has looked since, or will not.
+    [[nodiscard]] awaitable<> take_down_standing(std::vector<identifier> names)
+    {
+        for (const identifier& each : names) {
+            const auto done = co_await board_.take_down_standing(each, settings_->dns);
+            if (!done)
+                tell_("clean-up of " + each.value + ": " + done.error().what);
+        }
+    }
+
 private:
     using verdict = boost::system::result<void, unproven>;
 
@@ -25921,6 +26140,13 @@ private:
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
 
+    // What the CA says of the order itself does not change by going on with it.
+    static unproven refused(refusal why)
+    {
+        const bool is_lost = !says_nothing(why);
+        return {std::move(why), false, is_lost};
+    }
+
     unproven stop(std::string what, failure_class kind, bool order_is_lost = false) const
     {
         return {{kind, "authorization: " + ca_.ca().directory + ": " + std::move(what)}, false, order_is_lost};
@@ -25932,14 +26158,17 @@ private:
         for (const std::string& url : asked.authorizations) {
             auto read = co_await read_authorization(url);
             if (!read)
-                co_return unproven{std::move(read.error())};
+                co_return refused(read.error());
             const identifier about = ordered_identifier(*read);
             if (std::ranges::count(asked.identifiers, about) == 0)
                 co_return stop("it asks for " + about.value + ", which is not in the order", failure_class::transient,
                                true);
             // RFC 8555 7.1.4: one from an earlier order may still be valid.
-            if (read->status == authorization_status::valid)
+            if (read->status == authorization_status::valid) {
+                std::vector<identifier> proven{about};
+                co_await take_down_standing(std::move(proven));
                 continue;
+            }
             if (read->status != authorization_status::pending)
                 co_return stop("that of " + about.value + " is " + std::string(name_of(read->status)),
                                failure_class::transient, true);
@@ -25973,7 +26202,7 @@ private:
         }
         const auto published = co_await publish(proofs);
         if (!published)
-            co_return stop(published.error().what, failure_class::transient);
+            co_return published;
         if (settings_->self_check) {
             // For all names together: behind some routers none can be seen from here.
             const time_point end = world().now() + self_check_time;
@@ -25987,7 +26216,7 @@ private:
                 continue;
             const auto accepted = co_await accept(each);
             if (!accepted)
-                co_return unproven{accepted.error()};
+                co_return refused(accepted.error());
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
         verdict all;
@@ -26015,9 +26244,9 @@ private:
     }
 
     // Those in the DNS all at once, as each may take minutes.
-    [[nodiscard]] awaitable<outcome<>> publish(std::vector<proof>& proofs)
+    [[nodiscard]] awaitable<verdict> publish(std::vector<proof>& proofs)
     {
-        outcome<> all;
+        verdict all;
         std::vector<awaitable<>> in_dns;
         for (proof& each : proofs) {
             if (!all)
@@ -26033,14 +26262,25 @@ private:
     }
 
     // `all` is the first failure.
-    [[nodiscard]] awaitable<> publish_one(proof& of, outcome<>& all)
+    [[nodiscard]] awaitable<> publish_one(proof& of, verdict& all)
     {
         const posting& answer = of.answer;
         tell_("publishing the answer to " + std::string(name_of(answer.type)) + " for " + answer.about.value);
         of.is_posted = true; // from now on there may be something to take away
         const auto posted = co_await board_.post(answer, settings_->dns, deadline_);
         if (!posted && all)
-            all = failure{posted.error().code, answer.about.value + ": " + posted.error().what};
+            all = not_published(of, posted.error());
+    }
+
+    // Where it is the solver's fault, or the token's, another type may do; a disk that fails does so for all.
+    [[nodiscard]] unproven not_published(const proof& of, const failure& why)
+    {
+        const posting& answer = of.answer;
+        const bool is_of_type = answer.type == challenge_type::dns_01 || why.code == errc::bad_name;
+        const std::string what = answer.about.value + ": " + why.what;
+        unproven no = stop(is_of_type ? choice_.fail(answer.about, answer.type, what) : what, failure_class::transient);
+        no.try_another_way = no.order_is_lost = is_of_type && choice_.choose(of.offered, answer.about) != nullptr;
+        return no;
     }
 
     [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, const verdict* done)
@@ -26058,8 +26298,11 @@ private:
                 all.push_back(take_down(each.answer));
         }
         co_await together(std::move(all));
-        if (is_given_up)
-            co_await deactivate(proofs);
+        if (is_given_up) {
+            using namespace boost::asio::experimental::awaitable_operators;
+            const time_point end = world().now() + std::chrono::minutes(1);
+            co_await (deactivate(proofs) || world().sleep_until(end));
+        }
     }
 
     [[nodiscard]] awaitable<> take_down(posting answer)
@@ -26076,7 +26319,16 @@ private:
         std::string payload(challenge_payload);
         const auto accepted = co_await ca_.post(of.challenge_url, std::move(payload), by_, "challenge");
         of.is_accepted = accepted.has_value();
-        if (!accepted && (accepted.error().why.status != 0 || accepted.error().is_unsent))
+        if (accepted || (accepted.error().why.status == 0 && !accepted.error().is_unsent))
+            co_return reply<>();
+        if (says_nothing(accepted.error()))
+            co_return accepted.error();
+        // It may have been told already: by a request that was repeated, or for another order.
+        auto read = co_await read_authorization(of.url);
+        if (read)
+            of.state = std::move(*read);
+        of.is_accepted = read && (of.state.status != authorization_status::pending || is_looked_at(of));
+        if (!of.is_accepted)
             co_return accepted.error();
         co_return reply<>();
     }
@@ -26088,9 +26340,11 @@ private:
             co_return answer.error();
         last_pause_ = retry_after(*answer, world().now());
         auto state = parse_authorization(answer->body);
-        if (!state)
-            co_return refusal{failure_class::transient,
-                              "authorization: " + ca_.ca().directory + ": " + state.error().what};
+        if (!state) {
+            refusal why{failure_class::transient, "authorization: " + ca_.ca().directory + ": " + state.error().what};
+            why.why.status = answer->status;
+            co_return why;
+        }
         co_return std::move(*state);
     }
 
@@ -26106,7 +26360,7 @@ private:
                 const auto again = pause.next(world().now(), why.retry_after);
                 const bool may_pass = why.kind == failure_class::transient || why.kind == failure_class::throttled;
                 if (!may_pass || again > deadline_)
-                    co_return unproven{std::move(read.error())};
+                    co_return refused(why);
                 co_await world().sleep_until(again);
                 continue;
             }
@@ -26120,13 +26374,17 @@ private:
             if (!of.is_accepted && !is_looked_at(of)) {
                 const auto accepted = co_await accept(of);
                 if (!accepted)
-                    co_return unproven{accepted.error()};
+                    co_return refused(accepted.error());
             }
             const auto next = pause.next(world().now(), last_pause_);
-            if (next > deadline_)
-                co_return stop("that of " + of.answer.about.value
-                                   + " is still pending; the next attempt goes on with it",
-                               failure_class::transient);
+            if (next > deadline_) {
+                unproven later = stop("that of " + of.answer.about.value
+                                          + " is still pending; the next attempt goes on with it",
+                                      failure_class::transient);
+                later.why.is_under_way = true;
+                later.why.retry_after = last_pause_;
+                co_return later;
+            }
             co_await world().sleep_until(next);
         }
     }
@@ -26150,13 +26408,15 @@ private:
         }
         const std::string what = std::string(name_of(of.answer.type)) + " for " + about.value
                                  + " failed: " + describe(why) + "; " + cure_of(why, of.answer.type, about);
-        unproven no = stop(choice_.fail(about, of.answer.type, what), class_of(why), true);
+        // Note: "malformed", which a request would be for good, may be said of a name that has no address yet.
+        const failure_class kind = why.type == "malformed" ? failure_class::transient : class_of(why);
+        unproven no = stop(choice_.fail(about, of.answer.type, what), kind, true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
         static_cast<void>(co_await failures.take(what));
-        const auto free = co_await failures.next();
+        const auto later = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
-                             && choice_.choose(of.offered, about) != nullptr && !free;
+                             && choice_.choose(of.offered, about) != nullptr && !later;
         co_return no;
     }
 
@@ -26275,6 +26535,7 @@ inline private_key_ptr read_order_key(std::string_view pem)
 #define ALOS_ACME_DOWNLOAD_HPP
 
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -26314,6 +26575,13 @@ namespace alos::inline v0::acme {
             co_return std::move(alternate->body);
     }
     co_return std::move(answer->body);
+}
+
+// RFC 8555 11.4: a file with anything else in it is refused, as other programs may take that for what it is not.
+[[nodiscard]] inline bool holds_only_certificates(std::string_view chain)
+{
+    const auto blocks = parse_pem(chain);
+    return blocks && std::ranges::all_of(*blocks, [](const auto& each) { return each.label == "CERTIFICATE"; });
 }
 
 // What is wrong with a certificate for these names whose key and chain fit; empty if nothing is.
@@ -26404,10 +26672,11 @@ public:
                 if (const auto later = co_await too_early())
                     co_return too_many(*later);
                 // An attempt that is under way does not wait in the middle.
-                if (const auto later = co_await orders_.take(); later && is_first)
+                const auto later = co_await orders_.take();
+                if (later && is_first)
                     co_return not_its_turn(*later);
                 auto fresh = co_await place_order();
-                if (!fresh && fresh.error().is_unsent)
+                if (!fresh && fresh.error().is_unsent && !later)
                     co_await orders_.give_back();
                 if (!fresh)
                     co_return fresh.error();
@@ -26494,7 +26763,8 @@ private:
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
                                  && (!state->expires || *state->expires > world().now());
-            if (is_open && same_identifiers(state->identifiers, wanted_.names)) {
+            const bool leads_on = is_open && !is_stuck(state->status, kept->about.created);
+            if (leads_on && same_identifiers(state->identifiers, wanted_.names)) {
                 tell_("going on with order " + kept->about.url);
                 co_return placed{kept->about.url, std::move(*state), std::move(kept->key), kept->about.created};
             }
@@ -26506,18 +26776,22 @@ private:
     // Whether the order led to the present certificate, and a crash kept it from being forgotten.
     [[nodiscard]] bool is_of_present(const private_key& key) const
     {
-        const auto leaf = wanted_.present ? parse_certificate(wanted_.present->chain.front()) : result<certificate>();
+        if (!wanted_.present)
+            return false;
+        const auto leaf = parse_certificate(wanted_.present->chain.front());
         return leaf && belongs_to(key, *leaf);
     }
 
     // Where an order was placed there may be nobody any more: a CA moves.
     static constexpr std::chrono::hours longest_silence{2};
 
-    // Whether a request failed for reasons that have nothing to do with what was asked for.
-    static bool says_nothing(const refusal& why) noexcept
+    // Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done.
+    [[nodiscard]] bool is_stuck(order_status state, time_point created) const
     {
-        const unsigned status = why.why.status;
-        return why.is_unsent || status == 0 || status == 408 || status == 429 || status >= 500;
+        const bool is_at_work = state == order_status::processing;
+        const std::chrono::milliseconds longest = std::chrono::days(is_at_work ? 7 : 1);
+        const auto patience = std::min(longest, is_at_work ? wanted_.life : wanted_.life / 10);
+        return state != order_status::valid && world().now() >= created + patience;
     }
 
     // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
@@ -26556,7 +26830,7 @@ private:
         if (url.empty())
             co_return refused("order", "the answer names no order URL (Location); use another CA if that lasts");
         if (!same_identifiers(state->identifiers, wanted_.names))
-            co_return refused("order", "the order is for other names than were asked for; use another CA if that lasts");
+            co_return refused("order", "it is for other names than were asked for; use another CA if that lasts");
         tell_("order " + url + (state->replaces.empty() ? "" : ", which replaces " + state->replaces));
 
         auto key = private_key::generate(wanted_.key);
@@ -26585,6 +26859,8 @@ private:
             auto ready = co_await wait_while(at, order_status::pending);
             if (!ready)
                 co_return ready.error();
+        } else {
+            co_await prover_.take_down_standing(wanted_.names);
         }
         if (at.state.status == order_status::ready) {
             auto finalized = co_await finalize(at);
@@ -26638,15 +26914,18 @@ private:
         co_return std::move(*state);
     }
 
-    // RFC 8555 7.5.1, 7.4: the order is read until it is in another state.
+    // RFC 8555 7.5.1, 7.4: the order is read until it is in another state, but not before the CA said.
     [[nodiscard]] awaitable<reply<>> wait_while(placed& at, order_status state)
     {
         poll_pause pause;
-        for (;;) {
-            auto now = co_await read_order(at.url);
-            if (!now)
-                co_return now.error();
-            at.state = std::move(*now);
+        bool is_known = state == order_status::processing && last_pause_; // it was just read
+        for (;; is_known = false) {
+            if (!is_known) {
+                auto now = co_await read_order(at.url);
+                if (!now)
+                    co_return now.error();
+                at.state = std::move(*now);
+            }
             if (at.state.status != state)
                 co_return reply<>();
             const auto next = pause.next(world().now(), last_pause_);
@@ -26657,8 +26936,11 @@ private:
                     co_return refused("order", "it is still pending although all names are proven; the next attempt "
                                                "places another one, there is nothing to do");
                 }
-                co_return refused("order", "it is still " + std::string(name_of(state))
-                                               + "; the next attempt goes on with it, there is nothing to do");
+                refusal later = refused("order", "it is still " + std::string(name_of(state))
+                                                     + "; the next attempt goes on with it, there is nothing to do");
+                later.is_under_way = true;
+                later.retry_after = last_pause_;
+                co_return later;
             }
             co_await world().sleep_until(next);
         }
@@ -26697,6 +26979,10 @@ private:
                 co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
         }
+        if (is_to_wait(answer)) {
+            at.state.status = order_status::processing;
+            co_return reply<>();
+        }
         auto state = co_await read_order(at.url);
         if (!state)
             co_return state.error();
@@ -26705,9 +26991,22 @@ private:
         if (!goes_on) {
             if (!later)
                 co_await certificates_.give_back(); // nothing is issued
-            co_return answer ? refused("finalize", "the order does not go on; the next attempt asks again, there is nothing to do") : answer.error();
+            if (!answer)
+                co_return answer.error();
+            co_return refused("finalize",
+                              "the order does not go on; the next attempt asks again, there is nothing to do");
         }
         co_return reply<>();
+    }
+
+    // RFC 8555 7.4: of a request for the certificate, whether the CA is at work on it and says when to look.
+    [[nodiscard]] bool is_to_wait(const reply<http::outbound_response>& answer)
+    {
+        const auto state = answer ? parse_order(answer->body) : outcome<order>(failure{});
+        if (!state || state->status != order_status::processing)
+            return false;
+        last_pause_ = retry_after(*answer, world().now());
+        return last_pause_.has_value();
     }
 
     // RFC 8555 7.4.2.
@@ -26726,7 +27025,9 @@ private:
             refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
             co_return co_await not_downloaded(at, std::move(why), true);
         }
-        const std::string fault = made ? fault_of(**made, wanted_.names, world().now()) : made.error().what;
+        const std::string fault = !made                               ? made.error().what
+                                  : !holds_only_certificates(*chain) ? "there is more than certificates in it"
+                                                                     : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
             refusal useless = refused("certificate", "what came cannot be used: " + fault);
@@ -26788,12 +27089,14 @@ struct managed_certificate {
     key_kind key = key_kind::ecdsa_p256;
     std::string email;
     std::string configuration; // what all settings that matter to it come to
+    std::vector<std::string> authorities; // directories of the CAs that it may be from; empty: of any
 
     // From the storage.
     certificate_state state;
     generation_record about;
     cert::credential_ptr credential; // null: there is none yet
     std::uint64_t generation = 0;
+    cert::credential_ptr stand_in; // one that the storage has for its names by other settings; null: none
 
     // Of this process.
     std::uint64_t process = 0; // which one on this storage it is, drawn by lot
@@ -26813,6 +27116,13 @@ struct managed_certificate {
         return validity{credential->about.not_before, credential->about.not_after};
     }
 };
+
+// Whether it is from a CA that it may not be from any more.
+[[nodiscard]] inline bool is_from_elsewhere(const managed_certificate& of)
+{
+    return of.credential && !of.about.directory.empty() && !of.authorities.empty()
+           && std::ranges::count(of.authorities, of.about.directory) == 0;
+}
 
 // Whether it is for that name, too.
 [[nodiscard]] inline bool has_name(const managed_certificate& of, std::string_view name)
@@ -26895,7 +27205,7 @@ inline constexpr std::array<std::string_view, 4> key_words = {"ecdsa-p256", "ecd
     return name + "." + std::string(name_of_key(key));
 }
 
-// `next_attempt` is renewal_due().
+// The epoch for `next_attempt`: it is not known.
 [[nodiscard]] inline certificate_status status_of(const managed_certificate& of, time_point next_attempt)
 {
     certificate_status line;
@@ -26972,10 +27282,9 @@ namespace alos::inline v0::acme {
     for (const identifier& each : of.names)
         all += "\n" + each.value;
     for (const certificate_authority& each : settings.cas) {
-        const std::string_view eab(each.eab_hmac_key.data(), each.eab_hmac_key.size());
         all += "\n" + each.directory + " " + each.eab_kid + " " + each.eab_hmac_key_file + " " + each.profile + " "
                + each.preferred_chain + " " + each.roots_file + " "
-               + to_base64url(byte_view(sha256_of(as_bytes(eab))).first(9));
+               + to_base64url(byte_view(sha256_of(as_bytes(as_text(each.eab_hmac_key)))).first(9));
         for (const rate& limit : {each.orders, each.accounts, each.certificates, each.failed_validations})
             all += " " + std::to_string(limit.burst) + "/" + std::to_string(limit.refill.count());
     }
@@ -26983,6 +27292,15 @@ namespace alos::inline v0::acme {
         all.append("\n").append(name_of(each));
     all += settings.dns ? "\ndns" : "";
     return to_base64url(byte_view(sha256_of(as_bytes(all))).first(12));
+}
+
+// What of the settings is kept with a certificate, whose own are there.
+inline void apply(managed_certificate& of, const config& settings)
+{
+    of.configuration = configuration_of(of, settings);
+    of.authorities.clear();
+    for (const certificate_authority& each : settings.cas)
+        of.authorities.push_back(each.directory);
 }
 
 // Those of one entry, one for each type of key.
@@ -27011,7 +27329,7 @@ namespace alos::inline v0::acme {
         one->names = names;
         one->key = key;
         one->email = from.email.empty() ? settings.email : from.email;
-        one->configuration = configuration_of(*one, settings);
+        apply(*one, settings);
         list.push_back(std::move(one));
     }
     return list;
@@ -27094,8 +27412,7 @@ inline void force(managed_certificate& of, std::string why)
 {
     const auto life = of.life();
     const bool is_within_life = life && when <= life->not_after;
-    const bool is_never = when == time_point::max();
-    return is_within_life || is_never || when <= now + longest_retry_after + std::chrono::days(1) ? when : time_point();
+    return is_within_life || when <= now + longest_retry_after + std::chrono::days(1) ? when : time_point();
 }
 
 // Until when that CA wants not to be asked; the epoch: it said nothing of the kind.
@@ -27121,12 +27438,22 @@ inline void force(managed_certificate& of, std::string why)
     return std::max(when, after_failure);
 }
 
-// When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never. Of several processes the one that
-// was answered last asks again, and the others a moment later, each at its own, if it did not.
+// The end of a sentence about one whose last attempt failed, and that waits for the next; else empty.
+[[nodiscard]] inline std::string last_failure_of(const managed_certificate& of, time_point now)
+{
+    const time_point next = renewal_due(of, now);
+    if (of.state.failures == 0 || next <= now)
+        return {};
+    return "; the last attempt failed: " + of.state.last_error + "; the next one is at " + format_rfc3339(next)
+           + ", or at once by force_renew()";
+}
+
+// When its CA is to be asked for its window (RFC 9773 4.3); the end of time: never, as once it has expired. Of several
+// processes the one that was answered last asks again, and the others a moment later, each at its own, if it did not.
 [[nodiscard]] inline time_point next_question(const managed_certificate& of, time_point now)
 {
     const auto life = of.life();
-    if (!life || of.state.next_check == time_point::max())
+    if (!life || life->not_after <= now)
         return time_point::max();
     const time_point when = believed(of, of.state.next_check, now);
     if (of.state.asker == of.process)
@@ -27220,7 +27547,9 @@ inline void adopt_settings(managed_certificate& of, double spread)
         of.state.check_failures = 0;
         of.state.spread = spread;
     }
-    if (is_new && of.credential && !is_forced(of) && !same_identifiers(identifiers_in(*of.credential), of.names))
+    const bool is_unlike = of.credential
+                           && (!same_identifiers(identifiers_in(*of.credential), of.names) || is_from_elsewhere(of));
+    if (is_new && is_unlike && !is_forced(of))
         force(of, "reconfigured");
 }
 
@@ -27289,6 +27618,8 @@ public:
             }
         }
         adopt_settings(of, random_part(world_));
+        if (!of.credential)
+            of.stand_in = co_await find_stand_in(of);
     }
 
     // Another process may have renewed it. Whether there is another certificate now. `guard` is of who has the lock of
@@ -27363,6 +27694,28 @@ public:
     }
 
 private:
+    // One that the storage has for all of its names, and that has not ended: its names were in another order when it
+    // was ordered, or more of them, or its key was of another type.
+    [[nodiscard]] awaitable<cert::credential_ptr> find_stand_in(const managed_certificate& of)
+    {
+        const auto kept = co_await storage_.certificates();
+        for (std::string_view word : detail::key_words) {
+            for (const identifier& name : of.names) {
+                const std::string id = id_of_certificate(name.value, *key_kind_of(word));
+                if (!kept || std::ranges::count(*kept, id) == 0)
+                    continue;
+                const auto found = co_await storage_.load_certificate(id);
+                if (!found || !found->has_value() || (*found)->credential->about.not_after <= world_.now())
+                    continue;
+                const std::vector<identifier> there = identifiers_in(*(*found)->credential);
+                const auto has = [&](const identifier& each) { return std::ranges::count(there, each) != 0; };
+                if (std::ranges::all_of(of.names, has))
+                    co_return (*found)->credential;
+            }
+        }
+        co_return nullptr;
+    }
+
     // What is in the storage now; a broken one leaves what is served.
     [[nodiscard]] awaitable<> load_certificate(managed_certificate& of, const storage_lock* guard)
     {
@@ -27495,7 +27848,7 @@ public:
         for (const managed_certificate* each : those) {
             if (each->is_removed || each->credential || has_any(each->domain, all) || is_answered(*each))
                 continue;
-            if (meanwhile_ == before_issuance::unrecognized_name) {
+            if (meanwhile_ == before_issuance::unrecognized_name && !each->stand_in) {
                 for (const identifier& name : each->names)
                     refused.push_back(name.value);
             } else if (cert::credential_ptr stand_in = make_stand_in(*each)) {
@@ -27553,6 +27906,12 @@ private:
 
     [[nodiscard]] cert::credential_ptr make_stand_in(const managed_certificate& of)
     {
+        const std::string failed = last_failure_of(of, world_.now());
+        if (of.stand_in) {
+            tell_({event_kind::stand_in, of.id,
+                   "one that was obtained by other settings answers until the CA has issued one" + failed});
+            return stand_ins_[of.domain] = of.stand_in;
+        }
         const auto pair = cert::make_self_signed(values_of(of.names), world_.now());
         const auto made = pair ? cert::make_credential(*pair, {.from = cert::source::self_signed})
                                : outcome<cert::credential_ptr>(pair.error());
@@ -27560,7 +27919,7 @@ private:
             tell_({event_kind::unreadable, of.id, made.error().what});
             return nullptr;
         }
-        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one"});
+        tell_({event_kind::stand_in, of.id, "a self-signed certificate answers until the CA has issued one" + failed});
         return stand_ins_[of.domain] = *made;
     }
 
@@ -27690,8 +28049,7 @@ inline void take_advice(managed_certificate& of, const window_reply& got, time_p
         follow_window(of, *got.window, got.explanation_url, now, random, tell);
     if (got.how == window_answer::temporary_error)
         ++of.state.check_failures;
-    const auto next = next_check(got.how, of.state.check_failures, now, life, got.retry_after, random);
-    of.state.next_check = next.value_or(time_point::max());
+    of.state.next_check = next_check(got.how, of.state.check_failures, now, life, got.retry_after, random);
 }
 
 // RFC 9773 5: what a CA with renewal information may know as replaced; only the one that issued it, and that account.
@@ -27768,6 +28126,7 @@ namespace alos::inline v0::acme {
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27979,7 +28338,9 @@ private:
         wanted.profile = from.ca().ca().profile;
         wanted.preferred_chain = from.ca().ca().preferred_chain;
         const auto known = co_await from.ca().find_directory();
-        if (known && !(*known)->renewal_info.empty())
+        if (!known)
+            co_return known.error();
+        if (!(*known)->renewal_info.empty())
             wanted.replaces = predecessor(of, from.directory_url(), by->url);
         wanted.present = of.credential;
         wanted.is_asked_for = is_forced(of) && of.state.forced_why == "forced";
@@ -27998,18 +28359,16 @@ private:
     // What somebody else's code threw, a dns_solver for example, ends the attempt like any other failure.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> run_caught(issuance& one)
     {
-        std::string why;
+        std::exception_ptr thrown;
         try {
             auto done = co_await one.run();
             co_return done;
-        } catch (const boost::system::system_error& error) {
-            if (error.code() == boost::asio::error::operation_aborted)
-                throw;
-            why = error.what();
-        } catch (const std::exception& error) {
-            why = error.what();
+        } catch (...) {
+            thrown = std::current_exception();
         }
-        refusal broken{failure_class::transient, "attempt: it broke off: " + why};
+        if (is_cancellation(thrown))
+            std::rethrow_exception(thrown);
+        refusal broken{failure_class::transient, "attempt: it broke off: " + text_of_exception(thrown)};
         broken.is_ours = true;
         co_return broken;
     }
@@ -28073,7 +28432,7 @@ private:
         std::vector<time_point> open_at;
         for (const auto& each : authorities_)
             open_at.push_back(open_again(of, each->directory_url(), now));
-        const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked};
+        const failed_attempt last{why.kind, of.state.failures, why.is_ours, why.retry_after, asked, why.is_under_way};
         const next_try next = plan_next_try(last, open_at, of.life(), now, random_part(world_));
         of.state.directory = authorities_[next.ca]->directory_url();
         of.state.next_attempt = next.when;
@@ -28278,8 +28637,7 @@ namespace alos::inline v0::acme {
         names.insert(names.end(), about.addresses.begin(), about.addresses.end());
         if (const auto found = std::ranges::find(names, owners); found != names.end())
             std::rotate(names.begin(), found, found + 1);
-        const std::string_view type = about.key_type;
-        const std::string kind = " " + std::string(type.substr(0, type.find_first_of(" -")));
+        const std::string kind = " " + std::string(cert::key_family(about));
         for (const std::string& each : names) {
             if (taken.insert(each + kind).second)
                 domains.try_emplace(owners, each);
@@ -28431,7 +28789,7 @@ public:
         presenter_.answer_meanwhile(settings_->until_then);
         const auto usable = renewer_.configure(settings_);
         for (auto& each : certificates_)
-            each->configuration = configuration_of(*each, *settings_);
+            apply(*each, *settings_);
         for (certificate_names& each : not_said_anew(std::exchange(configured_, {}), wanted))
             wanted.push_back(std::move(each));
         auto done = co_await add(std::move(wanted));
@@ -28458,7 +28816,7 @@ public:
                 if (const auto known = find(one->id)) {
                     known->names = one->names;
                     known->email = one->email;
-                    known->configuration = one->configuration;
+                    apply(*known, *settings_);
                     added.push_back(known);
                 } else {
                     added.push_back(certificates_.emplace_back(std::move(one)));
@@ -28481,7 +28839,8 @@ public:
         for (const auto& each : added) {
             if (each->credential)
                 listeners_.tell({event_kind::loaded, each->id,
-                                 "valid until " + format_rfc3339(each->credential->about.not_after)});
+                                 "valid until " + format_rfc3339(each->credential->about.not_after)
+                                     + last_failure_of(*each, world_.now())});
         }
         wake();
         co_return done;
@@ -28613,6 +28972,9 @@ public:
     // RFC 8555 7.6.
     [[nodiscard]] awaitable<outcome<>> revoke(std::string domain, unsigned reason)
     {
+        if (reason > 10 || reason == 7)
+            co_return failure{errc::bad_configuration, std::to_string(reason)
+                                                           + ": it is no reason of RFC 5280 5.3.1; give 0, 1, 4 or 5"};
         auto ids = ids_by_name(certificates_, domain);
         std::erase_if(ids, [this](const std::string& id) { return !find(id)->credential; });
         if (ids.empty())
@@ -28637,8 +28999,9 @@ public:
     [[nodiscard]] std::vector<certificate_status> certificates() const
     {
         std::vector<certificate_status> list;
+        const time_point now = world_.now();
         for (const auto& each : certificates_)
-            list.push_back(status_of(*each, renewal_due(*each, world_.now())));
+            list.push_back(status_of(*each, std::max(renewal_due(*each, now), now)));
         return list;
     }
 
@@ -28735,7 +29098,6 @@ private:
         if (!one)
             co_return failure{errc::unknown_name, id + ": it was removed meanwhile"};
         const cert::credential_ptr before = one->credential;
-        one->last_refusal.reset();
         force(*one, std::move(why));
         const listeners::listening until_the_end(listeners_, id, std::move(told));
         wake();
@@ -28759,8 +29121,8 @@ private:
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
             // Another CA may be asked right away.
             const bool goes_on = one->state.next_attempt <= world_.now() + std::chrono::seconds(5);
-            if (!one->is_busy && one->last_refusal && !goes_on)
-                co_return failure{errc::refused, one->last_refusal->what};
+            if (!one->is_busy && one->state.failures > 0 && !goes_on)
+                co_return failure{errc::refused, one->state.last_error};
             if (world_.now() >= end)
                 co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
             co_await (world_.sleep_until(end) || changed_.wait());
@@ -29606,20 +29968,22 @@ public:
     using awaitable = acme::awaitable<T>;
 
     explicit acme_environment(boost::asio::any_io_executor executor)
-        : executor_(std::move(executor)), files_(executor_), resolver_(make_resolver(dns::system_servers())),
+        : executor_(std::move(executor)), files_(executor_), resolver_(executor_),
           client_(std::make_unique<http::client>(executor_, options()))
     {
     }
 
-    // Asks these name servers instead of the system's: "address[:port]", several with commas between them.
+    // Asks these name servers: "address[:port]", several with commas between them; none: the system's.
     [[nodiscard]] outcome<> use_resolver(std::string_view servers)
     {
         auto parsed = dns::parse_servers(servers);
         if (!parsed)
             return parsed.error();
-        resolver_ = make_resolver(std::move(*parsed));
+        use(dns::system_setup(std::move(*parsed)));
         return {};
     }
+
+    void use(dns::system_setup setup) { resolver_ = dns::system_resolver(executor_, std::move(setup)); }
 
     [[nodiscard]] acme::time_point now() override { return std::chrono::system_clock::now(); }
 
@@ -29668,7 +30032,7 @@ public:
 
     [[nodiscard]] awaitable<outcome<dns::answer>> resolve(std::string name, dns::record_type type) override
     {
-        const std::shared_ptr<dns::resolver> asker = resolver_; // another may take its place meanwhile
+        const std::shared_ptr<dns::resolver> asker = resolver_.current(); // another may take its place meanwhile
         auto answer = asker->resolve(std::move(name), type);
         co_return co_await std::move(answer);
     }
@@ -29711,13 +30075,6 @@ private:
     using tcp = boost::asio::ip::tcp;
     static constexpr std::chrono::seconds probe_time{5};
 
-    [[nodiscard]] std::shared_ptr<dns::resolver> make_resolver(std::vector<dns::endpoint> servers) const
-    {
-        dns::resolver_options settings;
-        settings.hosts = dns::system_hosts();
-        return std::make_shared<dns::resolver>(executor_, std::move(servers), std::move(settings));
-    }
-
     [[nodiscard]] http::client_options options()
     {
         http::client_options chosen;
@@ -29727,7 +30084,7 @@ private:
 
     [[nodiscard]] awaitable<outcome<dns::addresses>> find_addresses(std::string host)
     {
-        const std::shared_ptr<dns::resolver> asker = resolver_;
+        const std::shared_ptr<dns::resolver> asker = resolver_.current();
         auto found = asker->find_addresses(std::move(host));
         co_return co_await std::move(found);
     }
@@ -29762,7 +30119,7 @@ private:
 
     const boost::asio::any_io_executor executor_;
     os::posix_files files_;
-    std::shared_ptr<dns::resolver> resolver_;
+    dns::system_resolver resolver_;
     std::unique_ptr<http::client> client_;
 };
 
@@ -30099,7 +30456,7 @@ private:
 
     [[nodiscard]] awaitable<outcome<>> do_configure(acme::config settings)
     {
-        const auto resolver = settings.resolver.empty() ? outcome<>() : world_.use_resolver(settings.resolver);
+        const auto resolver = world_.use_resolver(settings.resolver);
         if (!manager_) {
             if (auto opened = open(settings); !opened)
                 co_return opened;
@@ -30299,7 +30656,6 @@ private:
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace alos::inline v0 {
 
@@ -30313,21 +30669,19 @@ public:
 
     explicit node_client(boost::asio::execution_context& context) : service(context) {}
 
-    // Who asks holds it. Another list of name servers makes another client.
+    // Who asks holds it. Other settings make another client.
     [[nodiscard]] std::shared_ptr<http::client> get(const boost::asio::any_io_executor& executor,
-                                                    const std::shared_ptr<const std::vector<dns::endpoint>>& servers)
+                                                    const std::shared_ptr<const dns::system_setup>& setup)
     {
-        if (client_ && servers_ == servers)
+        if (client_ && setup_ == setup)
             return client_;
-        dns::resolver_options how;
-        how.hosts = dns::system_hosts();
-        const auto asker = std::make_shared<dns::resolver>(executor, *servers, std::move(how));
+        const auto asker = std::make_shared<dns::system_resolver>(executor, *setup);
         http::client_options options;
         options.resolve = [asker](std::string host) { return asker->find_addresses(std::move(host)); };
         options.via = {};
         options.max_idle = 2;
         client_ = std::make_shared<http::client>(executor, std::move(options));
-        servers_ = servers;
+        setup_ = setup;
         return client_;
     }
 
@@ -30340,15 +30694,15 @@ private:
     }
 
     std::shared_ptr<http::client> client_;
-    std::shared_ptr<const std::vector<dns::endpoint>> servers_; // that it asks
+    std::shared_ptr<const dns::system_setup> setup_; // of the client
 };
 
 inline boost::asio::awaitable<outcome<http::outbound_response>>
-ask_node(http::outbound_request request, std::shared_ptr<const std::vector<dns::endpoint>> servers)
+ask_node(http::outbound_request request, std::shared_ptr<const dns::system_setup> setup)
 {
     const auto executor = co_await boost::asio::this_coro::executor;
     auto& context = boost::asio::query(executor, boost::asio::execution::context);
-    const auto client = boost::asio::use_service<node_client>(context).get(executor, servers);
+    const auto client = boost::asio::use_service<node_client>(context).get(executor, setup);
     auto answer = co_await client->fetch(std::move(request));
     co_return answer;
 }
@@ -30356,17 +30710,17 @@ ask_node(http::outbound_request request, std::shared_ptr<const std::vector<dns::
 }
 
 // Sends requests to nodes, on the io_context of whoever awaits; may be called from any thread. `resolver` is as in
-// acme::config; fails when it is no list of name servers.
+// acme::config; fails when it is no list of name servers. Reads the system's files: during set-up.
 [[nodiscard]] inline outcome<
     std::function<boost::asio::awaitable<outcome<http::outbound_response>>(http::outbound_request)>>
 make_node_client(std::string_view resolver)
 {
-    auto servers = resolver.empty() ? outcome<std::vector<dns::endpoint>>(dns::system_servers())
-                                    : dns::parse_servers(resolver);
+    auto servers = dns::parse_servers(resolver);
     if (!servers)
         return servers.error();
-    return [known = std::make_shared<const std::vector<dns::endpoint>>(std::move(*servers))](
-               http::outbound_request request) { return detail::ask_node(std::move(request), known); };
+    return [setup = std::make_shared<const dns::system_setup>(std::move(*servers))](http::outbound_request request) {
+        return detail::ask_node(std::move(request), setup);
+    };
 }
 
 }
