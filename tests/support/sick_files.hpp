@@ -1,5 +1,5 @@
-// Files of which some cannot be read, or folders listed, for a while: the disk is sick, or the permissions are wrong. Or
-// it is full.
+// Files of which some cannot be read, or folders listed, for a while: the disk is sick or full, or the permissions are
+// wrong.
 #ifndef ALOS_TESTS_SICK_FILES_HPP
 #define ALOS_TESTS_SICK_FILES_HPP
 

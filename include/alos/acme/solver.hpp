@@ -44,9 +44,9 @@ class dns_solver {
 public:
     virtual ~dns_solver() = default;
 
-    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS. It has what is left of the
-    // attempt, which lasts 10 minutes at most, or a fifth of the rest of a certificate's life if that is shorter, and
-    // half a minute at least.
+    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS. It has what is left of
+    // the attempt, which lasts 10 minutes at most, or a fifth of the rest of a certificate's life if that is shorter,
+    // and half a minute at least.
     [[nodiscard]] virtual boost::asio::awaitable<outcome<>> present(std::string name, std::string value) = 0;
 
     // A value that is not there is removed already. It has 2 minutes.
