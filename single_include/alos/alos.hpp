@@ -12918,9 +12918,9 @@ class dns_solver {
 public:
     virtual ~dns_solver() = default;
 
-    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS. It has what is left of the
-    // attempt, which lasts 10 minutes at most, or a fifth of the rest of a certificate's life if that is shorter, and
-    // half a minute at least.
+    // `name` is "_acme-challenge.example.com". Returns when the value can be seen in the DNS. It has what is left of
+    // the attempt, which lasts 10 minutes at most, or a fifth of the rest of a certificate's life if that is shorter,
+    // and half a minute at least.
     [[nodiscard]] virtual boost::asio::awaitable<outcome<>> present(std::string name, std::string value) = 0;
 
     // A value that is not there is removed already. It has 2 minutes.
@@ -20349,12 +20349,10 @@ struct directory {
     std::string new_nonce;
     std::string new_account;
     std::string new_order;
-    std::string new_authz;
     std::string revoke_cert;
     std::string key_change;
     std::string renewal_info; // RFC 9773 3
     std::string terms_of_service;
-    std::string website;
     std::vector<std::string> caa_identities;
     bool external_account_required = false;
     std::map<std::string, std::string> profiles; // by name, what they are for
@@ -20381,7 +20379,6 @@ struct order {
     std::string finalize;                    // there while pending or ready
     std::string certificate;                 // there when valid
     std::optional<problem> error;
-    std::string profile;
     std::string replaces; // RFC 9773 5
 };
 
@@ -20392,14 +20389,12 @@ struct challenge {
     std::string token; // of base64url characters; empty when the type has none
     challenge_status status = challenge_status::invalid; // also one that is not known
     std::optional<problem> error;
-    std::optional<time_point> validated;
 };
 
 // RFC 8555 7.1.4.
 struct authorization {
     authorization_status status = authorization_status::invalid; // also one that is not known
     acme::identifier identifier; // without "*."
-    std::optional<time_point> expires;
     bool wildcard = false;
     std::vector<challenge> challenges;
 };
@@ -20458,7 +20453,6 @@ inline void read_challenge(object_reader& in, challenge& out)
     out.type = in.line("type", need::required, 64);
     out.url = in.url("url", need::required);
     out.status = status_of(in.text("status", need::required), challenge_words, challenge_status::invalid);
-    out.validated = in.time("validated", need::optional);
     out.error = in.error("error");
     // RFC 8555 8.3: "It MUST NOT contain any characters outside the base64url alphabet". It becomes part of a path.
     constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -20499,13 +20493,11 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.new_nonce = in.url("newNonce", need::required);
         out.new_account = in.url("newAccount", need::required);
         out.new_order = in.url("newOrder", need::required);
-        out.new_authz = in.url("newAuthz", need::optional);
         out.revoke_cert = in.url("revokeCert", need::optional);
         out.key_change = in.url("keyChange", need::optional);
         out.renewal_info = in.url("renewalInfo", need::optional);
         in.within("meta", need::optional, [&](object_reader& meta) {
             out.terms_of_service = meta.line("termsOfService", need::optional);
-            out.website = meta.line("website", need::optional);
             out.caa_identities = meta.lines("caaIdentities", max_list);
             out.external_account_required = meta.flag("externalAccountRequired");
             meta.within("profiles", need::optional, [&](object_reader& profiles) {
@@ -20559,7 +20551,6 @@ inline void read_challenge(object_reader& in, challenge& out)
         out.finalize = in.url("finalize", open ? need::required : need::optional);
         out.certificate = in.url("certificate", valid ? need::required : need::optional);
         out.error = in.error("error");
-        out.profile = in.line("profile", need::optional);
         out.replaces = in.line("replaces", need::optional);
     });
 }
@@ -20579,7 +20570,6 @@ inline void read_challenge(object_reader& in, challenge& out)
         // RFC 8555 7.1.4: "Wildcard domain names ... MUST NOT be included in authorization objects."
         if (out.identifier.value.starts_with("*."))
             in.fail("identifier", "is a wildcard");
-        out.expires = in.time("expires", need::optional);
         out.wildcard = in.flag("wildcard");
         in.each("challenges", need::required, max_challenges, [&](const auto& value, const std::string& path) {
             in.enter(value, path, [&](object_reader& one) { read_challenge(one, out.challenges.emplace_back()); });
