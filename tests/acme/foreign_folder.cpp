@@ -78,6 +78,7 @@ struct beside_certbot {
     std::vector<std::string> warnings;
     std::vector<std::string> events;
     std::vector<alos::cert::credential_ptr> offered;
+    std::vector<std::string> served_when_offered;
     alos::acme::foreign_folder folder{
         self,
         {registry, http01,
@@ -85,7 +86,10 @@ struct beside_certbot {
              events.emplace_back(event);
          }},
         "/letsencrypt",
-        [this](std::vector<alos::cert::credential_ptr> all) { offered = std::move(all); }};
+        [this](std::vector<alos::cert::credential_ptr> all) {
+            offered = std::move(all);
+            served_when_offered = domains();
+        }};
 };
 
 }
@@ -111,7 +115,7 @@ TEST_CASE("foreign folder: what certbot has is served and offered, and what it r
     here.world.run_for(6min);
     CHECK(here.since("www.example.com") > before);
     CHECK(here.domains() == std::vector<std::string>{"example.com", "example.org"});
-    CHECK(here.offered.size() == 1);
+    CHECK(here.offered.size() == 2);
     CHECK(here.events == std::vector<std::string>{"acme.foreign", "acme.unreadable", "acme.foreign"});
     here.world.run_for(1h);
     CHECK(here.events.size() == 3);
@@ -160,6 +164,20 @@ TEST_CASE("foreign folder: what certbot has deleted is served no longer, and one
     CHECK(here.domains() == std::vector<std::string>{"example.org"});
 }
 
+TEST_CASE("foreign folder: what is offered is served already, and what is gone is neither")
+{
+    beside_certbot here;
+    const std::vector<std::string> both{"example.com", "example.org"};
+    for (const std::string& each : both)
+        here.put(each, {each});
+    here.folder.serve();
+    CHECK(here.served_when_offered == both);
+    here.remove("example.org");
+    here.folder.serve();
+    CHECK(here.offered.size() == 1);
+    CHECK(here.served_when_offered == std::vector<std::string>{"example.com"});
+}
+
 TEST_CASE("foreign folder: what is there and cannot be read, or listed, is served as it was")
 {
     beside_certbot here;
@@ -192,7 +210,7 @@ TEST_CASE("foreign folder: what is as it was is not made anew, and another chain
     here.folder.serve();
     REQUIRE(here.offered.size() == 2);
     CHECK(here.offered[0] == before[0]);
-    const auto& renewed = here.offered[1];
+    const auto renewed = here.offered[1];
     CHECK(renewed->about.fingerprint == before[1]->about.fingerprint);
     const auto now = here.registry.served().load();
     REQUIRE(now->knows(renewed->about.names.front()));
@@ -200,7 +218,7 @@ TEST_CASE("foreign folder: what is as it was is not made anew, and another chain
 
     here.put_texts("p384.example", pem("p384.crt") + pem("intermediate.crt"), pem("p256.key"));
     here.folder.serve();
-    CHECK(here.offered.size() == 1);
+    CHECK(here.offered == std::vector{before[0], renewed}); // as it was
 }
 
 TEST_CASE("foreign folder: a fault is told once, and again when it comes back")

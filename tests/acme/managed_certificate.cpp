@@ -58,9 +58,29 @@ TEST_CASE("managed certificate: as long as it has none of its own, that of anoth
     own.credential = early;
     own.generation = 1;
     CHECK_FALSE(adopt_other(own, {late}));
+    own.generation = 0; // the storage lost it, and what is known of it is of no other one
+    own.about.directory = "https://ca.test/directory";
+    CHECK(adopt_other(own, {late}));
+    CHECK(own.about.directory == "");
     CHECK(has_name(one, "B.example."));
     CHECK_FALSE(has_name(one, "c.example"));
     CHECK_FALSE(has_name(one, "no name"));
+}
+
+TEST_CASE("managed certificate: one of another program is lost when that keeps it no more, and our own never is")
+{
+    const auto other = std::make_shared<alos::cert::credential>();
+    managed_certificate one;
+    CHECK_FALSE(has_lost_other(one, {}));
+    one.credential = other;
+    CHECK(has_lost_other(one, {}));
+    CHECK(has_lost_other(one, {std::make_shared<alos::cert::credential>()}));
+    CHECK_FALSE(has_lost_other(one, {nullptr, other}));
+    other->from = alos::cert::source::acme;
+    CHECK_FALSE(has_lost_other(one, {}));
+    other->from = alos::cert::source::manual;
+    one.generation = 1;
+    CHECK_FALSE(has_lost_other(one, {}));
 }
 
 TEST_CASE("managed certificate: it is found by its id, and by any of its names")

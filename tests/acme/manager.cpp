@@ -40,6 +40,13 @@ private:
     test::simulated_dns_solver zone_;
 };
 
+// What another program keeps for that name.
+alos::cert::credential_ptr kept_by_others(const town& in, const std::string& name, std::chrono::hours age = {})
+{
+    const auto pair = alos::cert::make_self_signed({name}, in.world.now() - age).value();
+    return alos::cert::make_credential(pair, {}).value();
+}
+
 }
 
 TEST_CASE("manager: a certificate is obtained, and served in place of the self-signed one")
@@ -620,6 +627,90 @@ TEST_CASE("manager: a certificate of the operator's answers until there is one o
     CHECK(1 == std::ranges::count_if(one.events, [](const alos::acme::event& each) {
         return each.message.starts_with("it takes the place of the certificate that was added");
     }));
+}
+
+TEST_CASE("manager: our own certificates go before those of another program, and serve again when those are gone")
+{
+    town here;
+    const auto theirs = kept_by_others(here, "theirs.example");
+    acme_member& one = here.start(here.settings({"theirs.example", "example.com"}));
+    one.manager.offer({theirs});
+    REQUIRE_MESSAGE(here.wait([&] { return one.served("example.com") != nullptr; }), all_of(one.warnings));
+    const auto own = one.served("example.com");
+    CHECK(one.registry.served().load()->find("theirs.example").front() == theirs);
+    here.world.run_for(1h);
+    CHECK(one.count(event_kind::obtained) == 1);
+
+    const auto later = kept_by_others(here, "example.com");
+    REQUIRE(one.registry.add_credential("example.com", later).has_value());
+    one.manager.offer({theirs, later});
+    CHECK(one.served("example.com") == own);
+    REQUIRE(one.registry.remove_credential("example.com", later).has_value());
+    one.manager.offer({theirs});
+    CHECK(one.served("example.com") == own);
+    CHECK(one.registry.list_certs().size() == 2);
+
+    one.manager.offer({});
+    REQUIRE(one.registry.served().load()->knows("theirs.example"));
+    CHECK(one.registry.served().load()->find("theirs.example").front()->from == alos::cert::source::self_signed);
+    CHECK(one.manager.certificates()[0].not_after == alos::acme::time_point());
+    CHECK(here.wait([&] { return one.served("theirs.example") != nullptr; }, 1min));
+    CHECK(one.count(event_kind::obtained) == 2);
+    CHECK(one.registry.list_certs().size() == 2);
+}
+
+TEST_CASE("manager: one of another program that is gone serves as long as somebody works on it, and its heir at once")
+{
+    town here;
+    test::hostility away;
+    away.down = 1;
+    here.ca.behave(away);
+    const auto old = kept_by_others(here, "example.com", 24h * 3650);
+    acme_member& one = here.start();
+    one.manager.offer({old});
+    std::vector<alos::acme::time_point> meanwhile;
+    one.on_event = [&](const alos::acme::event& what) {
+        if (what.kind != event_kind::renewal_failed)
+            return;
+        one.manager.offer({});
+        meanwhile.push_back(one.manager.certificates()[0].not_after);
+    };
+    REQUIRE(here.wait([&] { return !meanwhile.empty(); }));
+    CHECK(meanwhile.front() == old->about.not_after);
+    here.world.run_for(1s);
+    one.manager.offer({});
+    CHECK(one.manager.certificates()[0].not_after == alos::acme::time_point());
+
+    one.on_event = nullptr;
+    const auto first = kept_by_others(here, "example.com", -24h);
+    const auto heir = kept_by_others(here, "example.com");
+    one.manager.offer({first});
+    CHECK(one.manager.certificates()[0].not_after == first->about.not_after);
+    one.manager.offer({heir});
+    CHECK(one.manager.certificates()[0].not_after == heir->about.not_after);
+    CHECK(one.registry.served().load()->find("example.com").front() == heir);
+}
+
+TEST_CASE("manager: what is about to be loaded when another program's certificates change gets no stand-in")
+{
+    town here;
+    const alos::acme::config with = here.settings({"a.example", "b.example"});
+    {
+        acme_member& before = here.start(with);
+        REQUIRE(here.wait([&] { return before.served("a.example") && before.served("b.example"); }));
+        const std::string state = "/certificates/state/a.example.ecdsa-p256.json";
+        REQUIRE_FALSE(before.files.remove(state));
+        REQUIRE_FALSE(before.files.write_new(state, alos::as_bytes("broken"), 0600));
+        here.members.clear();
+    }
+    acme_member& one = here.start(with);
+    one.on_event = [&](const alos::acme::event& what) { // before the second one is loaded
+        if (what.kind == event_kind::unreadable)
+            one.manager.offer({kept_by_others(here, "c.example")});
+    };
+    CHECK(here.wait([&] { return one.served("a.example") && one.served("b.example"); }));
+    CHECK(one.count(event_kind::unreadable) == 1);
+    CHECK(one.count(event_kind::stand_in) == 0);
 }
 
 TEST_CASE("manager: CAs that want to be left alone are, for a week at a time (RFC 9110 10.2.3)")

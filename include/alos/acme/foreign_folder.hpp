@@ -52,7 +52,8 @@ class foreign_folder {
 public:
     using taker = std::function<void(std::vector<cert::credential_ptr>)>;
 
-    // `world` and what `to` refers to outlive it. `offer` is called with all that there is.
+    // `world` and what `to` refers to outlive it. `offer` is called with all that there is, each time, once it is
+    // served.
     foreign_folder(environment& world, host to, std::string directory, taker offer)
         : world_(world), host_(std::move(to)), directory_(std::move(directory)), offer_(std::move(offer))
     {
@@ -66,11 +67,8 @@ public:
     void serve()
     {
         const auto all = read_foreign(world_.files(), directory_, known_);
-        std::vector<cert::credential_ptr> offered;
-        for (const foreign_certificate& each : all.found) {
-            offered.push_back(each.credential);
+        for (const foreign_certificate& each : all.found)
             known_[each.name] = each;
-        }
         if (all.names)
             std::erase_if(known_, [&](const auto& each) { return !all.names->contains(each.first); });
         const cert::named_credentials named = under_own_names(known_);
@@ -84,7 +82,6 @@ public:
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
         }
         faults_ = std::move(faults);
-        offer_(std::move(offered));
         if (!made.empty()) {
             host_.log(log_level::info, "acme.foreign",
                       {{"folder", directory_},
@@ -98,6 +95,10 @@ public:
             if (!wanted.contains(each))
                 static_cast<void>(host_.certificates.remove_credential(each.first, each.second));
         }
+        std::vector<cert::credential_ptr> offered;
+        for (const auto& [name, one] : known_)
+            offered.push_back(one.credential);
+        offer_(std::move(offered));
     }
 
     // Warns of keys that are no secret.

@@ -113,7 +113,17 @@ using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
         if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
             of.credential = other;
     }
-    return of.credential != before;
+    if (of.credential == before)
+        return false;
+    of.about = {}; // of one that it had before
+    return true;
+}
+
+// Whether it serves as one that another program kept, and keeps no more.
+[[nodiscard]] inline bool has_lost_other(const managed_certificate& of, const std::vector<cert::credential_ptr>& others)
+{
+    const bool is_other = of.generation == 0 && of.credential && of.credential->from != cert::source::acme;
+    return is_other && std::ranges::count(others, of.credential) == 0;
 }
 
 namespace detail {

@@ -133,19 +133,31 @@ public:
         return {};
     }
 
-    // Certificates that other programs keep. One for exactly the names of a certificate of ours serves as that until
-    // its time to be renewed has come, so that none is ordered before.
+    // All certificates that other programs keep, and serve now. One for exactly the names of a certificate of ours
+    // serves as that until its time to be renewed has come, so that none is ordered before, or until it is gone. Our
+    // own are served instead of theirs. To be called now and then, even if nothing changed.
     void offer(std::vector<cert::credential_ptr> others)
     {
-        others_ = std::move(others);
-        std::vector<managed_certificate*> adopted;
-        for (const auto& each : certificates_) {
-            if (adopt_other(*each, others_))
-                adopted.push_back(each.get());
-        }
-        if (adopted.empty())
+        if (others == others_ && !keeps_lost_)
             return;
-        presenter_.show(adopted, certificates_);
+        others_ = std::move(others);
+        keeps_lost_ = false;
+        std::vector<managed_certificate*> shown;
+        for (const auto& each : certificates_) {
+            const bool has_lost = has_lost_other(*each, others_);
+            if (has_lost && !each->is_busy) { // who works on it may need it still
+                presenter_.withdraw(*each);
+                each->credential = nullptr;
+            }
+            static_cast<void>(adopt_other(*each, others_));
+            keeps_lost_ = keeps_lost_ || has_lost_other(*each, others_);
+            if (has_lost && !each->credential)
+                listeners_.tell({event_kind::loaded, each->id,
+                                 "the certificate of another program that served is gone; one is ordered"});
+            if (each->credential || !each->is_busy) // else it may be about to be loaded
+                shown.push_back(each.get());
+        }
+        presenter_.show(shown, certificates_);
         wake();
     }
 
@@ -410,6 +422,7 @@ private:
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
     std::vector<cert::credential_ptr> others_; // of other programs
+    bool keeps_lost_ = false; // one that is busy serves as one that is none of `others_` any more
     std::uint64_t changes_ = 0;
     time_point last_look_{}; // at what is due
     bool is_stopped_ = false;
