@@ -40,6 +40,14 @@ private:
     test::simulated_dns_solver zone_;
 };
 
+// How often that is said of certificates that somebody added.
+std::ptrdiff_t count_replaced(const acme_member& in)
+{
+    return std::ranges::count_if(in.events, [](const alos::acme::event& each) {
+        return each.message.starts_with("it takes the place of the certificate that was added");
+    });
+}
+
 // What another program keeps for that name.
 alos::cert::credential_ptr kept_by_others(const town& in, const std::string& name, std::chrono::hours age = {})
 {
@@ -624,9 +632,33 @@ TEST_CASE("manager: a certificate of the operator's answers until there is one o
     CHECK(one.registry.list_certs().front().from == alos::cert::source::manual);
     here.ca.behave({});
     CHECK(here.wait([&] { return one.served("example.com") != nullptr; }, 24h));
-    CHECK(1 == std::ranges::count_if(one.events, [](const alos::acme::event& each) {
-        return each.message.starts_with("it takes the place of the certificate that was added");
-    }));
+    CHECK(count_replaced(one) == 1);
+}
+
+TEST_CASE("manager: another program's certificate was added by nobody, whether ours takes its place or it is renewed")
+{
+    town here;
+    const auto serve = [](acme_member& at, const alos::cert::credential_ptr& which) { // as the follower of its folder
+        REQUIRE(at.registry.add_credential("example.com", which).has_value());
+        at.manager.offer({which});
+    };
+    acme_member& one = here.start();
+    serve(one, kept_by_others(here, "example.com", 24h));
+    here.world.run_for(1min);
+    CHECK(one.count(event_kind::loaded) == 1);
+    serve(one, kept_by_others(here, "example.com"));
+    CHECK(count_replaced(one) == 0);
+    std::optional<alos::outcome<>> done;
+    one.spawn(test::force_example(one, done));
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    serve(one, kept_by_others(here, "example.com"));
+    CHECK(one.served("example.com") != nullptr);
+    CHECK(count_replaced(one) == 0);
+
+    // By hand.
+    REQUIRE(one.registry.add_credential("example.com", kept_by_others(here, "example.com")).has_value());
+    one.manager.offer({});
+    CHECK(count_replaced(one) == 1);
 }
 
 TEST_CASE("manager: our own certificates go before those of another program, and serve again when those are gone")

@@ -141,6 +141,7 @@ public:
         if (others == others_ && !keeps_lost_)
             return;
         others_ = std::move(others);
+        presenter_.know_others(others_);
         keeps_lost_ = false;
         std::vector<managed_certificate*> shown;
         for (const auto& each : certificates_) {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,9 @@ public:
 
     // How names are answered whose first certificate is missing; from now on.
     void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
+
+    // Those of other programs, which nobody added by hand.
+    void know_others(const std::vector<cert::credential_ptr>& those) { others_ = {those.begin(), those.end()}; }
 
     // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
     void show(const std::vector<managed_certificate*>& those, const certificate_list& all)
@@ -83,10 +87,12 @@ private:
     void tell_of_replaced(const managed_certificate& by)
     {
         const auto now = registry_.served().load();
-        const bool replaces = now->knows(by.domain) && std::ranges::any_of(now->find(by.domain), [&](const auto& each) {
-            return each->from == cert::source::manual && each->about.key_type == by.credential->about.key_type;
-        });
-        if (replaces)
+        const auto is_replaced = [&](const cert::credential_ptr& each) {
+            return each->from == cert::source::manual && each->about.key_type == by.credential->about.key_type
+                   && each != by.credential && !others_.contains(each);
+        };
+        const bool is_ours = by.generation != 0;
+        if (is_ours && now->knows(by.domain) && std::ranges::any_of(now->find(by.domain), is_replaced))
             tell_({event_kind::loaded, by.id,
                    "it takes the place of the certificate that was added for this name by hand; to keep that one, "
                    "remove the name from ACME"});
@@ -138,6 +144,7 @@ private:
     cert::registry& registry_;
     const event_teller tell_;
     before_issuance meanwhile_ = before_issuance::self_signed;
+    std::set<cert::credential_ptr> others_;
     std::map<std::string, cert::credential_ptr> stand_ins_; // by domain
 };
 
