@@ -1,6 +1,7 @@
 #include <alos/acme/foreign_storage.hpp>
 
 #include "support/pem_files.hpp"
+#include "support/sick_files.hpp"
 #include "support/simulated_files.hpp"
 
 #include <alos/os/posix_files.hpp>
@@ -117,6 +118,69 @@ TEST_CASE("of the keys of others those are named that any user can read, and so 
     set("archive", 0755);
     set("", 0700);
     CHECK(open_foreign_keys(files, folder.path()).empty());
+}
+
+TEST_CASE("a folder of certbot's is known before it has a certificate, and one of lego's, or ours, is none")
+{
+    os::posix_files files;
+    const auto is_certbots = [&](const std::vector<std::string>& folders) {
+        const alos_tests::temporary_folder folder;
+        for (const std::string& each : folders)
+            std::filesystem::create_directories(folder / each);
+        return is_certbot(files, folder.path());
+    };
+    CHECK(is_certbots({"accounts", "archive", "live", "renewal", "renewal-hooks"}));
+    CHECK(is_certbots({"archive", "live"}));
+    CHECK(is_certbots({"accounts", "renewal"}));
+    CHECK(is_certbots({"accounts", "renewal-hooks"})); // after "certbot register"
+    CHECK_FALSE(is_certbots({}));
+    CHECK_FALSE(is_certbots({"live", "renewal"}));
+    CHECK_FALSE(is_certbots({"accounts", "archive"}));
+    CHECK_FALSE(is_certbots({"accounts", "certificates", "archives"}));
+    CHECK_FALSE(is_certbots({"account", "certs", "challenge", "locks", "order", "state"}));
+}
+
+TEST_CASE("a folder of certbot's that may not be read is one, with what to do; one that is not there is none")
+{
+    test::simulated_files disk;
+    test::sick_files files(disk);
+    files.sick = "/letsencrypt/live";
+    files.error = EACCES;
+    for (const char* each : {"/letsencrypt", "/certificates"})
+        REQUIRE_FALSE(disk.make_directory(each, 0700));
+    CHECK_FALSE(is_certbot(files, "/letsencrypt"));
+    CHECK(read_foreign(files, "/letsencrypt").skipped.empty());
+    REQUIRE_FALSE(disk.make_directory("/letsencrypt/live", 0700));
+    CHECK(is_certbot(files, "/letsencrypt"));
+    const auto all = read_foreign(files, "/letsencrypt");
+    REQUIRE(all.skipped.size() == 1);
+    CHECK(all.skipped[0]
+          == "/letsencrypt/live: cannot be read: Permission denied; run as a user that may, or let a deploy hook copy "
+             "what is there to a folder that this one may read");
+    CHECK_FALSE(all.names);
+    files.error = EIO;
+    CHECK_FALSE(is_certbot(files, "/letsencrypt"));
+    files.error = EACCES;
+    files.sick = "/certificates"; // ours, of another user
+    CHECK_FALSE(is_certbot(files, "/certificates"));
+    CHECK(read_foreign(files, "/certificates").skipped.empty());
+}
+
+TEST_CASE("the files of a certificate that may not be read are named, with what to do")
+{
+    test::simulated_files disk;
+    test::sick_files files(disk);
+    for (const char* each : {"/letsencrypt", "/letsencrypt/live", "/letsencrypt/live/a.example"})
+        REQUIRE_FALSE(disk.make_directory(each, 0755));
+    const std::string folder = "/letsencrypt/live/a.example";
+    REQUIRE_FALSE(disk.write_new(folder + "/fullchain.pem", as_bytes(pem("p256.crt")), 0644));
+    REQUIRE_FALSE(disk.write_new(folder + "/privkey.pem", as_bytes(pem("p256.key")), 0600));
+    files.sick = folder + "/privkey.pem";
+    files.error = EACCES;
+    const auto all = read_foreign(files, "/letsencrypt");
+    REQUIRE(all.skipped.size() == 1);
+    const std::string said = "a.example/privkey.pem: cannot be read: Permission denied; run as a user that may";
+    CHECK(all.skipped[0].find(said) != std::string::npos);
 }
 
 TEST_CASE("a folder of neither, or none, has nothing")

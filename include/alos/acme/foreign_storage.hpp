@@ -49,6 +49,24 @@ inline bool is_folder(os::file_system& files, const std::string& path)
     return files.list(path).has_value();
 }
 
+// Whether it is there, but may not be listed.
+inline bool is_closed_folder(os::file_system& files, const std::string& path)
+{
+    const auto listed = files.list(path);
+    if (listed || listed.error() != boost::system::errc::permission_denied)
+        return false;
+    const auto about = files.stat(path);
+    return about && about->type == os::file_type::directory;
+}
+
+inline std::string cannot_be_read(const std::string& path, const error_code& why)
+{
+    std::string said = path + ": cannot be read: " + why.message();
+    if (why == boost::system::errc::permission_denied)
+        said += "; run as a user that may, or let a deploy hook copy what is there to a folder that this one may read";
+    return said;
+}
+
 // Names from a folder go into logs.
 inline bool is_plain_name(std::string_view name) noexcept
 {
@@ -94,10 +112,10 @@ inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, c
 {
     const auto chain = files.read(where.chain, max_pem_size);
     if (!chain)
-        return failure{chain.error(), where.chain + ": cannot be read: " + chain.error().message()};
+        return failure{chain.error(), cannot_be_read(where.chain, chain.error())};
     const auto key = files.read(where.key, max_pem_size);
     if (!key)
-        return failure{key.error(), where.key + ": cannot be read: " + key.error().message()};
+        return failure{key.error(), cannot_be_read(where.key, key.error())};
     if (key->empty())
         return failure{errc::bad_pem, where.key + ": it is empty"};
     std::string chain_pem(as_text(*chain));
@@ -193,11 +211,20 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
 
 }
 
-// Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt.
+// Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt, or will: before the first one, and
+// to who may not read it, its folders tell.
 [[nodiscard]] inline bool is_certbot(os::file_system& files, const std::string& directory)
 {
+    const auto has = [&](const char* name) {
+        const std::string path = directory + name;
+        return detail::is_folder(files, path) || detail::is_closed_folder(files, path);
+    };
+    // Note: lego has accounts, too; we have account, and none of the others.
+    if ((has("/live") || has("/renewal") || has("/renewal-hooks")) && (has("/accounts") || has("/archive")))
+        return true;
     const auto has_chain = [&](const detail::foreign_files& one) { return files.stat(one.chain).has_value(); };
-    return std::ranges::any_of(detail::find_certbot(files, directory), has_chain);
+    return detail::is_closed_folder(files, directory + "/live")
+           || std::ranges::any_of(detail::find_certbot(files, directory), has_chain);
 }
 
 // Whether lego keeps its certificates in that folder, which it calls .lego.
@@ -230,6 +257,8 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
     for (detail::foreign_files& one : detail::find_lego(files, directory))
         places.push_back(std::move(one));
     all.names = foreign_names(files, directory, places);
+    if (const std::string live = directory + "/live"; detail::is_closed_folder(files, live))
+        all.skipped.push_back(detail::cannot_be_read(live, files.list(live).error()));
     if (places.size() > max_foreign_certificates) {
         all.skipped.push_back(directory + ": only the first 10000 certificates in it are read");
         places.resize(max_foreign_certificates);
