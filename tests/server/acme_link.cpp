@@ -271,6 +271,41 @@ TEST_CASE_FIXTURE(fixture, "list_certs says when a certificate is renewed, and w
     CHECK(app->acme_certificates().size() == 2);
 }
 
+TEST_CASE_FIXTURE(fixture, "list_certs says when another program's certificate is renewed by us, and of none by hand")
+{
+    const auto app = make(with_domains({"a.test"}));
+    const auto pair = cert::make_self_signed({"b.test"}, std::chrono::system_clock::now()).value();
+    REQUIRE(app->add_cert("b.test", pair.certificate, as_text(pair.key)).has_value());
+    REQUIRE(app->start().has_value());
+    const auto line = [&] {
+        const auto lines = app->list_certs();
+        const auto found = std::ranges::find(lines, std::string("b.test"), &cert::listed_certificate::domain);
+        REQUIRE(found != lines.end());
+        REQUIRE(found->from == cert::source::manual);
+        return *found;
+    };
+    acme::certificate_status adopted;
+    adopted.names = {"b.test"};
+    adopted.not_after = line().not_after;
+    adopted.next_attempt = std::chrono::system_clock::now() + 1h;
+    adopted.last_error = "the CA is away";
+    acme::certificate_status rsa;
+    rsa.names = adopted.names;
+    world.certificates = {rsa, adopted};
+    CHECK(line().next_attempt == adopted.next_attempt);
+    CHECK(line().last_error == "the CA is away");
+
+    acme::certificate_status ours = adopted;
+    ours.generation = 1;
+    acme::certificate_status other = adopted;
+    other.not_after += 1h;
+    for (const acme::certificate_status& each : {ours, other}) {
+        world.certificates = {each};
+        CHECK(line().next_attempt == system_time());
+        CHECK(line().last_error.empty());
+    }
+}
+
 TEST_CASE_FIXTURE(fixture, "http-01 without plain HTTP is warned about, once for each setting")
 {
     plain_config config = with_domains({"a.test"});

@@ -166,7 +166,8 @@ public:
         return write ? write(certificates()) : "[]";
     }
 
-    // Adds what the manager knows to lines about its certificates, and about those that stand in for them.
+    // Adds what the manager knows to lines about its certificates, about those that stand in for them, and about those
+    // of another program that serve as them.
     void annotate(std::vector<cert::listed_certificate>& lines) const
     {
         const acme::service* manager = get();
@@ -185,7 +186,10 @@ public:
                 if (!best || each->second->not_after == line.not_after)
                     best = each->second;
             }
-            if (!best || line.from == cert::source::manual)
+            if (!best)
+                continue;
+            const bool is_adopted = best->generation == 0 && best->not_after == line.not_after;
+            if (line.from == cert::source::manual && !is_adopted)
                 continue;
             line.next_attempt = best->next_attempt;
             line.last_error = best->last_error;
