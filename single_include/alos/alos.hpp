@@ -14217,7 +14217,8 @@ public:
         return write ? write(certificates()) : "[]";
     }
 
-    // Adds what the manager knows to lines about its certificates, and about those that stand in for them.
+    // Adds what the manager knows to lines about its certificates, about those that stand in for them, and about those
+    // of another program that serve as them.
     void annotate(std::vector<cert::listed_certificate>& lines) const
     {
         const acme::service* manager = get();
@@ -14236,7 +14237,10 @@ public:
                 if (!best || each->second->not_after == line.not_after)
                     best = each->second;
             }
-            if (!best || line.from == cert::source::manual)
+            if (!best)
+                continue;
+            const bool is_adopted = best->generation == 0 && best->not_after == line.not_after;
+            if (line.from == cert::source::manual && !is_adopted)
                 continue;
             line.next_attempt = best->next_attempt;
             line.last_error = best->last_error;
@@ -24657,6 +24661,24 @@ inline bool is_folder(os::file_system& files, const std::string& path)
     return files.list(path).has_value();
 }
 
+// Whether it is there, but may not be listed.
+inline bool is_closed_folder(os::file_system& files, const std::string& path)
+{
+    const auto listed = files.list(path);
+    if (listed || listed.error() != boost::system::errc::permission_denied)
+        return false;
+    const auto about = files.stat(path);
+    return about && about->type == os::file_type::directory;
+}
+
+inline std::string cannot_be_read(const std::string& path, const error_code& why)
+{
+    std::string said = path + ": cannot be read: " + why.message();
+    if (why == boost::system::errc::permission_denied)
+        said += "; run as a user that may, or let a deploy hook copy what is there to a folder that this one may read";
+    return said;
+}
+
 // Names from a folder go into logs.
 inline bool is_plain_name(std::string_view name) noexcept
 {
@@ -24702,10 +24724,10 @@ inline outcome<foreign_certificate> read_foreign_files(os::file_system& files, c
 {
     const auto chain = files.read(where.chain, max_pem_size);
     if (!chain)
-        return failure{chain.error(), where.chain + ": cannot be read: " + chain.error().message()};
+        return failure{chain.error(), cannot_be_read(where.chain, chain.error())};
     const auto key = files.read(where.key, max_pem_size);
     if (!key)
-        return failure{key.error(), where.key + ": cannot be read: " + key.error().message()};
+        return failure{key.error(), cannot_be_read(where.key, key.error())};
     if (key->empty())
         return failure{errc::bad_pem, where.key + ": it is empty"};
     std::string chain_pem(as_text(*chain));
@@ -24801,11 +24823,20 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
 
 }
 
-// Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt.
+// Whether certbot keeps its certificates in that folder, such as /etc/letsencrypt, or will: before the first one, and
+// to who may not read it, its folders tell.
 [[nodiscard]] inline bool is_certbot(os::file_system& files, const std::string& directory)
 {
+    const auto has = [&](const char* name) {
+        const std::string path = directory + name;
+        return detail::is_folder(files, path) || detail::is_closed_folder(files, path);
+    };
+    // Note: lego has accounts, too; we have account, and none of the others.
+    if ((has("/live") || has("/renewal") || has("/renewal-hooks")) && (has("/accounts") || has("/archive")))
+        return true;
     const auto has_chain = [&](const detail::foreign_files& one) { return files.stat(one.chain).has_value(); };
-    return std::ranges::any_of(detail::find_certbot(files, directory), has_chain);
+    return detail::is_closed_folder(files, directory + "/live")
+           || std::ranges::any_of(detail::find_certbot(files, directory), has_chain);
 }
 
 // Whether lego keeps its certificates in that folder, which it calls .lego.
@@ -24838,6 +24869,8 @@ inline bool is_open_to_all(os::file_system& files, const std::string& top, const
     for (detail::foreign_files& one : detail::find_lego(files, directory))
         places.push_back(std::move(one));
     all.names = foreign_names(files, directory, places);
+    if (const std::string live = directory + "/live"; detail::is_closed_folder(files, live))
+        all.skipped.push_back(detail::cannot_be_read(live, files.list(live).error()));
     if (places.size() > max_foreign_certificates) {
         all.skipped.push_back(directory + ": only the first 10000 certificates in it are read");
         places.resize(max_foreign_certificates);
@@ -27163,7 +27196,17 @@ using certificate_list = std::vector<std::shared_ptr<managed_certificate>>;
         if (fits && (!of.credential || other->about.not_after > of.credential->about.not_after))
             of.credential = other;
     }
-    return of.credential != before;
+    if (of.credential == before)
+        return false;
+    of.about = {}; // of one that it had before
+    return true;
+}
+
+// Whether it serves as one that another program kept, and keeps no more.
+[[nodiscard]] inline bool has_lost_other(const managed_certificate& of, const std::vector<cert::credential_ptr>& others)
+{
+    const bool is_other = of.generation == 0 && of.credential && of.credential->from != cert::source::acme;
+    return is_other && std::ranges::count(others, of.credential) == 0;
 }
 
 namespace detail {
@@ -27801,6 +27844,7 @@ private:
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27818,6 +27862,9 @@ public:
 
     // How names are answered whose first certificate is missing; from now on.
     void answer_meanwhile(before_issuance how) noexcept { meanwhile_ = how; }
+
+    // Those of other programs, which nobody added by hand.
+    void know_others(const std::vector<cert::credential_ptr>& those) { others_ = {those.begin(), those.end()}; }
 
     // Puts what there is of those into the registry, all at one moment. `all` is what they are some of.
     void show(const std::vector<managed_certificate*>& those, const certificate_list& all)
@@ -27871,10 +27918,12 @@ private:
     void tell_of_replaced(const managed_certificate& by)
     {
         const auto now = registry_.served().load();
-        const bool replaces = now->knows(by.domain) && std::ranges::any_of(now->find(by.domain), [&](const auto& each) {
-            return each->from == cert::source::manual && each->about.key_type == by.credential->about.key_type;
-        });
-        if (replaces)
+        const auto is_replaced = [&](const cert::credential_ptr& each) {
+            return each->from == cert::source::manual && each->about.key_type == by.credential->about.key_type
+                   && each != by.credential && !others_.contains(each);
+        };
+        const bool is_ours = by.generation != 0;
+        if (is_ours && now->knows(by.domain) && std::ranges::any_of(now->find(by.domain), is_replaced))
             tell_({event_kind::loaded, by.id,
                    "it takes the place of the certificate that was added for this name by hand; to keep that one, "
                    "remove the name from ACME"});
@@ -27926,6 +27975,7 @@ private:
     cert::registry& registry_;
     const event_teller tell_;
     before_issuance meanwhile_ = before_issuance::self_signed;
+    std::set<cert::credential_ptr> others_;
     std::map<std::string, cert::credential_ptr> stand_ins_; // by domain
 };
 
@@ -28158,8 +28208,9 @@ public:
         if (!from)
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
+        const cert::credential_ptr which = of.credential; // another one may serve meanwhile
         auto by = co_await from->account(of.email).open();
-        auto done = co_await revoke_certificate(from->ca(), std::move(by), storage_, of.id, of.credential, reason);
+        auto done = co_await revoke_certificate(from->ca(), std::move(by), storage_, of.id, which, reason);
         if (!done)
             co_return done;
         tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
@@ -28644,7 +28695,8 @@ class foreign_folder {
 public:
     using taker = std::function<void(std::vector<cert::credential_ptr>)>;
 
-    // `world` and what `to` refers to outlive it. `offer` is called with all that there is.
+    // `world` and what `to` refers to outlive it. `offer` is called with all that there is, each time, once it is
+    // served.
     foreign_folder(environment& world, host to, std::string directory, taker offer)
         : world_(world), host_(std::move(to)), directory_(std::move(directory)), offer_(std::move(offer))
     {
@@ -28658,11 +28710,8 @@ public:
     void serve()
     {
         const auto all = read_foreign(world_.files(), directory_, known_);
-        std::vector<cert::credential_ptr> offered;
-        for (const foreign_certificate& each : all.found) {
-            offered.push_back(each.credential);
+        for (const foreign_certificate& each : all.found)
             known_[each.name] = each;
-        }
         if (all.names)
             std::erase_if(known_, [&](const auto& each) { return !all.names->contains(each.first); });
         const cert::named_credentials named = under_own_names(known_);
@@ -28676,7 +28725,6 @@ public:
                 host_.log(log_level::error, "acme.unreadable", {{"reason", why}});
         }
         faults_ = std::move(faults);
-        offer_(std::move(offered));
         if (!made.empty()) {
             host_.log(log_level::info, "acme.foreign",
                       {{"folder", directory_},
@@ -28690,6 +28738,10 @@ public:
             if (!wanted.contains(each))
                 static_cast<void>(host_.certificates.remove_credential(each.first, each.second));
         }
+        std::vector<cert::credential_ptr> offered;
+        for (const auto& [name, one] : known_)
+            offered.push_back(one.credential);
+        offer_(std::move(offered));
     }
 
     // Warns of keys that are no secret.
@@ -28855,19 +28907,32 @@ public:
         return {};
     }
 
-    // Certificates that other programs keep. One for exactly the names of a certificate of ours serves as that until
-    // its time to be renewed has come, so that none is ordered before.
+    // All certificates that other programs keep, and serve now. One for exactly the names of a certificate of ours
+    // serves as that until its time to be renewed has come, so that none is ordered before, or until it is gone. Our
+    // own are served instead of theirs. To be called now and then, even if nothing changed.
     void offer(std::vector<cert::credential_ptr> others)
     {
-        others_ = std::move(others);
-        std::vector<managed_certificate*> adopted;
-        for (const auto& each : certificates_) {
-            if (adopt_other(*each, others_))
-                adopted.push_back(each.get());
-        }
-        if (adopted.empty())
+        if (others == others_ && !keeps_lost_)
             return;
-        presenter_.show(adopted, certificates_);
+        others_ = std::move(others);
+        presenter_.know_others(others_);
+        keeps_lost_ = false;
+        std::vector<managed_certificate*> shown;
+        for (const auto& each : certificates_) {
+            const bool has_lost = has_lost_other(*each, others_);
+            if (has_lost && !each->is_busy) { // who works on it may need it still
+                presenter_.withdraw(*each);
+                each->credential = nullptr;
+            }
+            static_cast<void>(adopt_other(*each, others_));
+            keeps_lost_ = keeps_lost_ || has_lost_other(*each, others_);
+            if (has_lost && !each->credential)
+                listeners_.tell({event_kind::loaded, each->id,
+                                 "the certificate of another program that served is gone; one is ordered"});
+            if (each->credential || !each->is_busy) // else it may be about to be loaded
+                shown.push_back(each.get());
+        }
+        presenter_.show(shown, certificates_);
         wake();
     }
 
@@ -29132,6 +29197,7 @@ private:
     std::vector<certificate_names> configured_;
     certificate_list certificates_;
     std::vector<cert::credential_ptr> others_; // of other programs
+    bool keeps_lost_ = false; // one that is busy serves as one that is none of `others_` any more
     std::uint64_t changes_ = 0;
     time_point last_look_{}; // at what is due
     bool is_stopped_ = false;

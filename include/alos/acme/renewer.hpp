@@ -57,8 +57,9 @@ public:
         if (!from)
             co_return refusal{failure_class::permanent, "revocation: " + of.about.directory
                                                             + " issued it, and is no longer in `cas`; add it"};
+        const cert::credential_ptr which = of.credential; // another one may serve meanwhile
         auto by = co_await from->account(of.email).open();
-        auto done = co_await revoke_certificate(from->ca(), std::move(by), storage_, of.id, of.credential, reason);
+        auto done = co_await revoke_certificate(from->ca(), std::move(by), storage_, of.id, which, reason);
         if (!done)
             co_return done;
         tell_({event_kind::revoked, of.id, "revoked at " + from->directory_url()});
