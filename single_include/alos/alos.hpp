@@ -22297,7 +22297,8 @@ struct signer {
 // is absolute stays as the CA wrote it, which may compare it so (RFC 8555 6.4).
 [[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
 {
-    if (reference.find('#') == reference.npos && http::parse_url(reference))
+    const bool is_absolute = reference.starts_with("https://") || reference.starts_with("http://");
+    if (is_absolute && reference.find('#') == reference.npos && http::parse_url(reference))
         return std::string(reference);
     const auto base = http::parse_url(answer.url);
     if (!base || reference.empty())
@@ -26776,8 +26777,11 @@ private:
         if (!found)
             co_return not_kept(found.error());
         std::optional<kept_order>& kept = *found;
-        const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
-                          && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names)
+        // That of another CA, which may be asked again, is kept until there is one here.
+        if (kept && kept->about.directory != ca_.ca().directory)
+            co_return std::optional<placed>();
+        const bool fits = kept && !is_of_present(*kept->key) && kept->about.account == by_.url
+                          && same_identifiers(kept->about.names, wanted_.names)
                           && kept->about.profile == wanted_.profile;
         if (fits) {
             auto state = co_await read_order(kept->about.url);
@@ -26811,9 +26815,10 @@ private:
     // Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done.
     [[nodiscard]] bool is_stuck(order_status state, time_point created) const
     {
-        const bool is_at_work = state == order_status::processing;
-        const std::chrono::milliseconds longest = std::chrono::days(is_at_work ? 7 : 1);
-        const auto patience = std::min(longest, is_at_work ? wanted_.life : wanted_.life / 10);
+        using std::chrono::days, std::chrono::milliseconds;
+        const auto patience = state == order_status::processing
+                                  ? std::clamp<milliseconds>(wanted_.life, days(1), days(7))
+                                  : std::min<milliseconds>(days(1), wanted_.life / 4); // more than an attempt
         return state != order_status::valid && world().now() >= created + patience;
     }
 
@@ -26998,7 +27003,7 @@ private:
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
             if (!later)
                 co_await certificates_.give_back(); // nothing was issued
-            if (answer.error().kind == failure_class::permanent)
+            if (answer.error().kind == failure_class::permanent && !says_nothing(answer.error()))
                 co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
         }
@@ -28463,7 +28468,9 @@ private:
     [[nodiscard]] awaitable<> failed(managed_certificate& of, const authority& from, refusal why)
     {
         const std::size_t asked = index_of(from.directory_url());
-        ++of.state.failures;
+        // Note: a CA at work has not failed, but of several the next one is asked the third time.
+        const unsigned most = authorities_.size() > 1 ? 3 : 2;
+        of.state.failures = why.is_under_way ? std::min(of.state.failures + 1, most) : of.state.failures + 1;
         const time_point now = world_.now();
         of.state.failed_at = now;
         of.state.last_class = why.kind;
@@ -29036,7 +29043,7 @@ public:
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
             const auto one = find(id);
-            if (!one)
+            if (!one || !one->credential) // it went meanwhile
                 continue;
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)

@@ -75,7 +75,8 @@ struct signer {
 // is absolute stays as the CA wrote it, which may compare it so (RFC 8555 6.4).
 [[nodiscard]] inline std::string url_in(const http::outbound_response& answer, std::string_view reference)
 {
-    if (reference.find('#') == reference.npos && http::parse_url(reference))
+    const bool is_absolute = reference.starts_with("https://") || reference.starts_with("http://");
+    if (is_absolute && reference.find('#') == reference.npos && http::parse_url(reference))
         return std::string(reference);
     const auto base = http::parse_url(answer.url);
     if (!base || reference.empty())

@@ -163,8 +163,11 @@ private:
         if (!found)
             co_return not_kept(found.error());
         std::optional<kept_order>& kept = *found;
-        const bool fits = kept && !is_of_present(*kept->key) && kept->about.directory == ca_.ca().directory
-                          && kept->about.account == by_.url && same_identifiers(kept->about.names, wanted_.names)
+        // That of another CA, which may be asked again, is kept until there is one here.
+        if (kept && kept->about.directory != ca_.ca().directory)
+            co_return std::optional<placed>();
+        const bool fits = kept && !is_of_present(*kept->key) && kept->about.account == by_.url
+                          && same_identifiers(kept->about.names, wanted_.names)
                           && kept->about.profile == wanted_.profile;
         if (fits) {
             auto state = co_await read_order(kept->about.url);
@@ -198,9 +201,10 @@ private:
     // Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done.
     [[nodiscard]] bool is_stuck(order_status state, time_point created) const
     {
-        const bool is_at_work = state == order_status::processing;
-        const std::chrono::milliseconds longest = std::chrono::days(is_at_work ? 7 : 1);
-        const auto patience = std::min(longest, is_at_work ? wanted_.life : wanted_.life / 10);
+        using std::chrono::days, std::chrono::milliseconds;
+        const auto patience = state == order_status::processing
+                                  ? std::clamp<milliseconds>(wanted_.life, days(1), days(7))
+                                  : std::min<milliseconds>(days(1), wanted_.life / 4); // more than an attempt
         return state != order_status::valid && world().now() >= created + patience;
     }
 
@@ -385,7 +389,7 @@ private:
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
             if (!later)
                 co_await certificates_.give_back(); // nothing was issued
-            if (answer.error().kind == failure_class::permanent)
+            if (answer.error().kind == failure_class::permanent && !says_nothing(answer.error()))
                 co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
         }

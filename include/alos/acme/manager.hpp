@@ -262,7 +262,7 @@ public:
             co_return failure{errc::unknown_name, domain + ": there is no certificate of ACME's to revoke"};
         for (const std::string& id : ids) {
             const auto one = find(id);
-            if (!one)
+            if (!one || !one->credential) // it went meanwhile
                 continue;
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)

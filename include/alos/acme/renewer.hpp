@@ -312,7 +312,9 @@ private:
     [[nodiscard]] awaitable<> failed(managed_certificate& of, const authority& from, refusal why)
     {
         const std::size_t asked = index_of(from.directory_url());
-        ++of.state.failures;
+        // Note: a CA at work has not failed, but of several the next one is asked the third time.
+        const unsigned most = authorities_.size() > 1 ? 3 : 2;
+        of.state.failures = why.is_under_way ? std::min(of.state.failures + 1, most) : of.state.failures + 1;
         const time_point now = world_.now();
         of.state.failed_at = now;
         of.state.last_class = why.kind;
