@@ -19,9 +19,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 
-#include <csignal>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -30,6 +30,8 @@
 #include <utility>
 #include <vector>
 
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 namespace command {
@@ -51,6 +53,7 @@ class session {
     };
 
     context_type context_;
+    boost::asio::posix::stream_descriptor hangup_{context_, open_hangup()}; // before any thread is begun
 
 public:
     explicit session(options asked)
@@ -105,10 +108,7 @@ public:
         std::optional<report> done;
         boost::asio::cancellation_signal cancel;
         boost::asio::signal_set signals(context_, SIGINT, SIGTERM);
-        boost::asio::signal_set hangup(context_);
-        if (std::signal(SIGHUP, SIG_IGN) != SIG_IGN) // as nohup has it
-            hangup.add(SIGHUP);
-        hangup.async_wait([&](alos::error_code ec, int) {
+        hangup_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [&](alos::error_code ec) {
             if (!ec)
                 cancel.emit(boost::asio::cancellation_type::terminal);
         });
@@ -267,6 +267,20 @@ public:
     acme::board board;
 
 private:
+    // Readable once the terminal is closed. No thread that is begun later is told of it otherwise, so that it ends
+    // nothing at any time; a program that is begun hears of it as usual. Whoever ignores it, as nohup does, goes on.
+    static int open_hangup()
+    {
+        struct ::sigaction now {};
+        ::sigaction(SIGHUP, nullptr, &now);
+        ::sigset_t heard;
+        ::sigemptyset(&heard);
+        if (now.sa_handler != SIG_IGN)
+            ::sigaddset(&heard, SIGHUP);
+        ::pthread_sigmask(SIG_BLOCK, &heard, nullptr);
+        return ::signalfd(-1, &heard, SFD_NONBLOCK | SFD_CLOEXEC);
+    }
+
     static alos::server_config settings_for(std::string addr, std::string http_addr)
     {
         alos::server_config settings;

@@ -107,7 +107,7 @@ def down_with_certificate():
             time.sleep(0.2)
         is_from(server, second)
         holds(time.time() < end, "too late")
-        renewed, = server.records("acme.renewed")
+        renewed, = wait_until(server.log, lambda: server.records("acme.renewed"))
         when = datetime.datetime.fromisoformat(renewed["time"].replace("Z", "+00:00")).timestamp()
         holds(end - life / 6 - 2 <= when, f"{end - when} s before its end")
         equal(second.orders(), 1)
