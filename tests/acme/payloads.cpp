@@ -7,7 +7,7 @@ using namespace alos::acme;
 
 namespace {
 
-const byte_vector der{0x30, 0x03, 0xfb, 0xff, 0xfe};
+const byte_vector content{0x30, 0x03, 0xfb, 0xff, 0xfe};
 
 }
 
@@ -58,9 +58,9 @@ TEST_CASE("payloads: an order (RFC 8555 7.4, RFC 8738 3, RFC 9773 5)")
 
 TEST_CASE("payloads: what finalizes, revokes, accepts and deactivates (RFC 8555 7.4, 7.5, 7.6)")
 {
-    CHECK(finalize_payload(der) == R"({"csr":"MAP7__4"})");
-    CHECK(revoke_payload(der) == R"({"certificate":"MAP7__4"})");
-    CHECK(revoke_payload(der, 4) == R"({"certificate":"MAP7__4","reason":4})");
+    CHECK(finalize_payload(content) == R"({"csr":"MAP7__4"})");
+    CHECK(revoke_payload(content) == R"({"certificate":"MAP7__4"})");
+    CHECK(revoke_payload(content, 4) == R"({"certificate":"MAP7__4","reason":4})");
     CHECK(challenge_payload == "{}");
     CHECK(deactivation_payload == R"({"status":"deactivated"})");
 }
