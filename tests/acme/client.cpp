@@ -125,3 +125,15 @@ TEST_CASE("client: a nonce older than an hour is not used, but a new one is aske
     CHECK(one.post() == 200);
     CHECK(one.used == std::vector<std::string>{"head1", "post1", "head2"});
 }
+
+TEST_CASE("client: a URL that an answer names in full stays as it is written, another one is resolved (RFC 8555 6.4)")
+{
+    const alos::http::outbound_response from{.url = "https://ca.test/dir/new"};
+    for (const std::string url : {"https://CA.test:443/acct/1", "https://ca.test/a/../b", "https://other.test"})
+        CHECK(alos::acme::url_in(from, url) == url);
+    CHECK(alos::acme::url_in(from, "acct/1") == "https://ca.test/dir/acct/1");
+    CHECK(alos::acme::url_in(from, "/acct/1") == "https://ca.test/acct/1");
+    CHECK(alos::acme::url_in(from, "HTTPS://ca.test/1").starts_with("https://"));
+    CHECK(alos::acme::url_in(from, "") == "");
+    CHECK(alos::acme::url_in(from, "https://ca.test/a b") == "");
+}
