@@ -447,6 +447,11 @@ def failures():
 
 def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):
     """What stands in the storage for the CA goes when the command does; what it is told to ignore does not end it."""
+    def ignore():
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)  # the tests may run under nohup
+        signal.signal(ignores, signal.SIG_IGN)
+
     folder = new_folder()
     with Pebble(hesitation=15) as ca:
         process = subprocess.Popen(
@@ -454,8 +459,7 @@ def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):
              f'--http-addr=127.0.0.1:{ca.http_port}', f'--addr=127.0.0.1:{ca.tls_port}',
              f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}',
              ','.join(f'n{i}.test' for i in range(12))],
-            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-            preexec_fn=lambda: signal.signal(ignores, signal.SIG_IGN))
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=ignore)
         try:
             wait_until('an answer', lambda: list(folder.glob('.alos-certs/challenge/http-01/*.json')))
             if ignores in signals:
