@@ -22597,6 +22597,109 @@ private:
 }
 
 #endif
+// ---- alos/acme/order_allowance.hpp ----
+// What one attempt takes of our own limits at its CA: an order when that is placed, and a certificate for its names when
+// that is asked for.
+#ifndef ALOS_ACME_ORDER_ALLOWANCE_HPP
+#define ALOS_ACME_ORDER_ALLOWANCE_HPP
+
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace alos::inline v0::acme {
+
+class order_allowance {
+public:
+    // `world` and what `allowed` refers to outlive it. `life` is that of the present certificate.
+    order_allowance(environment& world, std::string directory, const limits& allowed,
+                    const std::vector<identifier>& names, std::chrono::milliseconds life)
+        : world_(world), directory_(std::move(directory)), orders_(allowed.orders()),
+          certificates_(allowed.certificates(names, life))
+    {
+    }
+
+    // Fails when a certificate for these names cannot be asked for yet.
+    [[nodiscard]] awaitable<reply<>> check_certificate()
+    {
+        const auto later = co_await certificates_.next();
+        if (later)
+            co_return too_many(*later);
+        co_return reply<>();
+    }
+
+    // Fails, with is_not_its_turn, when it has to wait; an attempt that is under way does not, in the middle.
+    [[nodiscard]] awaitable<reply<>> take_order(bool is_under_way)
+    {
+        const auto later = co_await orders_.take();
+        has_order_ = !later;
+        if (later && !is_under_way)
+            co_return not_its_turn(*later);
+        co_return reply<>();
+    }
+
+    // None was placed.
+    [[nodiscard]] awaitable<> give_order_back()
+    {
+        if (std::exchange(has_order_, false))
+            co_await orders_.give_back();
+    }
+
+    // As check_certificate(). What fails has taken none, and may go on where the CA does not count either.
+    [[nodiscard]] awaitable<reply<>> take_certificate()
+    {
+        const auto later = co_await certificates_.take();
+        has_certificate_ = !later;
+        if (later)
+            co_return too_many(*later);
+        co_return reply<>();
+    }
+
+    // None is issued.
+    [[nodiscard]] awaitable<> give_certificate_back()
+    {
+        if (std::exchange(has_certificate_, false))
+            co_await certificates_.give_back();
+    }
+
+private:
+    [[nodiscard]] refusal wait(time_point later, std::string what) const
+    {
+        refusal why{failure_class::throttled, std::move(what)};
+        why.is_ours = true;
+        why.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world_.now());
+        return why;
+    }
+
+    [[nodiscard]] refusal too_many(time_point later) const
+    {
+        return wait(later, "order: " + directory_
+                               + ": as many certificates were issued for these names as a CA allows: that is our own "
+                                 "limit, `certificates` of this CA in the configuration; wait, or raise it there for a "
+                                 "CA that allows more");
+    }
+
+    [[nodiscard]] refusal not_its_turn(time_point later) const
+    {
+        refusal why = wait(later, "waiting until more may be asked of " + directory_);
+        why.is_not_its_turn = true;
+        return why;
+    }
+
+    environment& world_;
+    const std::string directory_;
+    kept_bucket orders_;
+    kept_bucket certificates_;
+    bool has_order_ = false;
+    bool has_certificate_ = false;
+};
+
+}
+
+#endif
 // ---- alos/acme/order_list.hpp ----
 // The orders of an account, as far as its CA keeps a list of them. RFC 8555 7.1.2.1.
 #ifndef ALOS_ACME_ORDER_LIST_HPP
@@ -26486,6 +26589,8 @@ private:
 #define ALOS_ACME_KEPT_ORDER_HPP
 
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26509,6 +26614,30 @@ inline private_key_ptr read_order_key(std::string_view pem)
     return key ? *key : nullptr;
 }
 
+}
+
+// Whether it led to the present certificate, null if there is none, and a crash kept it from being forgotten.
+[[nodiscard]] inline bool led_to(const kept_order& one, const cert::credential_ptr& present)
+{
+    if (!present)
+        return false;
+    const auto leaf = parse_certificate(present->chain.front());
+    return leaf && belongs_to(*one.key, *leaf);
+}
+
+// Where an order was placed there may be nobody any more: a CA moves.
+inline constexpr std::chrono::hours longest_silence{2};
+
+// Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done. `life` is
+// that of the certificate.
+[[nodiscard]] inline bool is_stuck(order_status state, time_point created, std::chrono::milliseconds life,
+                                   time_point now)
+{
+    using std::chrono::days, std::chrono::milliseconds;
+    const auto patience = state == order_status::processing
+                              ? std::clamp<milliseconds>(life, days(1), days(7))
+                              : std::min<milliseconds>(days(1), life / 4); // more than an attempt
+    return state != order_status::valid && now >= created + patience;
 }
 
 // `kept` outlives these; `id` is that of the certificate.
@@ -26628,9 +26757,81 @@ namespace alos::inline v0::acme {
 #ifndef ALOS_ACME_ISSUE_HPP
 #define ALOS_ACME_ISSUE_HPP
 
+// ---- alos/acme/renewal_info.hpp ----
+// Asks the CA that issued a certificate when it wants it renewed, and reads what it says to that. RFC 9773 4, 5.
+#ifndef ALOS_ACME_RENEWAL_INFO_HPP
+#define ALOS_ACME_RENEWAL_INFO_HPP
+
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace alos::inline v0::acme {
+
+// What came of it. Without a window `how` says why.
+struct window_reply {
+    window_answer how = window_answer::long_term_error;
+    std::optional<renewal_window> window{};
+    std::string explanation_url{};
+    std::optional<std::chrono::seconds> retry_after{};
+    bool is_offered = true; // the CA has renewal information at all
+};
+
+// RFC 9773 4.1. `ca` outlives it.
+[[nodiscard]] inline awaitable<window_reply> ask_for_window(client& ca, cert::credential_ptr about)
+{
+    const auto id = ari_certificate_id(byte_view(about->chain.front()));
+    if (!id)
+        co_return window_reply{};
+    // Note: a week old is new enough for what is asked every day; where it is of no use any more, it is forgotten.
+    const auto known = co_await ca.find_directory(std::chrono::hours(24 * 7));
+    if (!known)
+        co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
+    const std::string& base = (*known)->renewal_info;
+    if (base.empty())
+        co_return window_reply{.is_offered = false};
+    std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
+    const auto answer = co_await ca.get(std::move(url), "renewal information");
+    if (!answer) {
+        ca.forget_directory(); // it may have moved
+        const unsigned status = answer.error().why.status;
+        const bool is_lasting = status >= 400 && status < 500 && status != 429;
+        co_return window_reply{.how = is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
+                               .retry_after = answer.error().retry_after};
+    }
+    const auto read = parse_renewal_info(answer->body);
+    if (!read) {
+        ca.forget_directory();
+        co_return window_reply{};
+    }
+    co_return window_reply{.how = window_answer::received,
+                           .window = renewal_window{read->start, read->end},
+                           .explanation_url = read->explanation_url,
+                           .retry_after = retry_after(*answer, ca.world().now())};
+}
+
+// RFC 9773 5: whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
+// `is_again`: the attempt before it failed, too. Note: some CAs say "unauthorized" of a certificate that another account
+// ordered, and some fail over one that they do not know.
+[[nodiscard]] inline bool may_be_for_replaces(const refusal& why, bool is_again) noexcept
+{
+    constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
+                                                        "badPublicKey",            "badSignatureAlgorithm",
+                                                        "externalAccountRequired", "userActionRequired"};
+    const problem& said = why.why;
+    return !why.is_unsent && said.status >= 400 && (said.status < 500 || is_again)
+           && why.kind != failure_class::throttled && std::ranges::count(others, said.type) == 0;
+}
+
+}
+
+#endif
+
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -26676,8 +26877,8 @@ public:
              signer by, issue_request wanted, step_teller tell)
         : ca_(ca), storage_(kept),
           prover_(ca, by, answers, std::move(settings), allowed, wanted.life, wanted.deadline, tell),
-          orders_(allowed.orders()), certificates_(allowed.certificates(wanted.names, wanted.life)),
-          by_(std::move(by)), wanted_(std::move(wanted)), tell_(std::move(tell))
+          allowance_(ca.world(), ca.ca().directory, allowed, wanted.names, wanted.life), by_(std::move(by)),
+          wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
 
@@ -26693,15 +26894,15 @@ public:
                 const auto offered = co_await ca_.check_profile(wanted_.profile);
                 if (!offered)
                     co_return offered.error();
-                if (const auto later = co_await too_early())
-                    co_return too_many(*later);
-                // An attempt that is under way does not wait in the middle.
-                const auto later = co_await orders_.take();
-                if (later && is_first)
-                    co_return not_its_turn(*later);
+                const auto may = co_await check_certificate();
+                if (!may)
+                    co_return may.error();
+                const auto taken = co_await allowance_.take_order(!is_first);
+                if (!taken)
+                    co_return taken.error();
                 auto fresh = co_await place_order();
-                if (!fresh && fresh.error().is_unsent && !later)
-                    co_await orders_.give_back();
+                if (!fresh && fresh.error().is_unsent)
+                    co_await allowance_.give_order_back();
                 if (!fresh)
                     co_return fresh.error();
                 at.emplace(std::move(*fresh));
@@ -26737,35 +26938,16 @@ private:
         return ours;
     }
 
-    // Until when no other certificate for these names may be ordered; nothing: it may.
-    [[nodiscard]] awaitable<std::optional<time_point>> too_early()
-    {
-        if (!is_counted())
-            co_return std::nullopt;
-        const auto later = co_await certificates_.next();
-        co_return later;
-    }
-
+    // By us; what replaces another one in time (RFC 9773 5) is not refused for its number by the CA either.
     [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
 
-    refusal too_many(time_point later) const
+    // Whether our own limits let a certificate be asked for.
+    [[nodiscard]] awaitable<reply<>> check_certificate()
     {
-        refusal wait =
-            refused("order", "as many certificates were issued for these names as a CA allows: that is our own "
-                             "limit, `certificates` of this CA in the configuration; wait, or raise it there for a "
-                             "CA that allows more");
-        wait.kind = failure_class::throttled;
-        wait.is_ours = true;
-        wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
-        return wait;
-    }
-
-    refusal not_its_turn(time_point later) const
-    {
-        refusal wait = too_many(later);
-        wait.what = "waiting until more may be asked of " + ca_.ca().directory;
-        wait.is_not_its_turn = true;
-        return wait;
+        if (!is_counted())
+            co_return reply<>();
+        auto may = co_await allowance_.check_certificate();
+        co_return may;
     }
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
@@ -26780,17 +26962,18 @@ private:
         // That of another CA, which may be asked again, is kept until there is one here.
         if (kept && kept->about.directory != ca_.ca().directory)
             co_return std::optional<placed>();
-        const bool fits = kept && !is_of_present(*kept->key) && kept->about.account == by_.url
+        const bool fits = kept && !led_to(*kept, wanted_.present) && kept->about.account == by_.url
                           && same_identifiers(kept->about.names, wanted_.names)
                           && kept->about.profile == wanted_.profile;
         if (fits) {
             auto state = co_await read_order(kept->about.url);
+            const time_point now = world().now();
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
-            if (!state && says_nothing(state.error()) && world().now() < kept->about.created + longest_silence)
+            if (!state && says_nothing(state.error()) && now < kept->about.created + longest_silence)
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
-                                 && (!state->expires || *state->expires > world().now());
-            const bool leads_on = is_open && !is_stuck(state->status, kept->about.created);
+                                 && (!state->expires || *state->expires > now);
+            const bool leads_on = is_open && !is_stuck(state->status, kept->about.created, wanted_.life, now);
             if (leads_on && same_identifiers(state->identifiers, wanted_.names)) {
                 tell_("going on with order " + kept->about.url);
                 co_return placed{kept->about.url, std::move(*state), std::move(kept->key), kept->about.created};
@@ -26800,51 +26983,18 @@ private:
         co_return std::optional<placed>();
     }
 
-    // Whether the order led to the present certificate, and a crash kept it from being forgotten.
-    [[nodiscard]] bool is_of_present(const private_key& key) const
-    {
-        if (!wanted_.present)
-            return false;
-        const auto leaf = parse_certificate(wanted_.present->chain.front());
-        return leaf && belongs_to(key, *leaf);
-    }
-
-    // Where an order was placed there may be nobody any more: a CA moves.
-    static constexpr std::chrono::hours longest_silence{2};
-
-    // Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done.
-    [[nodiscard]] bool is_stuck(order_status state, time_point created) const
-    {
-        using std::chrono::days, std::chrono::milliseconds;
-        const auto patience = state == order_status::processing
-                                  ? std::clamp<milliseconds>(wanted_.life, days(1), days(7))
-                                  : std::min<milliseconds>(days(1), wanted_.life / 4); // more than an attempt
-        return state != order_status::valid && world().now() >= created + patience;
-    }
-
-    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
-    // say "unauthorized" of a certificate that another account ordered, and some fail over one that they do not know.
-    [[nodiscard]] bool may_mean_predecessor(const refusal& why) const noexcept
-    {
-        constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
-                                                            "badPublicKey",            "badSignatureAlgorithm",
-                                                            "externalAccountRequired", "userActionRequired"};
-        const problem& said = why.why;
-        return !why.is_unsent && said.status >= 400 && (said.status < 500 || wanted_.is_again)
-               && why.kind != failure_class::throttled && std::ranges::count(others, said.type) == 0;
-    }
-
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
-        if (!answer && !wanted_.replaces.empty() && may_mean_predecessor(answer.error())) {
+        if (!answer && !wanted_.replaces.empty() && may_be_for_replaces(answer.error(), wanted_.is_again)) {
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
-            if (co_await too_early())
+            const auto may = co_await check_certificate();
+            if (!may)
                 co_return answer.error();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -26990,10 +27140,9 @@ private:
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
             co_return refused("finalize", csr.error().what);
-        // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
-        const auto later = co_await certificates_.take();
-        if (later && is_counted())
-            co_return too_many(*later);
+        const auto taken = co_await allowance_.take_certificate();
+        if (!taken && is_counted())
+            co_return taken.error();
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
@@ -27001,8 +27150,7 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
-            if (!later)
-                co_await certificates_.give_back(); // nothing was issued
+            co_await allowance_.give_certificate_back();
             if (answer.error().kind == failure_class::permanent && !says_nothing(answer.error()))
                 co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
@@ -27017,8 +27165,7 @@ private:
         at.state = std::move(*state);
         const bool goes_on = at.state.status != order_status::ready && at.state.status != order_status::pending;
         if (!goes_on) {
-            if (!later)
-                co_await certificates_.give_back(); // nothing is issued
+            co_await allowance_.give_certificate_back();
             if (!answer)
                 co_return answer.error();
             co_return refused("finalize",
@@ -27080,8 +27227,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
-    kept_bucket orders_;
-    kept_bucket certificates_;
+    order_allowance allowance_;
     const signer by_;
     issue_request wanted_;
     const step_teller tell_;
@@ -27983,63 +28129,6 @@ private:
     std::set<cert::credential_ptr> others_;
     std::map<std::string, cert::credential_ptr> stand_ins_; // by domain
 };
-
-}
-
-#endif
-// ---- alos/acme/renewal_info.hpp ----
-// Asks the CA that issued a certificate when it wants it renewed. RFC 9773 4.
-#ifndef ALOS_ACME_RENEWAL_INFO_HPP
-#define ALOS_ACME_RENEWAL_INFO_HPP
-
-
-#include <chrono>
-#include <optional>
-#include <string>
-
-namespace alos::inline v0::acme {
-
-// What came of it. Without a window `how` says why.
-struct window_reply {
-    window_answer how = window_answer::long_term_error;
-    std::optional<renewal_window> window{};
-    std::string explanation_url{};
-    std::optional<std::chrono::seconds> retry_after{};
-    bool is_offered = true; // the CA has renewal information at all
-};
-
-// RFC 9773 4.1. `ca` outlives it.
-[[nodiscard]] inline awaitable<window_reply> ask_for_window(client& ca, cert::credential_ptr about)
-{
-    const auto id = ari_certificate_id(byte_view(about->chain.front()));
-    if (!id)
-        co_return window_reply{};
-    // Note: a week old is new enough for what is asked every day; where it is of no use any more, it is forgotten.
-    const auto known = co_await ca.find_directory(std::chrono::hours(24 * 7));
-    if (!known)
-        co_return window_reply{.how = window_answer::temporary_error, .retry_after = known.error().retry_after};
-    const std::string& base = (*known)->renewal_info;
-    if (base.empty())
-        co_return window_reply{.is_offered = false};
-    std::string url = base + (base.ends_with('/') ? "" : "/") + *id;
-    const auto answer = co_await ca.get(std::move(url), "renewal information");
-    if (!answer) {
-        ca.forget_directory(); // it may have moved
-        const unsigned status = answer.error().why.status;
-        const bool is_lasting = status >= 400 && status < 500 && status != 429;
-        co_return window_reply{.how = is_lasting ? window_answer::long_term_error : window_answer::temporary_error,
-                               .retry_after = answer.error().retry_after};
-    }
-    const auto read = parse_renewal_info(answer->body);
-    if (!read) {
-        ca.forget_directory();
-        co_return window_reply{};
-    }
-    co_return window_reply{.how = window_answer::received,
-                           .window = renewal_window{read->start, read->end},
-                           .explanation_url = read->explanation_url,
-                           .retry_after = retry_after(*answer, ca.world().now())};
-}
 
 }
 

@@ -3,6 +3,8 @@
 #include "support/sick_files.hpp"
 #include "support/simulated_process.hpp"
 
+#include <chrono>
+
 using namespace alos::acme;
 
 namespace {
@@ -81,4 +83,23 @@ TEST_CASE("kept order: a folder in the place of one is none, and makes way for t
         CHECK(process.run(load_order(process.storage, "a")).value());
         process.run(forget_order(process.storage, "a"));
     }
+}
+
+TEST_CASE("kept order: one is stuck after a day or a quarter of the life, and one that is issued after a day to a week")
+{
+    using namespace std::chrono_literals;
+    const auto created = test::simulated_world::default_start();
+    const auto patience = [&](order_status state, std::chrono::milliseconds life) {
+        auto stuck = created;
+        while (stuck < created + 240h && !is_stuck(state, created, life, stuck))
+            stuck += 30min;
+        return stuck - created;
+    };
+    CHECK(patience(order_status::pending, 24h * 90) == 24h);
+    CHECK(patience(order_status::ready, 24h * 90) == 24h);
+    CHECK(patience(order_status::pending, 8h) == 2h);
+    CHECK(patience(order_status::processing, 24h * 90) == 24h * 7);
+    CHECK(patience(order_status::processing, 24h * 6) == 24h * 6);
+    CHECK(patience(order_status::processing, 8h) == 24h);
+    CHECK(patience(order_status::valid, 8h) == 240h); // never
 }

@@ -140,3 +140,29 @@ TEST_CASE("renewal info: a CA that has none is not asked for it")
     CHECK_FALSE(got.window);
     CHECK(one.asked.empty());
 }
+
+TEST_CASE("renewal info: an order may be refused for what it replaces, but not where that says something else (RFC 9773 5)")
+{
+    using alos::acme::failure_class;
+    using alos::acme::may_be_for_replaces;
+    const auto refusal = [](unsigned status, std::string type) {
+        alos::acme::refusal why;
+        why.why.status = status;
+        why.why.type = std::move(type);
+        return why;
+    };
+    for (const char* type : {"alreadyReplaced", "malformed", "unauthorized", ""})
+        CHECK(may_be_for_replaces(refusal(409, type), false));
+    for (const char* type : {"accountDoesNotExist", "badNonce", "badPublicKey", "badSignatureAlgorithm",
+                             "externalAccountRequired", "userActionRequired"})
+        CHECK_FALSE(may_be_for_replaces(refusal(400, type), true));
+    CHECK_FALSE(may_be_for_replaces(refusal(500, "serverInternal"), false));
+    CHECK(may_be_for_replaces(refusal(500, "serverInternal"), true));
+    CHECK_FALSE(may_be_for_replaces(refusal(0, ""), true)); // nothing was said
+    auto throttled = refusal(429, "rateLimited");
+    throttled.kind = failure_class::throttled;
+    CHECK_FALSE(may_be_for_replaces(throttled, true));
+    auto unsent = refusal(400, "malformed");
+    unsent.is_unsent = true;
+    CHECK_FALSE(may_be_for_replaces(unsent, true));
+}

@@ -7,16 +7,16 @@
 #include <alos/acme/client.hpp>
 #include <alos/acme/download.hpp>
 #include <alos/acme/kept_order.hpp>
-#include <alos/acme/limits.hpp>
+#include <alos/acme/order_allowance.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/prover.hpp>
+#include <alos/acme/renewal_info.hpp>
 #include <alos/acme/storage.hpp>
 #include <alos/cert/credential.hpp>
 #include <alos/cert/names.hpp>
 #include <alos/crypto/botan_csr.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -62,8 +62,8 @@ public:
              signer by, issue_request wanted, step_teller tell)
         : ca_(ca), storage_(kept),
           prover_(ca, by, answers, std::move(settings), allowed, wanted.life, wanted.deadline, tell),
-          orders_(allowed.orders()), certificates_(allowed.certificates(wanted.names, wanted.life)),
-          by_(std::move(by)), wanted_(std::move(wanted)), tell_(std::move(tell))
+          allowance_(ca.world(), ca.ca().directory, allowed, wanted.names, wanted.life), by_(std::move(by)),
+          wanted_(std::move(wanted)), tell_(std::move(tell))
     {
     }
 
@@ -79,15 +79,15 @@ public:
                 const auto offered = co_await ca_.check_profile(wanted_.profile);
                 if (!offered)
                     co_return offered.error();
-                if (const auto later = co_await too_early())
-                    co_return too_many(*later);
-                // An attempt that is under way does not wait in the middle.
-                const auto later = co_await orders_.take();
-                if (later && is_first)
-                    co_return not_its_turn(*later);
+                const auto may = co_await check_certificate();
+                if (!may)
+                    co_return may.error();
+                const auto taken = co_await allowance_.take_order(!is_first);
+                if (!taken)
+                    co_return taken.error();
                 auto fresh = co_await place_order();
-                if (!fresh && fresh.error().is_unsent && !later)
-                    co_await orders_.give_back();
+                if (!fresh && fresh.error().is_unsent)
+                    co_await allowance_.give_order_back();
                 if (!fresh)
                     co_return fresh.error();
                 at.emplace(std::move(*fresh));
@@ -123,35 +123,16 @@ private:
         return ours;
     }
 
-    // Until when no other certificate for these names may be ordered; nothing: it may.
-    [[nodiscard]] awaitable<std::optional<time_point>> too_early()
-    {
-        if (!is_counted())
-            co_return std::nullopt;
-        const auto later = co_await certificates_.next();
-        co_return later;
-    }
-
+    // By us; what replaces another one in time (RFC 9773 5) is not refused for its number by the CA either.
     [[nodiscard]] bool is_counted() const noexcept { return wanted_.replaces.empty() && !wanted_.is_asked_for; }
 
-    refusal too_many(time_point later) const
+    // Whether our own limits let a certificate be asked for.
+    [[nodiscard]] awaitable<reply<>> check_certificate()
     {
-        refusal wait =
-            refused("order", "as many certificates were issued for these names as a CA allows: that is our own "
-                             "limit, `certificates` of this CA in the configuration; wait, or raise it there for a "
-                             "CA that allows more");
-        wait.kind = failure_class::throttled;
-        wait.is_ours = true;
-        wait.retry_after = std::chrono::ceil<std::chrono::seconds>(later - world().now());
-        return wait;
-    }
-
-    refusal not_its_turn(time_point later) const
-    {
-        refusal wait = too_many(later);
-        wait.what = "waiting until more may be asked of " + ca_.ca().directory;
-        wait.is_not_its_turn = true;
-        return wait;
+        if (!is_counted())
+            co_return reply<>();
+        auto may = co_await allowance_.check_certificate();
+        co_return may;
     }
 
     [[nodiscard]] environment& world() const noexcept { return ca_.world(); }
@@ -166,17 +147,18 @@ private:
         // That of another CA, which may be asked again, is kept until there is one here.
         if (kept && kept->about.directory != ca_.ca().directory)
             co_return std::optional<placed>();
-        const bool fits = kept && !is_of_present(*kept->key) && kept->about.account == by_.url
+        const bool fits = kept && !led_to(*kept, wanted_.present) && kept->about.account == by_.url
                           && same_identifiers(kept->about.names, wanted_.names)
                           && kept->about.profile == wanted_.profile;
         if (fits) {
             auto state = co_await read_order(kept->about.url);
+            const time_point now = world().now();
             // The CA cannot be asked: the order stays for the next attempt, unless that has been so for long.
-            if (!state && says_nothing(state.error()) && world().now() < kept->about.created + longest_silence)
+            if (!state && says_nothing(state.error()) && now < kept->about.created + longest_silence)
                 co_return state.error();
             const bool is_open = state && state->status != order_status::invalid
-                                 && (!state->expires || *state->expires > world().now());
-            const bool leads_on = is_open && !is_stuck(state->status, kept->about.created);
+                                 && (!state->expires || *state->expires > now);
+            const bool leads_on = is_open && !is_stuck(state->status, kept->about.created, wanted_.life, now);
             if (leads_on && same_identifiers(state->identifiers, wanted_.names)) {
                 tell_("going on with order " + kept->about.url);
                 co_return placed{kept->about.url, std::move(*state), std::move(kept->key), kept->about.created};
@@ -186,51 +168,18 @@ private:
         co_return std::optional<placed>();
     }
 
-    // Whether the order led to the present certificate, and a crash kept it from being forgotten.
-    [[nodiscard]] bool is_of_present(const private_key& key) const
-    {
-        if (!wanted_.present)
-            return false;
-        const auto leaf = parse_certificate(wanted_.present->chain.front());
-        return leaf && belongs_to(key, *leaf);
-    }
-
-    // Where an order was placed there may be nobody any more: a CA moves.
-    static constexpr std::chrono::hours longest_silence{2};
-
-    // Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done.
-    [[nodiscard]] bool is_stuck(order_status state, time_point created) const
-    {
-        using std::chrono::days, std::chrono::milliseconds;
-        const auto patience = state == order_status::processing
-                                  ? std::clamp<milliseconds>(wanted_.life, days(1), days(7))
-                                  : std::min<milliseconds>(days(1), wanted_.life / 4); // more than an attempt
-        return state != order_status::valid && world().now() >= created + patience;
-    }
-
-    // Whether an order may be refused for what it replaces, and not for who asks, or how, or how often. Note: some CAs
-    // say "unauthorized" of a certificate that another account ordered, and some fail over one that they do not know.
-    [[nodiscard]] bool may_mean_predecessor(const refusal& why) const noexcept
-    {
-        constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
-                                                            "badPublicKey",            "badSignatureAlgorithm",
-                                                            "externalAccountRequired", "userActionRequired"};
-        const problem& said = why.why;
-        return !why.is_unsent && said.status >= 400 && (said.status < 500 || wanted_.is_again)
-               && why.kind != failure_class::throttled && std::ranges::count(others, said.type) == 0;
-    }
-
     // RFC 8555 7.4.
     [[nodiscard]] awaitable<reply<placed>> place_order()
     {
         std::string payload = new_order_payload(wanted_.names, wanted_.profile, wanted_.replaces);
         auto answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
         // RFC 9773 5: a predecessor that this CA does not know, or that has a successor, must not stop the order.
-        if (!answer && !wanted_.replaces.empty() && may_mean_predecessor(answer.error())) {
+        if (!answer && !wanted_.replaces.empty() && may_be_for_replaces(answer.error(), wanted_.is_again)) {
             tell_("an order that replaces a certificate is refused: " + describe(answer.error().why)
                   + "; it is repeated without");
             wanted_.replaces.clear();
-            if (co_await too_early())
+            const auto may = co_await check_certificate();
+            if (!may)
                 co_return answer.error();
             payload = new_order_payload(wanted_.names, wanted_.profile);
             answer = co_await ca_.post(&directory::new_order, std::move(payload), by_, "order");
@@ -376,10 +325,9 @@ private:
         const auto csr = make_csr(*at.key, names, addresses);
         if (!csr)
             co_return refused("finalize", csr.error().what);
-        // A certificate that replaces another one in time (RFC 9773 5) is not refused for its number, but it counts.
-        const auto later = co_await certificates_.take();
-        if (later && is_counted())
-            co_return too_many(*later);
+        const auto taken = co_await allowance_.take_certificate();
+        if (!taken && is_counted())
+            co_return taken.error();
         tell_("asking for the certificate");
         std::string payload = finalize_payload(*csr);
         const std::string url = at.state.finalize;
@@ -387,8 +335,7 @@ private:
         // Its answer may be lost though it had effect, and what it says of the order is only half of it: the order
         // itself tells.
         if (!answer && answer.error().why.status != 0 && answer.error().why.type != "orderNotReady") {
-            if (!later)
-                co_await certificates_.give_back(); // nothing was issued
+            co_await allowance_.give_certificate_back();
             if (answer.error().kind == failure_class::permanent && !says_nothing(answer.error()))
                 co_await forget_order(storage_, wanted_.id);
             co_return answer.error();
@@ -403,8 +350,7 @@ private:
         at.state = std::move(*state);
         const bool goes_on = at.state.status != order_status::ready && at.state.status != order_status::pending;
         if (!goes_on) {
-            if (!later)
-                co_await certificates_.give_back(); // nothing is issued
+            co_await allowance_.give_certificate_back();
             if (!answer)
                 co_return answer.error();
             co_return refused("finalize",
@@ -466,8 +412,7 @@ private:
     client& ca_;
     storage& storage_;
     prover prover_;
-    kept_bucket orders_;
-    kept_bucket certificates_;
+    order_allowance allowance_;
     const signer by_;
     issue_request wanted_;
     const step_teller tell_;

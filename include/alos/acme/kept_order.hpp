@@ -3,11 +3,16 @@
 #ifndef ALOS_ACME_KEPT_ORDER_HPP
 #define ALOS_ACME_KEPT_ORDER_HPP
 
+#include <alos/acme/objects.hpp>
 #include <alos/acme/record.hpp>
 #include <alos/acme/storage.hpp>
+#include <alos/cert/credential.hpp>
 #include <alos/crypto/botan_key.hpp>
+#include <alos/crypto/botan_x509.hpp>
 #include <alos/crypto/pem.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +36,30 @@ inline private_key_ptr read_order_key(std::string_view pem)
     return key ? *key : nullptr;
 }
 
+}
+
+// Whether it led to the present certificate, null if there is none, and a crash kept it from being forgotten.
+[[nodiscard]] inline bool led_to(const kept_order& one, const cert::credential_ptr& present)
+{
+    if (!present)
+        return false;
+    const auto leaf = parse_certificate(present->chain.front());
+    return leaf && belongs_to(*one.key, *leaf);
+}
+
+// Where an order was placed there may be nobody any more: a CA moves.
+inline constexpr std::chrono::hours longest_silence{2};
+
+// Whether an order leads nowhere, which a CA may keep without end (RFC 8555 7.1.3); not of one that is done. `life` is
+// that of the certificate.
+[[nodiscard]] inline bool is_stuck(order_status state, time_point created, std::chrono::milliseconds life,
+                                   time_point now)
+{
+    using std::chrono::days, std::chrono::milliseconds;
+    const auto patience = state == order_status::processing
+                              ? std::clamp<milliseconds>(life, days(1), days(7))
+                              : std::min<milliseconds>(days(1), life / 4); // more than an attempt
+    return state != order_status::valid && now >= created + patience;
 }
 
 // `kept` outlives these; `id` is that of the certificate.

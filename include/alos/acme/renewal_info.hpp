@@ -1,4 +1,4 @@
-// Asks the CA that issued a certificate when it wants it renewed. RFC 9773 4.
+// Asks the CA that issued a certificate when it wants it renewed, and reads what it says to that. RFC 9773 4, 5.
 #ifndef ALOS_ACME_RENEWAL_INFO_HPP
 #define ALOS_ACME_RENEWAL_INFO_HPP
 
@@ -7,9 +7,12 @@
 #include <alos/acme/renewal.hpp>
 #include <alos/cert/credential.hpp>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace alos::inline v0::acme {
 
@@ -53,6 +56,19 @@ struct window_reply {
                            .window = renewal_window{read->start, read->end},
                            .explanation_url = read->explanation_url,
                            .retry_after = retry_after(*answer, ca.world().now())};
+}
+
+// RFC 9773 5: whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
+// `is_again`: the attempt before it failed, too. Note: some CAs say "unauthorized" of a certificate that another account
+// ordered, and some fail over one that they do not know.
+[[nodiscard]] inline bool may_be_for_replaces(const refusal& why, bool is_again) noexcept
+{
+    constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
+                                                        "badPublicKey",            "badSignatureAlgorithm",
+                                                        "externalAccountRequired", "userActionRequired"};
+    const problem& said = why.why;
+    return !why.is_unsent && said.status >= 400 && (said.status < 500 || is_again)
+           && why.kind != failure_class::throttled && std::ranges::count(others, said.type) == 0;
 }
 
 }
