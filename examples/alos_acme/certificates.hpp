@@ -83,7 +83,7 @@ public:
     }
 
     // The same whatever the time. Where nothing else asked for it, a failure is the end of that: neither a server on
-    // the folder nor the next `renew` goes on with it.
+    // the folder nor the next `renew` goes on with it; but with what the CA is at work on they do.
     [[nodiscard]] awaitable<std::string> finish_by_force(const std::string& directory, const std::string& profile,
                                                          acme::managed_certificate& one)
     {
@@ -91,7 +91,7 @@ public:
         const bool is_only_wished = one.state.failures == 0 && !is_forced(one) && renewal_due(one, now) > now;
         force(one, "forced");
         const std::string error = co_await finish(directory, profile, one);
-        if (error.empty() || !is_only_wished)
+        if (error.empty() || !is_only_wished || (one.last_refusal && one.last_refusal->is_under_way))
             co_return error;
         one.state.forced = 0;
         one.state.forced_why.clear();

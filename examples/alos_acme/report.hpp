@@ -43,6 +43,8 @@ inline std::string by_options(std::string what)
         {"(account_key)", "(--account-key)"},
         {" roots_file", " --roots"},
         {"another cache_dir", "another --cache-dir"},
+        {", there is nothing to do", ""},
+        {"the next attempt", "the same command, given again,"},
         {" of this CA in the configuration", " of a server's configuration, for which this command has no option"},
     });
     for (const auto& [setting, option] : all) {

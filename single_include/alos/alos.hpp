@@ -12912,8 +12912,9 @@ enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
 // Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may
 // stand there at once. Called on the manager's thread; several calls may be under way together.
 //
-// Both are cancelled when their time is over, or the manager stops, and must then end, best by passing on what Asio's
-// operations throw (boost::asio::error::operation_aborted). What else they throw counts as a failure.
+// Both are cancelled when their time is over, present() also when the manager stops, and must then end, best by passing
+// on what Asio's operations throw (boost::asio::error::operation_aborted). What else they throw counts as a failure. A
+// clean_up() that is not done 5 seconds after the manager was stopped is destroyed where it waits.
 class dns_solver {
 public:
     virtual ~dns_solver() = default;
@@ -25144,6 +25145,7 @@ private:
 #include <cstdint>
 #include <ctime>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25235,15 +25237,18 @@ public:
     // several.
     [[nodiscard]] awaitable<outcome<>> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
     {
-        const auto is_it = [&](const posting& each) { return each.about == about; };
+        std::vector<posting> old;
+        std::ranges::copy_if(standing_, std::back_inserter(old),
+                             [&](const posting& each) { return each.about == about; });
         outcome<> all;
-        for (auto found = std::ranges::find_if(standing_, is_it); found != standing_.end();
-             found = std::ranges::find_if(standing_, is_it)) {
-            posting old = std::move(*found);
-            standing_.erase(found);
-            if (old.type == challenge_type::dns_01 && !dns)
-                continue;
-            auto done = co_await take_down(std::move(old), dns);
+        for (const posting& one : old) {
+            outcome<> done;
+            if (one.type != challenge_type::dns_01 || dns)
+                done = co_await take_down(one, dns);
+            // Only now: who is cancelled before leaves it to the next.
+            std::erase_if(standing_, [&](const posting& each) {
+                return each.type == one.type && each.key_authorization == one.key_authorization;
+            });
             if (!done && all)
                 all = std::move(done);
         }
@@ -26237,11 +26242,10 @@ public:
     // What earlier attempts left for a CA that has looked since, or will not.
     [[nodiscard]] awaitable<> take_down_standing(std::vector<identifier> names)
     {
-        for (const identifier& each : names) {
-            const auto done = co_await board_.take_down_standing(each, settings_->dns);
-            if (!done)
-                tell_("clean-up of " + each.value + ": " + done.error().what);
-        }
+        std::vector<awaitable<>> all;
+        for (const identifier& each : names)
+            all.push_back(take_down_standing_of(each));
+        co_await together(std::move(all));
     }
 
 private:
@@ -26292,8 +26296,7 @@ private:
                                true);
             // RFC 8555 7.1.4: one from an earlier order may still be valid.
             if (read->status == authorization_status::valid) {
-                std::vector<identifier> proven{about};
-                co_await take_down_standing(std::move(proven));
+                proven_.push_back(about);
                 continue;
             }
             if (read->status != authorization_status::pending)
@@ -26416,6 +26419,8 @@ private:
         const bool is_given_up = has_failed && done->error().order_is_lost;
         const bool goes_on = has_failed && !is_given_up; // in the next attempt
         std::vector<awaitable<>> all;
+        for (const identifier& each : proven_)
+            all.push_back(take_down_standing_of(each));
         for (const proof& each : proofs) {
             if (!each.is_posted)
                 continue;
@@ -26427,9 +26432,16 @@ private:
         co_await together(std::move(all));
         if (is_given_up) {
             using namespace boost::asio::experimental::awaitable_operators;
-            const time_point end = world().now() + std::chrono::minutes(1);
+            const time_point end = std::min(world().now() + std::chrono::minutes(1), deadline_);
             co_await (deactivate(proofs) || world().sleep_until(end));
         }
+    }
+
+    [[nodiscard]] awaitable<> take_down_standing_of(identifier about)
+    {
+        const auto done = co_await board_.take_down_standing(about, settings_->dns);
+        if (!done)
+            tell_("clean-up of " + about.value + ": " + done.error().what);
     }
 
     [[nodiscard]] awaitable<> take_down(posting answer)
@@ -26540,7 +26552,8 @@ private:
         unproven no = stop(choice_.fail(about, of.answer.type, what), kind, true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
-        static_cast<void>(co_await failures.take(what));
+        if (of.state.status == authorization_status::invalid) // else the CA did not even look
+            static_cast<void>(co_await failures.take(what));
         const auto later = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
                              && choice_.choose(of.offered, about) != nullptr && !later;
@@ -26560,7 +26573,7 @@ private:
     [[nodiscard]] awaitable<> deactivate(const std::vector<proof>& proofs)
     {
         for (const proof& each : proofs) {
-            if (each.state.status != authorization_status::pending || world().now() > deadline_)
+            if (each.state.status != authorization_status::pending)
                 continue;
             std::string payload(deactivation_payload);
             static_cast<void>(co_await ca_.post(each.url, std::move(payload), by_, "authorization"));
@@ -26576,6 +26589,7 @@ private:
     const time_point deadline_;
     const step_teller tell_;
     challenge_choice choice_;
+    std::vector<identifier> proven_; // by orders before this one
     std::optional<std::chrono::seconds> last_pause_;
 };
 
@@ -27026,7 +27040,8 @@ private:
     // From an order in any state to its certificate.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> complete(placed& at, bool& may_go_another_way)
     {
-        if (at.state.status == order_status::pending) {
+        const bool is_proven = at.state.status != order_status::pending; // by an attempt before this one
+        if (!is_proven) {
             auto proven = co_await prover_.prove(at.state);
             if (!proven) {
                 may_go_another_way = proven.error().try_another_way;
@@ -27037,14 +27052,14 @@ private:
             auto ready = co_await wait_while(at, order_status::pending);
             if (!ready)
                 co_return ready.error();
-        } else {
-            co_await prover_.take_down_standing(wanted_.names);
         }
         if (at.state.status == order_status::ready) {
             auto finalized = co_await finalize(at);
             if (!finalized)
                 co_return finalized.error();
         }
+        if (is_proven)
+            co_await prover_.take_down_standing(wanted_.names);
         if (at.state.status == order_status::processing) {
             if (wanted_.let_others)
                 co_await wanted_.let_others();
@@ -27858,6 +27873,7 @@ public:
         if (!stored)
             co_return stored.error();
         of.credential = credential;
+        of.stand_in = nullptr;
         of.generation = *stored;
         of.about = std::move(about);
         of.last_refusal.reset();
@@ -27882,18 +27898,16 @@ private:
     // was ordered, or more of them, or its key was of another type.
     [[nodiscard]] awaitable<cert::credential_ptr> find_stand_in(const managed_certificate& of)
     {
-        const auto kept = co_await storage_.certificates();
+        const std::vector<identifier> names = of.names; // which others may be given meanwhile
         for (std::string_view word : detail::key_words) {
-            for (const identifier& name : of.names) {
-                const std::string id = id_of_certificate(name.value, *key_kind_of(word));
-                if (!kept || std::ranges::count(*kept, id) == 0)
-                    continue;
-                const auto found = co_await storage_.load_certificate(id);
+            for (const identifier& name : names) {
+                std::string id = id_of_certificate(name.value, *key_kind_of(word));
+                const auto found = co_await storage_.load_certificate(std::move(id));
                 if (!found || !found->has_value() || (*found)->credential->about.not_after <= world_.now())
                     continue;
                 const std::vector<identifier> there = identifiers_in(*(*found)->credential);
                 const auto has = [&](const identifier& each) { return std::ranges::count(there, each) != 0; };
-                if (std::ranges::all_of(of.names, has))
+                if (std::ranges::all_of(names, has))
                     co_return (*found)->credential;
             }
         }
@@ -28433,7 +28447,8 @@ private:
             co_await failed(of, from, kept.error());
     }
 
-    // Whatever hangs: the lock is not held for longer.
+    // Whatever hangs: when this time is over, the lock is only held until answers are taken away, which is done within
+    // 2 minutes.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue_in_time(managed_certificate& of, authority& from,
                                                                         std::optional<storage_lock>& lock)
     {
@@ -28503,7 +28518,9 @@ private:
         }
         if (is_cancellation(thrown))
             std::rethrow_exception(thrown);
-        refusal broken{failure_class::transient, "attempt: it broke off: " + text_of_exception(thrown)};
+        refusal broken{failure_class::transient, "attempt: it broke off: " + text_of_exception(thrown)
+                                                       + "; the next attempt goes on, where no code of the program's "
+                                                         "own (a dns_solver, for example) is to be mended"};
         broken.is_ours = true;
         co_return broken;
     }
@@ -29134,9 +29151,12 @@ public:
             const auto one = find(id);
             if (!one || !one->credential) // it went meanwhile
                 continue;
+            const cert::credential_ptr which = one->credential;
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
+            if (one->credential != which) // it was renewed meanwhile
+                continue;
             force(*one, "forced"); // also by who goes on after a crash
             co_await keeper_.save(*one);
             std::function<void(const event&)> nobody;
@@ -29270,10 +29290,12 @@ private:
                 co_return outcome<>();
             if (is_stopped_)
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
-            // Another CA may be asked right away.
-            const bool goes_on = one->state.next_attempt <= world_.now() + std::chrono::seconds(5);
+            // Another CA may be asked right away, or this one is at work.
+            const time_point next = renewal_due(*one, world_.now());
+            const bool goes_on = next <= world_.now() + std::chrono::seconds(5)
+                                 || (one->last_refusal && one->last_refusal->is_under_way);
             if (!one->is_busy && one->state.failures > 0 && !goes_on)
-                co_return failure{errc::refused, one->state.last_error};
+                co_return failure{errc::refused, one->state.last_error + "; next attempt " + format_rfc3339(next)};
             if (world_.now() >= end)
                 co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
             co_await (world_.sleep_until(end) || changed_.wait());

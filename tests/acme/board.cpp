@@ -6,6 +6,8 @@
 
 #include <alos/acme/file_storage.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include <doctest/doctest.h>
@@ -289,6 +291,30 @@ TEST_CASE("board: what cannot be taken down is said, and the rest is taken down 
     REQUIRE((*done)->has_error());
     CHECK((*done)->error().what == "no clean-up today");
     CHECK_FALSE(one.answers(by_http("first")));
+}
+
+TEST_CASE("board: what is cancelled before an answer is taken down leaves it to the next")
+{
+    host here;
+    process one(here);
+    one.post(by_dns("first"));
+    one.let_stand(by_dns("first"));
+    one.dns->waits_with = &one.self;
+    boost::asio::cancellation_signal cancel;
+    bool is_over = false;
+    boost::asio::co_spawn(
+        one.self.executor(), one.board.take_down_standing(by_dns("first").about, one.dns),
+        boost::asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr& thrown, const outcome<>&) {
+            CHECK(thrown != nullptr);
+            is_over = true;
+        }));
+    here.world.run_for(1s);
+    cancel.emit(boost::asio::cancellation_type::terminal);
+    REQUIRE(here.world.run_until([&] { return is_over; }, 1min));
+    CHECK(one.answers(by_dns("first")));
+    one.dns->waits_with = nullptr;
+    CHECK(process::is_done(one.begin(one.board.take_down_standing(by_dns("first").about, one.dns))));
+    CHECK_FALSE(one.answers(by_dns("first")));
 }
 
 TEST_CASE("board: a clean-up that hangs, or throws, is said, and the rest is taken down all the same")

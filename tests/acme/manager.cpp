@@ -6,6 +6,7 @@
 
 using namespace std::chrono_literals;
 using alos::acme::event_kind;
+using alos::acme::time_point;
 using test::acme_member;
 using test::all_of;
 using test::town;
@@ -601,6 +602,42 @@ TEST_CASE("manager: a forced renewal that one CA refuses is waited for while the
     REQUIRE(here.wait([&] { return done.has_value(); }));
     CHECK_MESSAGE(done->has_value(), (*done ? "" : done->error().what));
     CHECK(all_of(one.warnings).find("not that name") != std::string::npos);
+}
+
+TEST_CASE("manager: a forced renewal is waited for while the CA is at work on it (RFC 8555 7.4)")
+{
+    town here;
+    acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    const time_point begun = here.world.now();
+    bool is_ready = false;
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        const std::size_t found = answer.body.find("\"status\":\"valid\"");
+        is_ready = here.world.now() > begun + 12min;
+        if (!is_ready && (at == step::order || at == step::finalize) && found != std::string::npos)
+            answer.body.replace(found, 16, "\"status\":\"processing\"");
+    };
+    std::optional<alos::outcome<>> done;
+    one.spawn(test::force_example(one, done));
+    REQUIRE(here.wait([&] { return done.has_value(); }, 20min));
+    CHECK_MESSAGE(done->has_value(), done->error().what);
+    CHECK(is_ready);
+    CHECK(one.count(event_kind::renewed) == 1);
+}
+
+TEST_CASE("manager: who waits for a certificate hears why there is none, and when the CA is asked again")
+{
+    town here;
+    here.world.serve("ca.test", nullptr);
+    acme_member& one = here.start();
+    std::optional<alos::outcome<>> done;
+    one.spawn(test::force_example(one, done));
+    REQUIRE(here.wait([&] { return done.has_value(); }));
+    REQUIRE(done->has_error());
+    const auto status = one.manager.certificates().front();
+    const std::string said = status.last_error + "; next attempt " + alos::acme::format_rfc3339(status.next_attempt);
+    CHECK(done->error().what == said);
+    CHECK_FALSE(status.last_error.empty());
 }
 
 TEST_CASE("manager: who is told of events may throw, and certificates are obtained all the same")

@@ -101,6 +101,15 @@ struct office {
         co_return done ? std::string() : done.error().why.what;
     }
 
+    // The last validation of that name that counts as failed, and why; empty: none.
+    awaitable<std::string> failure_counted(std::string name)
+    {
+        const alos::acme::limits allowed(self, storage, ca.ca());
+        auto failures = allowed.failed_validations(*alos::acme::identifier_of(name), 24h * 90);
+        auto last = co_await failures.last_taken_for();
+        co_return last;
+    }
+
     // Returns at once; `said` has it later.
     void begin(awaitable<std::string> work)
     {
@@ -405,5 +414,36 @@ TEST_CASE("prover: an authorization that is pending is read as seldom as the CA 
             CHECK(read[i] - read[i - 1] >= 30s);
             CHECK(read[i] - read[i - 1] <= 32s);
         }
+    }
+}
+
+TEST_CASE("prover: only what the CA looked for counts as a validation that failed (RFC 8555 7.1.6)")
+{
+    for (const char* end : {"invalid", "deactivated", "expired", "revoked"}) {
+        CAPTURE(end);
+        office here;
+        test::plain_ca odd(here.world);
+        bool is_over = false;
+        odd.at["/authorization"] = [&](const auto&) {
+            auto said = authorization_by("http-01", "/challenge", nullptr);
+            if (is_over)
+                said["status"] = end;
+            return test::plain_ca::reply(200, std::move(said));
+        };
+        odd.at["/challenge"] = [&](const auto&) {
+            is_over = true;
+            return test::plain_ca::reply(200, test::json::object{});
+        };
+        alos::acme::order order;
+        order.identifiers = {*alos::acme::identifier_of("example.com")};
+        order.authorizations = {odd.url("/authorization")};
+        alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(),
+                              odd.url("/account")};
+        here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+        REQUIRE(here.wait());
+        CHECK(here.said->find("http-01 for example.com failed: ") != std::string::npos);
+        here.begin(here.failure_counted("example.com"));
+        REQUIRE(here.wait());
+        CHECK(here.said->empty() == (std::string_view(end) != "invalid"));
     }
 }

@@ -110,6 +110,24 @@ TEST_CASE("renewer: a CA that works on an order for an hour is looked at again e
     CHECK(here.ca.requests(step::new_order) == 1);
 }
 
+TEST_CASE("renewer: of several CAs the next one is asked when the first is at work on a first order for the third time")
+{
+    town here;
+    here.ca.settings.longest_validation = 24h * 365;
+    std::vector<time_point> asked;
+    here.world.serve("other.test", [&](const test::http::outbound_request&) {
+        asked.push_back(here.world.now());
+        return alos::outcome<test::http::outbound_response>(busy_for("60"));
+    });
+    alos::acme::config with = here.settings();
+    with.cas.push_back(alos::acme::certificate_authority{.directory = "https://other.test/directory"});
+    acme_member& one = here.start(with);
+    REQUIRE(here.wait([&] { return one.count(event_kind::renewal_failed) == 2; }, 2h));
+    CHECK(asked.empty());
+    REQUIRE(here.wait([&] { return !asked.empty(); }, 2h));
+    CHECK(one.count(event_kind::renewal_failed) == 3);
+}
+
 TEST_CASE("renewer: an attempt takes no longer than it may, the opening of the account included")
 {
     town here({.lifetime = 10min});

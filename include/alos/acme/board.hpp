@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <ctime>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -111,15 +112,18 @@ public:
     // several.
     [[nodiscard]] awaitable<outcome<>> take_down_standing(identifier about, std::shared_ptr<dns_solver> dns)
     {
-        const auto is_it = [&](const posting& each) { return each.about == about; };
+        std::vector<posting> old;
+        std::ranges::copy_if(standing_, std::back_inserter(old),
+                             [&](const posting& each) { return each.about == about; });
         outcome<> all;
-        for (auto found = std::ranges::find_if(standing_, is_it); found != standing_.end();
-             found = std::ranges::find_if(standing_, is_it)) {
-            posting old = std::move(*found);
-            standing_.erase(found);
-            if (old.type == challenge_type::dns_01 && !dns)
-                continue;
-            auto done = co_await take_down(std::move(old), dns);
+        for (const posting& one : old) {
+            outcome<> done;
+            if (one.type != challenge_type::dns_01 || dns)
+                done = co_await take_down(one, dns);
+            // Only now: who is cancelled before leaves it to the next.
+            std::erase_if(standing_, [&](const posting& each) {
+                return each.type == one.type && each.key_authorization == one.key_authorization;
+            });
             if (!done && all)
                 all = std::move(done);
         }

@@ -168,6 +168,7 @@ public:
         if (!stored)
             co_return stored.error();
         of.credential = credential;
+        of.stand_in = nullptr;
         of.generation = *stored;
         of.about = std::move(about);
         of.last_refusal.reset();
@@ -192,18 +193,16 @@ private:
     // was ordered, or more of them, or its key was of another type.
     [[nodiscard]] awaitable<cert::credential_ptr> find_stand_in(const managed_certificate& of)
     {
-        const auto kept = co_await storage_.certificates();
+        const std::vector<identifier> names = of.names; // which others may be given meanwhile
         for (std::string_view word : detail::key_words) {
-            for (const identifier& name : of.names) {
-                const std::string id = id_of_certificate(name.value, *key_kind_of(word));
-                if (!kept || std::ranges::count(*kept, id) == 0)
-                    continue;
-                const auto found = co_await storage_.load_certificate(id);
+            for (const identifier& name : names) {
+                std::string id = id_of_certificate(name.value, *key_kind_of(word));
+                const auto found = co_await storage_.load_certificate(std::move(id));
                 if (!found || !found->has_value() || (*found)->credential->about.not_after <= world_.now())
                     continue;
                 const std::vector<identifier> there = identifiers_in(*(*found)->credential);
                 const auto has = [&](const identifier& each) { return std::ranges::count(there, each) != 0; };
-                if (std::ranges::all_of(of.names, has))
+                if (std::ranges::all_of(names, has))
                     co_return (*found)->credential;
             }
         }

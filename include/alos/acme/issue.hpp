@@ -211,7 +211,8 @@ private:
     // From an order in any state to its certificate.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> complete(placed& at, bool& may_go_another_way)
     {
-        if (at.state.status == order_status::pending) {
+        const bool is_proven = at.state.status != order_status::pending; // by an attempt before this one
+        if (!is_proven) {
             auto proven = co_await prover_.prove(at.state);
             if (!proven) {
                 may_go_another_way = proven.error().try_another_way;
@@ -222,14 +223,14 @@ private:
             auto ready = co_await wait_while(at, order_status::pending);
             if (!ready)
                 co_return ready.error();
-        } else {
-            co_await prover_.take_down_standing(wanted_.names);
         }
         if (at.state.status == order_status::ready) {
             auto finalized = co_await finalize(at);
             if (!finalized)
                 co_return finalized.error();
         }
+        if (is_proven)
+            co_await prover_.take_down_standing(wanted_.names);
         if (at.state.status == order_status::processing) {
             if (wanted_.let_others)
                 co_await wanted_.let_others();

@@ -264,9 +264,12 @@ public:
             const auto one = find(id);
             if (!one || !one->credential) // it went meanwhile
                 continue;
+            const cert::credential_ptr which = one->credential;
             auto revoked = co_await renewer_.revoke(*one, reason);
             if (!revoked)
                 co_return failure{errc::refused, revoked.error().what};
+            if (one->credential != which) // it was renewed meanwhile
+                continue;
             force(*one, "forced"); // also by who goes on after a crash
             co_await keeper_.save(*one);
             std::function<void(const event&)> nobody;
@@ -400,10 +403,12 @@ private:
                 co_return outcome<>();
             if (is_stopped_)
                 co_return failure{errc::closed, id + ": the manager of certificates was stopped meanwhile"};
-            // Another CA may be asked right away.
-            const bool goes_on = one->state.next_attempt <= world_.now() + std::chrono::seconds(5);
+            // Another CA may be asked right away, or this one is at work.
+            const time_point next = renewal_due(*one, world_.now());
+            const bool goes_on = next <= world_.now() + std::chrono::seconds(5)
+                                 || (one->last_refusal && one->last_refusal->is_under_way);
             if (!one->is_busy && one->state.failures > 0 && !goes_on)
-                co_return failure{errc::refused, one->state.last_error};
+                co_return failure{errc::refused, one->state.last_error + "; next attempt " + format_rfc3339(next)};
             if (world_.now() >= end)
                 co_return failure{errc::timed_out, id + ": there is no certificate after 15 minutes; the log says why"};
             co_await (world_.sleep_until(end) || changed_.wait());

@@ -82,11 +82,10 @@ public:
     // What earlier attempts left for a CA that has looked since, or will not.
     [[nodiscard]] awaitable<> take_down_standing(std::vector<identifier> names)
     {
-        for (const identifier& each : names) {
-            const auto done = co_await board_.take_down_standing(each, settings_->dns);
-            if (!done)
-                tell_("clean-up of " + each.value + ": " + done.error().what);
-        }
+        std::vector<awaitable<>> all;
+        for (const identifier& each : names)
+            all.push_back(take_down_standing_of(each));
+        co_await together(std::move(all));
     }
 
 private:
@@ -137,8 +136,7 @@ private:
                                true);
             // RFC 8555 7.1.4: one from an earlier order may still be valid.
             if (read->status == authorization_status::valid) {
-                std::vector<identifier> proven{about};
-                co_await take_down_standing(std::move(proven));
+                proven_.push_back(about);
                 continue;
             }
             if (read->status != authorization_status::pending)
@@ -261,6 +259,8 @@ private:
         const bool is_given_up = has_failed && done->error().order_is_lost;
         const bool goes_on = has_failed && !is_given_up; // in the next attempt
         std::vector<awaitable<>> all;
+        for (const identifier& each : proven_)
+            all.push_back(take_down_standing_of(each));
         for (const proof& each : proofs) {
             if (!each.is_posted)
                 continue;
@@ -272,9 +272,16 @@ private:
         co_await together(std::move(all));
         if (is_given_up) {
             using namespace boost::asio::experimental::awaitable_operators;
-            const time_point end = world().now() + std::chrono::minutes(1);
+            const time_point end = std::min(world().now() + std::chrono::minutes(1), deadline_);
             co_await (deactivate(proofs) || world().sleep_until(end));
         }
+    }
+
+    [[nodiscard]] awaitable<> take_down_standing_of(identifier about)
+    {
+        const auto done = co_await board_.take_down_standing(about, settings_->dns);
+        if (!done)
+            tell_("clean-up of " + about.value + ": " + done.error().what);
     }
 
     [[nodiscard]] awaitable<> take_down(posting answer)
@@ -385,7 +392,8 @@ private:
         unproven no = stop(choice_.fail(about, of.answer.type, what), kind, true);
         no.why.why = why;
         kept_bucket failures = allowed_.failed_validations(about, life_);
-        static_cast<void>(co_await failures.take(what));
+        if (of.state.status == authorization_status::invalid) // else the CA did not even look
+            static_cast<void>(co_await failures.take(what));
         const auto later = co_await failures.next();
         no.try_another_way = !is_about_the_name(why) && no.why.kind != failure_class::throttled
                              && choice_.choose(of.offered, about) != nullptr && !later;
@@ -405,7 +413,7 @@ private:
     [[nodiscard]] awaitable<> deactivate(const std::vector<proof>& proofs)
     {
         for (const proof& each : proofs) {
-            if (each.state.status != authorization_status::pending || world().now() > deadline_)
+            if (each.state.status != authorization_status::pending)
                 continue;
             std::string payload(deactivation_payload);
             static_cast<void>(co_await ca_.post(each.url, std::move(payload), by_, "authorization"));
@@ -421,6 +429,7 @@ private:
     const time_point deadline_;
     const step_teller tell_;
     challenge_choice choice_;
+    std::vector<identifier> proven_; // by orders before this one
     std::optional<std::chrono::seconds> last_pause_;
 };
 

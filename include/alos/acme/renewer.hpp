@@ -188,7 +188,8 @@ private:
             co_await failed(of, from, kept.error());
     }
 
-    // Whatever hangs: the lock is not held for longer.
+    // Whatever hangs: when this time is over, the lock is only held until answers are taken away, which is done within
+    // 2 minutes.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue_in_time(managed_certificate& of, authority& from,
                                                                         std::optional<storage_lock>& lock)
     {
@@ -258,7 +259,9 @@ private:
         }
         if (is_cancellation(thrown))
             std::rethrow_exception(thrown);
-        refusal broken{failure_class::transient, "attempt: it broke off: " + text_of_exception(thrown)};
+        refusal broken{failure_class::transient, "attempt: it broke off: " + text_of_exception(thrown)
+                                                       + "; the next attempt goes on, where no code of the program's "
+                                                         "own (a dns_solver, for example) is to be mended"};
         broken.is_ours = true;
         co_return broken;
     }

@@ -38,8 +38,9 @@ enum class challenge_type : std::uint8_t { http_01, tls_alpn_01, dns_01 };
 // Adds and removes one value of a TXT record (RFC 8555 8.4), and touches no other value of the same name: several may
 // stand there at once. Called on the manager's thread; several calls may be under way together.
 //
-// Both are cancelled when their time is over, or the manager stops, and must then end, best by passing on what Asio's
-// operations throw (boost::asio::error::operation_aborted). What else they throw counts as a failure.
+// Both are cancelled when their time is over, present() also when the manager stops, and must then end, best by passing
+// on what Asio's operations throw (boost::asio::error::operation_aborted). What else they throw counts as a failure. A
+// clean_up() that is not done 5 seconds after the manager was stopped is destroyed where it waits.
 class dns_solver {
 public:
     virtual ~dns_solver() = default;
