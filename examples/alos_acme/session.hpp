@@ -22,6 +22,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -156,6 +157,7 @@ public:
     // server on the same folder that listens there, or in the DNS.
     [[nodiscard]] awaitable<std::vector<challenge_type>> open_ports()
     {
+        co_await take_turn();
         std::vector<challenge_type> usable;
         for (const challenge_type each : chosen.challenges) {
             if (each == challenge_type::dns_01) {
@@ -259,6 +261,8 @@ public:
     const std::shared_ptr<acme::dns_solver> solver; // null: none
 
 private:
+    std::optional<acme::storage_lock> turn_; // of the ports
+
     // One has what plain HTTP answers, the other what TLS shows: either port may be taken.
     alos::server http_;
     alos::server tls_;
@@ -312,6 +316,21 @@ private:
             return fault(error.what());
         } catch (const std::exception& error) {
             return fault(error.what());
+        }
+    }
+
+    // Of several commands on one folder one has the ports, until it ends; what cannot be locked keeps nobody waiting.
+    [[nodiscard]] awaitable<> take_turn()
+    {
+        for (bool is_told = false;; is_told = true) {
+            auto taken = co_await storage.try_lock("ports");
+            if (!taken || taken->has_value()) {
+                turn_ = taken ? std::move(*taken) : std::nullopt;
+                co_return;
+            }
+            if (!is_told)
+                say("waiting for another alos-acme on this folder to end");
+            co_await world.sleep_until(world.now() + std::chrono::seconds(1));
         }
     }
 

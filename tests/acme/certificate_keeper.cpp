@@ -414,3 +414,25 @@ TEST_CASE("certificate keeper: why a broken generation stays is said, and who ha
     CHECK(there.said.ends_with("; generation 1 serves instead"));
     CHECK(here.process.files.list(here.folder).value() != before);
 }
+
+TEST_CASE("certificate keeper: a certificate serves without its meta.json, and that is said once")
+{
+    test::simulated_world world{1};
+    const auto disk = std::make_shared<test::simulated_disk>();
+    desk here(world, disk);
+    managed_certificate one = configured();
+    here.process.run(here.keeper.load(one));
+    here.replace(one, made_bundle());
+    REQUIRE_FALSE(here.process.files.remove(here.folder + "000001/meta.json"));
+    for (const bool is_there : {false, true}) {
+        if (is_there)
+            REQUIRE_FALSE(here.process.files.write_new(here.folder + "000001/meta.json", alos::as_bytes("{"), 0600));
+        here.told.clear();
+        managed_certificate again = configured();
+        here.process.run(here.keeper.load(again));
+        CHECK_FALSE(here.process.run(here.keeper.refresh(again)));
+        CHECK(again.credential);
+        CHECK(here.told == std::vector{event_kind::unreadable});
+        CHECK_MESSAGE(here.said.starts_with("generation 1: meta.json cannot be read"), here.said);
+    }
+}

@@ -67,5 +67,19 @@ TEST_CASE("download: what comes has to be for exactly the names that were asked 
         CHECK(fault.find(each.fault) != std::string::npos);
     }
     one.about.not_after = now + 1h;
-    CHECK(alos::acme::fault_of(one, {both.front()}, now) == "it is for other names than were asked for");
+    CHECK(alos::acme::fault_of(one, {both.front()}, now) == "it is for a.example, b.example, and not for b.example");
+}
+
+TEST_CASE("download: a chain is kept as it came, but for one that does not begin with the certificate (RFC 8555 7.4.2)")
+{
+    const alos_tests::authority root("Root");
+    alos::cert::credential one;
+    one.chain = root.issue({"a.example"})->chain;
+    const std::string leaf(alos::as_text(alos::encode_pem("CERTIFICATE", one.chain.front())));
+    const auto blocks = alos::parse_pem(root.pem()).value();
+    const auto der = alos::decode_pem(blocks.front()).value();
+    one.chain.emplace_back(der.begin(), der.end());
+    const std::string commented = "# from the CA\n" + leaf + root.pem();
+    CHECK(alos::acme::leaf_first(commented, one) == commented);
+    CHECK(alos::acme::leaf_first(root.pem() + leaf, one) == leaf + root.pem());
 }

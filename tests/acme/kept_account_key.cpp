@@ -242,3 +242,19 @@ TEST_CASE("account key: while another process puts a new one in its place, no th
     other.simulated_process::run(other.storage.unlock(lock));
     CHECK(here.one.algorithm(account) == "ES384");
 }
+
+TEST_CASE("account key: a URL that cannot be read is moved aside, and the CA is asked for the account of the key")
+{
+    town here;
+    account_keeper account = here.one.keeper();
+    const std::string url = here.one.url(account);
+    const std::string document =
+        "account/" + alos::acme::storage_id(here.ca.directory_url(), "admin@example.com");
+    REQUIRE(here.one.simulated_process::run(
+        here.one.storage.store(document, alos::to_secret_text("{"), std::nullopt)).has_value());
+    account_keeper again = here.one.keeper();
+    CHECK(here.one.url(again) == url);
+    CHECK(here.one.count(event_kind::unreadable) == 1);
+    CHECK(here.one.count(event_kind::account_created) == 1);
+    CHECK(here.one.documents().size() == 3);
+}

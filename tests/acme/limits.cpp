@@ -132,3 +132,23 @@ TEST_CASE("limits: none at all is never asked for, and a full disk is no reason 
     here.self.files.disk()->set_full(true);
     CHECK_FALSE(here.take(here.of({.accounts = {1, 1h}}).accounts()));
 }
+
+TEST_CASE("limits: a count that cannot be read is moved aside and begun anew, which is said")
+{
+    shop here;
+    std::vector<std::string> told;
+    const alos::acme::certificate_authority ca{.orders = {1, 1h}};
+    const limits all(here.self.environment, here.self.storage, ca,
+                     [&](std::string what) { told.push_back(std::move(what)); });
+    CHECK_FALSE(here.take(all.orders()));
+    CHECK(here.take(all.orders()));
+    const std::string folder = "/certificates/limits/";
+    const std::string file = folder + here.self.files.list(folder).value().front();
+    REQUIRE_FALSE(here.self.files.remove(file));
+    REQUIRE_FALSE(here.self.files.write_new(file, alos::as_bytes("{\"fullAt\":"), 0600));
+    CHECK_FALSE(here.take(all.orders()));
+    CHECK(here.take(all.orders()));
+    REQUIRE(told.size() == 1);
+    CHECK_MESSAGE(told.front().find("it is now in " + file + ".broken-") != std::string::npos, told.front());
+    CHECK(here.self.files.list(folder)->size() == 2);
+}

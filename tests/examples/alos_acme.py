@@ -445,6 +445,20 @@ def failures():
         has(call('revoke', 'a.test', folder=folder, ca=ca)[0], 'a.test.ecdsa-p256: revoked')
 
 
+def side_by_side():
+    """Two commands on one folder and the same ports: the second waits for the first."""
+    folder = new_folder()
+    with Pebble(hesitation=1) as ca:
+        both = [subprocess.Popen(
+            [PROGRAM, 'issue', '--roots', str(ca.roots_file), '--resolver', ca.resolver, '--directory', ca.directory,
+             f'--http-addr=127.0.0.1:{ca.http_port}', f'--addr=127.0.0.1:{ca.tls_port}',
+             f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}', f'{name}.test'],
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for name in 'ab']
+        said = ''.join(each.communicate(timeout=60)[1] for each in both)
+        same([each.returncode for each in both], [0, 0], said)
+        has(said, 'waiting for another alos-acme on this folder to end')
+
+
 def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):
     """What stands in the storage for the CA goes when the command does; what it is told to ignore does not end it."""
     def ignore():
@@ -487,6 +501,7 @@ others()
 all_commands()
 beside_a_server()
 failures()
+side_by_side()
 interrupted(signal.SIGTERM)
 interrupted(signal.SIGHUP, signal.SIGHUP)  # a terminal that is closed tells twice
 interrupted(signal.SIGHUP, signal.SIGTERM, ignores=signal.SIGHUP)  # nohup

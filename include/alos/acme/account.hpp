@@ -169,6 +169,11 @@ public:
 private:
     [[nodiscard]] std::string document() const { return "account/" + id_; }
 
+    [[nodiscard]] limit_teller tell_of_limits() const
+    {
+        return [tell = tell_](std::string what) { tell(event_kind::unreadable, std::move(what)); };
+    }
+
     [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
         const account_record record{ca_.ca().directory, std::move(email), std::move(url)};
@@ -188,7 +193,7 @@ private:
     // The account of a key that none is known of.
     [[nodiscard]] awaitable<reply<signer>> enroll(account_key key)
     {
-        auto made = co_await register_account(ca_, storage_, key, email_);
+        auto made = co_await register_account(ca_, storage_, key, email_, tell_of_limits());
         refusal why = made ? refusal() : made.error();
         if (const auto kind = account_key_for(why.why.algorithms); kind && why.why.type == "badSignatureAlgorithm") {
             auto other = co_await start_over(*kind, "the CA takes no account key for " + std::string(key.alg()));
@@ -224,7 +229,7 @@ private:
         // Kept before the CA hears of it: whatever is cut off, no account is there that nobody has the key of.
         if (const auto kept = co_await key_.keep_next(*key); !kept)
             co_return kept.error();
-        const auto made = co_await register_account(ca_, storage_, *key, email_);
+        const auto made = co_await register_account(ca_, storage_, *key, email_, tell_of_limits());
         if (!made) {
             co_await key_.forget_refused(made.error());
             co_return made.error();

@@ -41,7 +41,11 @@ public:
     }
 
     // How much may still be asked of it.
-    [[nodiscard]] limits allowed() const { return {client_.world(), storage_, client_.ca()}; }
+    [[nodiscard]] limits allowed() const
+    {
+        const auto tell = [tell = tell_](std::string what) { tell(event_kind::unreadable, std::move(what)); };
+        return {client_.world(), storage_, client_.ca(), tell};
+    }
 
 private:
     storage& storage_;

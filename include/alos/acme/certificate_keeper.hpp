@@ -251,6 +251,11 @@ private:
             co_return;
         of.credential = found.credential;
         of.about = parse_generation_record(found.meta_json);
+        if (!detail::read_object_text(found.meta_json))
+            tell_({event_kind::unreadable, of.id,
+                   "generation " + std::to_string(of.generation)
+                       + ": meta.json cannot be read, so it is not known which CA issued it; it serves all the same, "
+                         "and the next one has another"});
     }
 
     static std::string fault_of(const outcome<std::optional<bundle>>& kept)

@@ -48,6 +48,21 @@ namespace alos::inline v0::acme {
     co_return std::move(answer->body);
 }
 
+// The chain as it came, or in its order where the CA mixed that up.
+[[nodiscard]] inline std::string leaf_first(std::string chain, const cert::credential& one)
+{
+    const auto blocks = parse_pem(chain);
+    if (blocks && !blocks->empty()) {
+        const auto first = decode_pem(blocks->front());
+        if (first && std::ranges::equal(*first, one.chain.front()))
+            return chain;
+    }
+    std::string sorted;
+    for (const auto& der : one.chain)
+        sorted += as_text(encode_pem("CERTIFICATE", byte_view(der)));
+    return sorted;
+}
+
 // RFC 8555 11.4: a file with anything else in it is refused, as other programs may take that for what it is not.
 [[nodiscard]] inline bool holds_only_certificates(std::string_view chain)
 {
@@ -59,8 +74,8 @@ namespace alos::inline v0::acme {
 [[nodiscard]] inline std::string fault_of(const cert::credential& one, const std::vector<identifier>& names,
                                           time_point now)
 {
-    if (!same_identifiers(identifiers_in(one), names))
-        return "it is for other names than were asked for";
+    if (const auto there = identifiers_in(one); !same_identifiers(there, names))
+        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names));
     if (one.about.not_before > now + std::chrono::minutes(5))
         return "it is not valid yet; check the clock of this machine";
     return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();

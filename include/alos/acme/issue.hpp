@@ -232,6 +232,7 @@ private:
         if (is_proven)
             co_await prover_.take_down_standing(wanted_.names);
         if (at.state.status == order_status::processing) {
+            tell_("the CA is at work on the certificate");
             if (wanted_.let_others)
                 co_await wanted_.let_others();
             auto valid = co_await wait_while(at, order_status::processing);
@@ -243,11 +244,14 @@ private:
                     co_return std::optional<issued>();
             }
         }
+        if (at.state.status == order_status::pending || at.state.status == order_status::ready)
+            co_return refused("order", goes_back);
         if (at.state.status != order_status::valid) {
             co_await forget_order(storage_, wanted_.id);
             const problem why = at.state.error.value_or(problem{});
             refusal no = refused("order", at.state.error ? describe(why) + "; " + std::string(cure_of(why))
-                                                         : "it is " + std::string(name_of(at.state.status)));
+                                                         : "it is invalid, and the CA does not say why; the next "
+                                                           "attempt places another, there is nothing to do");
             no.kind = at.state.error ? class_of(why) : failure_class::transient;
             no.why = why;
             co_return no;
@@ -257,6 +261,10 @@ private:
             co_return done.error();
         co_return std::optional<issued>(std::move(*done));
     }
+
+    // Of an order that is not further than before.
+    static constexpr const char* goes_back = "the order does not go on; the next attempt asks again, there is nothing to "
+                                             "do";
 
     // What the CA said, and not that it could not be asked.
     refusal unreadable(unsigned status, std::string what) const
@@ -354,8 +362,7 @@ private:
             co_await allowance_.give_certificate_back();
             if (!answer)
                 co_return answer.error();
-            co_return refused("finalize",
-                              "the order does not go on; the next attempt asks again, there is nothing to do");
+            co_return refused("finalize", goes_back);
         }
         co_return reply<>();
     }
@@ -386,16 +393,19 @@ private:
             refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
             co_return co_await not_downloaded(at, std::move(why), true);
         }
-        const std::string fault = !made                               ? made.error().what
+        const bool is_of_other_key = !made && made.error().code == errc::key_mismatch;
+        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with"
+                                  : !made                             ? made.error().what
                                   : !holds_only_certificates(*chain) ? "there is more than certificates in it"
                                                                      : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
-            refusal useless = refused("certificate", "what came cannot be used: " + fault);
+            refusal useless =
+                refused("certificate", "what came cannot be used: " + fault + "; use another CA if that lasts");
             useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
             co_return useless;
         }
-        co_return issued{*chain, std::move(key_pem), std::move(*made), by_.url};
+        co_return issued{leaf_first(*chain, **made), std::move(key_pem), std::move(*made), by_.url};
     }
 
     // It is issued, and counts at the CA: what does not come is asked for again, for as long as that makes sense where

@@ -98,7 +98,13 @@ public:
         if (!kept || !kept->has_value())
             co_return std::string();
         const auto record = parse_account_record(as_text((*kept)->text));
-        co_return record ? record->url : std::string();
+        if (record)
+            co_return record->url;
+        const auto aside = co_await storage_.move_aside(account_document(), (*kept)->version);
+        if (aside)
+            tell_(event_kind::unreadable, "what is known of the account cannot be read; it is now in " + *aside
+                                              + ", and the CA is asked for the account of its key");
+        co_return std::string();
     }
 
     // The right to change it, for one process at a time. Fails when it is no longer what was read here.

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,13 +34,15 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
+using limit_teller = std::function<void(std::string)>;
+
 // One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, when that
 // was written, and what the last one was taken for. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
-    // Both outlive it.
-    kept_bucket(environment& world, storage& kept, std::string id, rate limit)
-        : world_(world), storage_(kept), document_("limits/" + std::move(id)), limit_(limit)
+    // Both outlive it. `tell` hears of a document that cannot be read; it may be empty.
+    kept_bucket(environment& world, storage& kept, std::string id, rate limit, limit_teller tell)
+        : world_(world), storage_(kept), document_("limits/" + std::move(id)), limit_(limit), tell_(std::move(tell))
     {
     }
 
@@ -85,6 +88,13 @@ private:
         for (int tries = 0; tries < 5; ++tries) {
             const auto found = co_await storage_.load(document_);
             const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
+            if (version != 0 && !detail::read_object_text(as_text((*found)->text))) {
+                const auto aside = co_await storage_.move_aside(document_, version);
+                if (aside && tell_)
+                    tell_("how much was asked of the CA cannot be read, and is counted anew; it is now in " + *aside);
+                if (aside)
+                    continue;
+            }
             const time_point now = world_.now();
             bool was_ahead = false;
             token_bucket bucket = read(found, now, was_ahead);
@@ -146,15 +156,16 @@ private:
     storage& storage_;
     const std::string document_;
     const rate limit_;
+    const limit_teller tell_;
 };
 
 // Those of one CA, as its settings are.
 class limits {
 public:
-    // The first two outlive it.
-    limits(environment& world, storage& kept, const certificate_authority& of)
+    // The first two outlive it. See kept_bucket for `tell`.
+    limits(environment& world, storage& kept, const certificate_authority& of, limit_teller tell = {})
         : world_(world), storage_(kept), directory_(of.directory), orders_(of.orders), accounts_(of.accounts),
-          certificates_(of.certificates), failed_validations_(of.failed_validations)
+          certificates_(of.certificates), failed_validations_(of.failed_validations), tell_(std::move(tell))
     {
     }
 
@@ -180,7 +191,7 @@ public:
 private:
     [[nodiscard]] kept_bucket bucket(const std::string& of, rate limit) const
     {
-        return {world_, storage_, storage_id(directory_, of), limit};
+        return {world_, storage_, storage_id(directory_, of), limit, tell_};
     }
 
     // Certificates that live for less than five days are from CAs that allow more.
@@ -198,6 +209,7 @@ private:
     const rate accounts_;
     const rate certificates_;
     const rate failed_validations_;
+    const limit_teller tell_;
 };
 
 }

@@ -76,6 +76,11 @@ public:
         auto work = attempt(std::move(asked), proofs);
         const auto end = [&](const verdict* done) { return clean_up(proofs, done); };
         auto done = co_await with_clean_up(std::move(work), end);
+        if (!done && done.error().order_is_lost) {
+            using namespace boost::asio::experimental::awaitable_operators;
+            const time_point latest = std::min(world().now() + std::chrono::minutes(1), deadline_);
+            co_await (deactivate(proofs) || world().sleep_until(latest));
+        }
         co_return done;
     }
 
@@ -181,6 +186,7 @@ private:
                     co_await check(each.answer, end);
             }
         }
+        tell_("asking the CA to look, and waiting for its verdict");
         for (proof& each : proofs) {
             if (each.is_accepted)
                 continue;
@@ -255,9 +261,7 @@ private:
 
     [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, const verdict* done)
     {
-        const bool has_failed = done && !*done;
-        const bool is_given_up = has_failed && done->error().order_is_lost;
-        const bool goes_on = has_failed && !is_given_up; // in the next attempt
+        const bool goes_on = done && !*done && !done->error().order_is_lost; // in the next attempt
         std::vector<awaitable<>> all;
         for (const identifier& each : proven_)
             all.push_back(take_down_standing_of(each));
@@ -270,11 +274,6 @@ private:
                 all.push_back(take_down(each.answer));
         }
         co_await together(std::move(all));
-        if (is_given_up) {
-            using namespace boost::asio::experimental::awaitable_operators;
-            const time_point end = std::min(world().now() + std::chrono::minutes(1), deadline_);
-            co_await (deactivate(proofs) || world().sleep_until(end));
-        }
     }
 
     [[nodiscard]] awaitable<> take_down_standing_of(identifier about)

@@ -121,14 +121,14 @@ inline awaitable<reply<std::string>> registration_payload(client& ca, account_ke
 }
 
 // RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty; no more of them
-// than the settings allow, which `kept` counts. Both outlive it.
+// than the settings allow, which `kept` counts; see kept_bucket for `tell`. Both outlive it.
 [[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, storage& kept, account_key key,
-                                                                     std::string email)
+                                                                     std::string email, limit_teller tell = {})
 {
     auto payload = co_await detail::registration_payload(ca, key, std::move(email));
     if (!payload)
         co_return unsent(payload.error());
-    kept_bucket allowed = limits(ca.world(), kept, ca.ca()).accounts();
+    kept_bucket allowed = limits(ca.world(), kept, ca.ca(), std::move(tell)).accounts();
     if (const auto later = co_await allowed.take())
         co_return detail::too_many_accounts(ca.ca(), *later - ca.world().now());
     auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(*payload));

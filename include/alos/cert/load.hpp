@@ -110,6 +110,20 @@ inline outcome<std::vector<private_key_ptr>> read_keys(const std::vector<pem_blo
     return keys;
 }
 
+// What people know it by. RFC 5280 4.1.2.6: what has no name is known by its alternative ones.
+inline std::string subject_of(const certificate& one)
+{
+    constexpr std::size_t empty_name = 2;
+    if (one.subject.size() <= empty_name) {
+        for (const std::string_view name : one.dns_names)
+            if (auto spelled = parse_domain(name); spelled && ip_address(name).empty())
+                return std::move(*spelled);
+        if (!one.addresses.empty())
+            return ip_address(one.addresses.front()).text();
+    }
+    return name_text(one.subject);
+}
+
 // The chain from `leaf` upwards, as indexes. Certificates that issued none of it are an error, except for copies and
 // for other certificates of an issuer that is in the chain already.
 inline outcome<std::vector<std::size_t>> order_chain(const std::vector<certificate>& all, std::size_t leaf)
@@ -136,7 +150,7 @@ inline outcome<std::vector<std::size_t>> order_chain(const std::vector<certifica
                 next = i;
         }
         if (is_named && !is_linked)
-            return failure{errc::broken_chain, "the certificate for " + name_text(last.subject)
+            return failure{errc::broken_chain, "the certificate for " + subject_of(last)
                                                    + " is not signed by the key of " + name_text(last.issuer)
                                                    + " that stands beside it; get the matching intermediate from the "
                                                      "authority"};
@@ -154,7 +168,7 @@ inline outcome<std::vector<std::size_t>> order_chain(const std::vector<certifica
             continue;
         return failure{errc::broken_chain,
                        "certificate " + std::to_string(i + 1) + " (" + name_text(all[i].subject)
-                           + ") issued nothing in the chain of " + name_text(all[leaf].subject) + "; remove it"
+                           + ") issued nothing in the chain of " + subject_of(all[leaf]) + "; remove it"
                            + (is_self_signed(last) ? "" : ", or add the certificate of " + name_text(last.issuer)
                                                                + " if that is missing between them")};
     }
@@ -192,12 +206,7 @@ inline description describe(const certificate& leaf)
             about.names.push_back(std::move(*spelled));
     for (const byte_view address : leaf.addresses)
         about.addresses.push_back(ip_address(address).text());
-    // RFC 5280 4.1.2.6: who has no name is known by the others.
-    constexpr std::size_t empty_name = 2;
-    about.subject = leaf.subject.size() > empty_name ? name_text(leaf.subject)
-                    : !about.names.empty()           ? about.names.front()
-                    : !about.addresses.empty()       ? about.addresses.front()
-                                                     : name_text(leaf.subject);
+    about.subject = subject_of(leaf);
     about.issuer = name_text(leaf.issuer);
     about.not_before = leaf.not_before;
     about.not_after = leaf.not_after;

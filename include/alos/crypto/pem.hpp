@@ -107,7 +107,8 @@ inline std::string_view between(std::string_view from, std::string_view to) noex
         return failure{errc::bad_pem, "this is DER or PKCS#12, not PEM; convert it (openssl x509 -inform DER, "
                                       "openssl pkey -inform DER, or openssl pkcs12 -nodes)"};
     if (blocks.empty())
-        return failure{errc::bad_pem, "no PEM block in it; PEM starts with a line like -----BEGIN CERTIFICATE-----"};
+        return failure{errc::bad_pem, "no PEM block in it; PEM starts with a line like -----BEGIN CERTIFICATE----- or "
+                                      "-----BEGIN PRIVATE KEY-----"};
     return blocks;
 }
 
