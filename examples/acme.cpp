@@ -32,6 +32,7 @@ int main(int argc, char** argv)
         {"http_addr", {&config.http_addr}},
         {"email", {&acme.email}},
         {"cache_dir", {&acme.cache_dir}},
+        {"acme_node", {&acme.acme_node}}, // a server that has answers to challenges, too: address:port
         {"keys", {&keys, {"ecdsa", "rsa", "both"}}},
         {"challenge", {&challenge, {"http-01", "tls-alpn-01", "dns-01"}}}, // only that
         {"dns_exec", {&dns_exec}},   // for dns-01, wildcards too: the path of a program, see alos/dns/exec.hpp

@@ -22,16 +22,20 @@ inline boost::json::object line_of(const account_record& one)
     return out;
 }
 
-// Those of the folder that the options speak of.
+// Those of the folder that the options speak of. Throws where the only ones may be those that cannot be read.
 inline awaitable<std::vector<account_record>> chosen_accounts(session& in)
 {
     auto all = co_await in.accounts();
     const options& chosen = in.chosen;
-    std::erase_if(all, [&](const account_record& each) {
+    std::erase_if(all.read, [&](const account_record& each) {
         return (!chosen.directory.empty() && each.directory != chosen.directory)
                || (!chosen.account.empty() && each.url != chosen.account);
     });
-    co_return all;
+    if (!all.damaged.empty() && all.read.empty())
+        throw unreadable(all.damaged);
+    if (!all.damaged.empty())
+        in.say("warning: " + all.damaged);
+    co_return std::move(all.read);
 }
 
 // What a CA says of an account.

@@ -238,13 +238,23 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
     if (!ids)
         said.miss(in.chosen.cache_dir, ids.error().what);
     const std::vector<std::string> all = ids ? *ids : std::vector<std::string>();
+    std::vector<bool> is_there(wanted.size());
+    const auto is_asked_for = [&](const auto& is_it) {
+        bool asked = wanted.empty();
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            if (is_it(wanted[i]))
+                asked = is_there[i] = true;
+        }
+        return asked;
+    };
     for (const std::string& id : all) {
         const auto key = acme::key_kind_of(id);
         if (!key)
             continue;
         const auto kept = co_await in.storage.load_certificate(id);
         if (!kept || !kept->has_value()) {
-            said.miss(id, kept ? "there is no certificate of it" : kept.error().what);
+            if (is_asked_for([&](const std::string& word) { return word == id; }))
+                said.miss(id, kept ? "there is no certificate of it" : kept.error().what);
             continue;
         }
         auto one = std::make_unique<acme::managed_certificate>();
@@ -253,25 +263,28 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
         one->about = acme::parse_generation_record((*kept)->meta_json);
         one->names = one->about.names.empty() ? acme::identifiers_in(*(*kept)->credential) : one->about.names;
         one->domain = one->names.empty() ? id.substr(0, id.rfind('.')) : one->names.front().value;
-        const auto account = co_await in.account_of(one->about.account);
-        one->email = account.email;
-        if (one->about.directory.empty()) // its meta.json is gone
-            one->about.directory = account.directory;
-        found.push_back(std::move(one));
-    }
-    if (wanted.empty())
-        co_return found;
-    std::vector<managed> some;
-    for (const std::string& name : wanted) {
-        const std::size_t before = some.size();
-        for (managed& each : found) {
-            if (each && (each->id == name || has_name(*each, name)))
-                some.push_back(std::move(each));
+        if (!is_asked_for([&](const std::string& word) { return word == id || has_name(*one, word); }))
+            continue;
+        std::string trouble;
+        try {
+            const auto account = co_await in.account_of(one->about.account);
+            one->email = account.email;
+            if (one->about.directory.empty()) // its meta.json is gone
+                one->about.directory = account.directory;
+        } catch (const unreadable& why) {
+            trouble = why.what();
         }
-        if (some.size() == before)
-            said.miss(name, "there is no certificate for it in " + in.chosen.cache_dir + "; alos-acme list shows all");
+        if (trouble.empty())
+            found.push_back(std::move(one));
+        else
+            said.miss(id, trouble);
     }
-    co_return some;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (!is_there[i])
+            said.miss(wanted[i], "there is no certificate for it in " + in.chosen.cache_dir
+                                     + "; alos-acme list shows all");
+    }
+    co_return found;
 }
 
 // Whether a certificate of Let's Encrypt's staging is about to take the place of a good one.

@@ -84,7 +84,11 @@ inline awaitable<report> examine(session& in, std::vector<acme::identifier> name
     asked.ca = in.authority(in.chosen.directory_or_default());
     asked.email = in.chosen.email;
     try {
-        asked.email = co_await in.email_at(asked.ca.directory);
+        const auto accounts = co_await in.accounts();
+        if (accounts.damaged.empty())
+            asked.email = co_await in.email_at(asked.ca.directory);
+        else
+            tell({in.chosen.cache_dir, "account", acme::health::problem, accounts.damaged});
     } catch (const unreadable& why) {
         tell({in.chosen.cache_dir, "account", acme::health::problem, why.what()});
     }

@@ -20,10 +20,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -54,7 +56,7 @@ class session {
     };
 
     context_type context_;
-    boost::asio::posix::stream_descriptor hangup_{context_, open_hangup()}; // before any thread is begun
+    boost::asio::posix::stream_descriptor signals_{context_, open_signals()}; // before any thread is begun
 
 public:
     explicit session(options asked)
@@ -103,24 +105,20 @@ public:
     }
 
     // Runs a command to its end. Interrupted once, it takes its answers away; twice, it ends at once. The end of a
-    // terminal is told several times, by the kernel and by shells, and is one.
+    // terminal is told several times, by the kernel and by shells, and is none of these.
     [[nodiscard]] report run(awaitable<report> work)
     {
         std::optional<report> done;
         boost::asio::cancellation_signal cancel;
-        boost::asio::signal_set signals(context_, SIGINT, SIGTERM);
-        hangup_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [&](alos::error_code ec) {
-            if (!ec)
-                cancel.emit(boost::asio::cancellation_type::terminal);
-        });
-        signals.async_wait([&](alos::error_code ec, int) {
-            if (ec)
+        bool is_interrupted = false, is_to_end = false;
+        follow_signals([&](std::uint32_t which) {
+            if (which != SIGHUP && std::exchange(is_to_end, true)) {
+                context_.stop();
                 return;
+            }
+            if (!std::exchange(is_interrupted, true))
+                say("interrupted; what was published for the CA is taken away, one more SIGINT or SIGTERM ends at once");
             cancel.emit(boost::asio::cancellation_type::terminal);
-            signals.async_wait([this](alos::error_code again, int) {
-                if (!again)
-                    context_.stop();
-            });
         });
         const auto finish = [&](const std::exception_ptr& thrown, report came) {
             done = thrown ? failed(thrown) : std::move(came);
@@ -157,7 +155,9 @@ public:
     // server on the same folder that listens there, or in the DNS.
     [[nodiscard]] awaitable<std::vector<challenge_type>> open_ports()
     {
-        co_await take_turn();
+        const auto needs_port = [](challenge_type each) { return each != challenge_type::dns_01; };
+        if (std::ranges::any_of(chosen.challenges, needs_port))
+            co_await take_turn();
         std::vector<challenge_type> usable;
         for (const challenge_type each : chosen.challenges) {
             if (each == challenge_type::dns_01) {
@@ -204,34 +204,46 @@ public:
         return ca;
     }
 
-    // The account with that URL; where there is none, or no URL is known, the only one that the storage has.
+    // The account with that URL; where there is none, or no URL is known, the only one that the storage has. Throws
+    // where it may be one that cannot be read.
     [[nodiscard]] awaitable<acme::account_record> account_of(std::string url)
     {
-        std::vector<acme::account_record> all;
+        known_accounts all;
         if (chosen.command != "list") // which asks no CA
             all = co_await accounts();
-        for (const acme::account_record& each : all) {
-            if (each.url == url || all.size() == 1)
+        for (const acme::account_record& each : all.read) {
+            if (each.url == url || (all.read.size() == 1 && all.damaged.empty()))
                 co_return each;
         }
+        if (!all.damaged.empty())
+            throw unreadable(all.damaged);
         acme::account_record none;
         none.directory = chosen.directory_or_default();
         none.email = chosen.email;
         co_return none;
     }
 
-    // The chosen one; else that of the account at this CA, if there is one and no more.
+    // The chosen one; else that of the account at this CA, if there is one and no more. Throws as account_of().
     [[nodiscard]] awaitable<std::string> email_at(std::string directory)
     {
-        auto all = co_await accounts();
-        std::erase_if(all, [&](const acme::account_record& each) { return each.directory != directory; });
-        co_return chosen.email.empty() && all.size() == 1 ? all.front().email : chosen.email;
+        if (!chosen.email.empty())
+            co_return chosen.email;
+        known_accounts all = co_await accounts();
+        if (!all.damaged.empty())
+            throw unreadable(all.damaged);
+        std::erase_if(all.read, [&](const acme::account_record& each) { return each.directory != directory; });
+        co_return all.read.size() == 1 ? all.read.front().email : std::string();
     }
 
+    struct known_accounts {
+        std::vector<acme::account_record> read;
+        std::string damaged; // what is wrong with the others; empty: nothing
+    };
+
     // As the storage has them. Throws where that cannot be told.
-    [[nodiscard]] awaitable<std::vector<acme::account_record>> accounts()
+    [[nodiscard]] awaitable<known_accounts> accounts()
     {
-        std::vector<acme::account_record> all;
+        known_accounts all;
         const auto names = co_await storage.list("account");
         if (!names)
             throw unreadable(names.error().what);
@@ -244,11 +256,12 @@ public:
             if (!kept->has_value())
                 continue;
             auto record = acme::parse_account_record(alos::as_text((*kept)->text));
-            if (!record)
-                throw unreadable(chosen.cache_dir + "/account/" + each
-                                 + ".json: it is damaged; put a copy of it back, or remove it, and the next issue with "
-                                   "the --email of that account finds it at the CA by its key");
-            all.push_back(std::move(*record));
+            if (record)
+                all.read.push_back(std::move(*record));
+            else
+                all.damaged = chosen.cache_dir + "/account/" + each
+                              + ".json: it is damaged; put a copy of it back, or issue a certificate with the --email "
+                                "of that account, which finds it at the CA by its key";
         }
         co_return all;
     }
@@ -271,18 +284,34 @@ public:
     acme::board board;
 
 private:
-    // Readable once the terminal is closed. No thread that is begun later is told of it otherwise, so that it ends
-    // nothing at any time; a program that is begun hears of it as usual. Whoever ignores it, as nohup does, goes on.
-    static int open_hangup()
+    // What ends a program is read here, and no thread that is begun later is told of it otherwise, so that it ends
+    // nothing at any time; a program that is begun hears of it as usual. What is ignored, as nohup does, stays so.
+    static int open_signals()
     {
-        struct ::sigaction now {};
-        ::sigaction(SIGHUP, nullptr, &now);
         ::sigset_t heard;
         ::sigemptyset(&heard);
-        if (now.sa_handler != SIG_IGN)
-            ::sigaddset(&heard, SIGHUP);
+        for (const int each : {SIGINT, SIGTERM, SIGHUP}) {
+            struct ::sigaction now {};
+            ::sigaction(each, nullptr, &now);
+            if (now.sa_handler != SIG_IGN)
+                ::sigaddset(&heard, each);
+        }
         ::pthread_sigmask(SIG_BLOCK, &heard, nullptr);
         return ::signalfd(-1, &heard, SFD_NONBLOCK | SFD_CLOEXEC);
+    }
+
+    // Calls `heard` with each of them, while the context runs.
+    void follow_signals(std::function<void(std::uint32_t)> heard)
+    {
+        signals_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                            [this, heard = std::move(heard)](alos::error_code ec) mutable {
+                                if (ec)
+                                    return;
+                                ::signalfd_siginfo what{};
+                                while (::read(signals_.native_handle(), &what, sizeof what) == sizeof what)
+                                    heard(what.ssi_signo);
+                                follow_signals(std::move(heard));
+                            });
     }
 
     static alos::server_config settings_for(std::string addr, std::string http_addr)

@@ -493,3 +493,23 @@ TEST_CASE("issue: an order that is kept, and that the CA knows no more, is given
     CHECK(here.ca.requests(step::finalize) == 2);
     CHECK(one.count(alos::acme::event_kind::renewal_failed) == 1);
 }
+
+TEST_CASE("issue: an order that goes back from processing to ready is finalized once more (RFC 8555 7.4)")
+{
+    test::town here;
+    unsigned told = 0; // that it is processing
+    here.ca.on_answer = [&](step at, alos::http::outbound_response& answer) {
+        const auto say = [&](const char* state) {
+            const std::size_t found = answer.body.find("\"status\":\"valid\"");
+            if (found != std::string::npos)
+                answer.body.replace(found, 16, std::string("\"status\":\"") + state + "\"");
+        };
+        if (at == step::order && told < 3)
+            say(++told < 3 ? "processing" : "ready");
+    };
+    test::acme_member& one = here.start();
+    REQUIRE(here.wait([&] { return one.served("example.com") != nullptr; }));
+    CHECK(here.ca.requests(step::new_order) == 1);
+    REQUIRE(one.warnings.size() == 1);
+    CHECK_MESSAGE(one.warnings.front().find("the order does not go on") != std::string::npos, one.warnings.front());
+}

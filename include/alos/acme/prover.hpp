@@ -97,6 +97,7 @@ private:
     using verdict = boost::system::result<void, unproven>;
 
     static constexpr std::chrono::seconds self_check_time{10};
+    static constexpr std::chrono::seconds grace{30}; // for what the CA says of other names
 
     // One authorization on its way.
     struct proof {
@@ -196,10 +197,13 @@ private:
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
         verdict all;
+        time_point until = deadline_;
         for (proof& each : proofs) {
-            auto verdict = co_await wait_for_verdict(each);
-            if (!verdict && all)
-                all = verdict;
+            auto verdict = co_await wait_for_verdict(each, until);
+            if (verdict || !all)
+                continue;
+            all = verdict;
+            until = std::min(deadline_, world().now() + grace); // the order leads nowhere any more
         }
         co_return all;
     }
@@ -327,7 +331,7 @@ private:
     }
 
     // RFC 8555 7.5.1: `processing` is no failure.
-    [[nodiscard]] awaitable<boost::system::result<void, unproven>> wait_for_verdict(proof& of)
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> wait_for_verdict(proof& of, time_point until)
     {
         poll_pause pause;
         for (;;) {
@@ -337,7 +341,7 @@ private:
                 const refusal& why = read.error();
                 const auto again = pause.next(world().now(), why.retry_after);
                 const bool may_pass = why.kind == failure_class::transient || why.kind == failure_class::throttled;
-                if (!may_pass || again > deadline_)
+                if (!may_pass || again > until)
                     co_return refused(why);
                 co_await world().sleep_until(again);
                 continue;
@@ -355,7 +359,7 @@ private:
                     co_return refused(accepted.error());
             }
             const auto next = pause.next(world().now(), last_pause_);
-            if (next > deadline_) {
+            if (next > until) {
                 unproven later = stop("that of " + of.answer.about.value
                                           + " is still pending; the next attempt goes on with it",
                                       failure_class::transient);
