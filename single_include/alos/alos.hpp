@@ -1440,7 +1440,8 @@ inline std::string_view between(std::string_view from, std::string_view to) noex
         return failure{errc::bad_pem, "this is DER or PKCS#12, not PEM; convert it (openssl x509 -inform DER, "
                                       "openssl pkey -inform DER, or openssl pkcs12 -nodes)"};
     if (blocks.empty())
-        return failure{errc::bad_pem, "no PEM block in it; PEM starts with a line like -----BEGIN CERTIFICATE-----"};
+        return failure{errc::bad_pem, "no PEM block in it; PEM starts with a line like -----BEGIN CERTIFICATE----- or "
+                                      "-----BEGIN PRIVATE KEY-----"};
     return blocks;
 }
 
@@ -4686,6 +4687,20 @@ inline outcome<std::vector<private_key_ptr>> read_keys(const std::vector<pem_blo
     return keys;
 }
 
+// What people know it by. RFC 5280 4.1.2.6: what has no name is known by its alternative ones.
+inline std::string subject_of(const certificate& one)
+{
+    constexpr std::size_t empty_name = 2;
+    if (one.subject.size() <= empty_name) {
+        for (const std::string_view name : one.dns_names)
+            if (auto spelled = parse_domain(name); spelled && ip_address(name).empty())
+                return std::move(*spelled);
+        if (!one.addresses.empty())
+            return ip_address(one.addresses.front()).text();
+    }
+    return name_text(one.subject);
+}
+
 // The chain from `leaf` upwards, as indexes. Certificates that issued none of it are an error, except for copies and
 // for other certificates of an issuer that is in the chain already.
 inline outcome<std::vector<std::size_t>> order_chain(const std::vector<certificate>& all, std::size_t leaf)
@@ -4712,7 +4727,7 @@ inline outcome<std::vector<std::size_t>> order_chain(const std::vector<certifica
                 next = i;
         }
         if (is_named && !is_linked)
-            return failure{errc::broken_chain, "the certificate for " + name_text(last.subject)
+            return failure{errc::broken_chain, "the certificate for " + subject_of(last)
                                                    + " is not signed by the key of " + name_text(last.issuer)
                                                    + " that stands beside it; get the matching intermediate from the "
                                                      "authority"};
@@ -4730,7 +4745,7 @@ inline outcome<std::vector<std::size_t>> order_chain(const std::vector<certifica
             continue;
         return failure{errc::broken_chain,
                        "certificate " + std::to_string(i + 1) + " (" + name_text(all[i].subject)
-                           + ") issued nothing in the chain of " + name_text(all[leaf].subject) + "; remove it"
+                           + ") issued nothing in the chain of " + subject_of(all[leaf]) + "; remove it"
                            + (is_self_signed(last) ? "" : ", or add the certificate of " + name_text(last.issuer)
                                                                + " if that is missing between them")};
     }
@@ -4768,12 +4783,7 @@ inline description describe(const certificate& leaf)
             about.names.push_back(std::move(*spelled));
     for (const byte_view address : leaf.addresses)
         about.addresses.push_back(ip_address(address).text());
-    // RFC 5280 4.1.2.6: who has no name is known by the others.
-    constexpr std::size_t empty_name = 2;
-    about.subject = leaf.subject.size() > empty_name ? name_text(leaf.subject)
-                    : !about.names.empty()           ? about.names.front()
-                    : !about.addresses.empty()       ? about.addresses.front()
-                                                     : name_text(leaf.subject);
+    about.subject = subject_of(leaf);
     about.issuer = name_text(leaf.issuer);
     about.not_before = leaf.not_before;
     about.not_after = leaf.not_after;
@@ -21918,6 +21928,7 @@ public:
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21936,13 +21947,15 @@ namespace alos::inline v0::acme {
     return id + "-" + to_base64url(byte_view(digest).first(9));
 }
 
+using limit_teller = std::function<void(std::string)>;
+
 // One bucket: the document "limits/<id>", which has the time at which it is full again, how fast it fills, when that
 // was written, and what the last one was taken for. A storage that cannot keep it is no reason not to renew.
 class kept_bucket {
 public:
-    // Both outlive it.
-    kept_bucket(environment& world, storage& kept, std::string id, rate limit)
-        : world_(world), storage_(kept), document_("limits/" + std::move(id)), limit_(limit)
+    // Both outlive it. `tell` hears of a document that cannot be read; it may be empty.
+    kept_bucket(environment& world, storage& kept, std::string id, rate limit, limit_teller tell)
+        : world_(world), storage_(kept), document_("limits/" + std::move(id)), limit_(limit), tell_(std::move(tell))
     {
     }
 
@@ -21988,6 +22001,13 @@ private:
         for (int tries = 0; tries < 5; ++tries) {
             const auto found = co_await storage_.load(document_);
             const std::uint64_t version = found && found->has_value() ? (*found)->version : 0;
+            if (version != 0 && !detail::read_object_text(as_text((*found)->text))) {
+                const auto aside = co_await storage_.move_aside(document_, version);
+                if (aside && tell_)
+                    tell_("how much was asked of the CA cannot be read, and is counted anew; it is now in " + *aside);
+                if (aside)
+                    continue;
+            }
             const time_point now = world_.now();
             bool was_ahead = false;
             token_bucket bucket = read(found, now, was_ahead);
@@ -22049,15 +22069,16 @@ private:
     storage& storage_;
     const std::string document_;
     const rate limit_;
+    const limit_teller tell_;
 };
 
 // Those of one CA, as its settings are.
 class limits {
 public:
-    // The first two outlive it.
-    limits(environment& world, storage& kept, const certificate_authority& of)
+    // The first two outlive it. See kept_bucket for `tell`.
+    limits(environment& world, storage& kept, const certificate_authority& of, limit_teller tell = {})
         : world_(world), storage_(kept), directory_(of.directory), orders_(of.orders), accounts_(of.accounts),
-          certificates_(of.certificates), failed_validations_(of.failed_validations)
+          certificates_(of.certificates), failed_validations_(of.failed_validations), tell_(std::move(tell))
     {
     }
 
@@ -22083,7 +22104,7 @@ public:
 private:
     [[nodiscard]] kept_bucket bucket(const std::string& of, rate limit) const
     {
-        return {world_, storage_, storage_id(directory_, of), limit};
+        return {world_, storage_, storage_id(directory_, of), limit, tell_};
     }
 
     // Certificates that live for less than five days are from CAs that allow more.
@@ -22101,6 +22122,7 @@ private:
     const rate accounts_;
     const rate certificates_;
     const rate failed_validations_;
+    const limit_teller tell_;
 };
 
 }
@@ -22873,14 +22895,14 @@ inline awaitable<reply<std::string>> registration_payload(client& ca, account_ke
 }
 
 // RFC 8555 7.3: the account that `key` has, or a new one for it with that address, which may be empty; no more of them
-// than the settings allow, which `kept` counts. Both outlive it.
+// than the settings allow, which `kept` counts; see kept_bucket for `tell`. Both outlive it.
 [[nodiscard]] inline awaitable<reply<registration>> register_account(client& ca, storage& kept, account_key key,
-                                                                     std::string email)
+                                                                     std::string email, limit_teller tell = {})
 {
     auto payload = co_await detail::registration_payload(ca, key, std::move(email));
     if (!payload)
         co_return unsent(payload.error());
-    kept_bucket allowed = limits(ca.world(), kept, ca.ca()).accounts();
+    kept_bucket allowed = limits(ca.world(), kept, ca.ca(), std::move(tell)).accounts();
     if (const auto later = co_await allowed.take())
         co_return detail::too_many_accounts(ca.ca(), *later - ca.world().now());
     auto made = co_await detail::ask_for_account(ca, std::move(key), std::move(*payload));
@@ -22989,7 +23011,13 @@ public:
         if (!kept || !kept->has_value())
             co_return std::string();
         const auto record = parse_account_record(as_text((*kept)->text));
-        co_return record ? record->url : std::string();
+        if (record)
+            co_return record->url;
+        const auto aside = co_await storage_.move_aside(account_document(), (*kept)->version);
+        if (aside)
+            tell_(event_kind::unreadable, "what is known of the account cannot be read; it is now in " + *aside
+                                              + ", and the CA is asked for the account of its key");
+        co_return std::string();
     }
 
     // The right to change it, for one process at a time. Fails when it is no longer what was read here.
@@ -23392,6 +23420,11 @@ public:
 private:
     [[nodiscard]] std::string document() const { return "account/" + id_; }
 
+    [[nodiscard]] limit_teller tell_of_limits() const
+    {
+        return [tell = tell_](std::string what) { tell(event_kind::unreadable, std::move(what)); };
+    }
+
     [[nodiscard]] awaitable<outcome<>> keep_url(std::string document, std::string email, std::string url)
     {
         const account_record record{ca_.ca().directory, std::move(email), std::move(url)};
@@ -23411,7 +23444,7 @@ private:
     // The account of a key that none is known of.
     [[nodiscard]] awaitable<reply<signer>> enroll(account_key key)
     {
-        auto made = co_await register_account(ca_, storage_, key, email_);
+        auto made = co_await register_account(ca_, storage_, key, email_, tell_of_limits());
         refusal why = made ? refusal() : made.error();
         if (const auto kind = account_key_for(why.why.algorithms); kind && why.why.type == "badSignatureAlgorithm") {
             auto other = co_await start_over(*kind, "the CA takes no account key for " + std::string(key.alg()));
@@ -23447,7 +23480,7 @@ private:
         // Kept before the CA hears of it: whatever is cut off, no account is there that nobody has the key of.
         if (const auto kept = co_await key_.keep_next(*key); !kept)
             co_return kept.error();
-        const auto made = co_await register_account(ca_, storage_, *key, email_);
+        const auto made = co_await register_account(ca_, storage_, *key, email_, tell_of_limits());
         if (!made) {
             co_await key_.forget_refused(made.error());
             co_return made.error();
@@ -24176,6 +24209,8 @@ private:
         const auto last = read_fence(name);
         if (!last)
             return last.error();
+        if (!last->has_value())
+            static_cast<void>(disk_.move_aside(path_of(name) + ".fence.json", ".broken-" + format_rfc3339(now_())));
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
         // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
         const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
@@ -25039,7 +25074,11 @@ public:
     }
 
     // How much may still be asked of it.
-    [[nodiscard]] limits allowed() const { return {client_.world(), storage_, client_.ca()}; }
+    [[nodiscard]] limits allowed() const
+    {
+        const auto tell = [tell = tell_](std::string what) { tell(event_kind::unreadable, std::move(what)); };
+        return {client_.world(), storage_, client_.ca(), tell};
+    }
 
 private:
     storage& storage_;
@@ -26236,6 +26275,11 @@ public:
         auto work = attempt(std::move(asked), proofs);
         const auto end = [&](const verdict* done) { return clean_up(proofs, done); };
         auto done = co_await with_clean_up(std::move(work), end);
+        if (!done && done.error().order_is_lost) {
+            using namespace boost::asio::experimental::awaitable_operators;
+            const time_point latest = std::min(world().now() + std::chrono::minutes(1), deadline_);
+            co_await (deactivate(proofs) || world().sleep_until(latest));
+        }
         co_return done;
     }
 
@@ -26252,6 +26296,7 @@ private:
     using verdict = boost::system::result<void, unproven>;
 
     static constexpr std::chrono::seconds self_check_time{10};
+    static constexpr std::chrono::seconds grace{30}; // for what the CA says of other names
 
     // One authorization on its way.
     struct proof {
@@ -26341,6 +26386,7 @@ private:
                     co_await check(each.answer, end);
             }
         }
+        tell_("asking the CA to look, and waiting for its verdict");
         for (proof& each : proofs) {
             if (each.is_accepted)
                 continue;
@@ -26350,10 +26396,13 @@ private:
         }
         // RFC 8555 8.3: all answers stay until the last verdict, as the CA looks for each when it likes.
         verdict all;
+        time_point until = deadline_;
         for (proof& each : proofs) {
-            auto verdict = co_await wait_for_verdict(each);
-            if (!verdict && all)
-                all = verdict;
+            auto verdict = co_await wait_for_verdict(each, until);
+            if (verdict || !all)
+                continue;
+            all = verdict;
+            until = std::min(deadline_, world().now() + grace); // the order leads nowhere any more
         }
         co_return all;
     }
@@ -26415,9 +26464,7 @@ private:
 
     [[nodiscard]] awaitable<> clean_up(std::vector<proof>& proofs, const verdict* done)
     {
-        const bool has_failed = done && !*done;
-        const bool is_given_up = has_failed && done->error().order_is_lost;
-        const bool goes_on = has_failed && !is_given_up; // in the next attempt
+        const bool goes_on = done && !*done && !done->error().order_is_lost; // in the next attempt
         std::vector<awaitable<>> all;
         for (const identifier& each : proven_)
             all.push_back(take_down_standing_of(each));
@@ -26430,11 +26477,6 @@ private:
                 all.push_back(take_down(each.answer));
         }
         co_await together(std::move(all));
-        if (is_given_up) {
-            using namespace boost::asio::experimental::awaitable_operators;
-            const time_point end = std::min(world().now() + std::chrono::minutes(1), deadline_);
-            co_await (deactivate(proofs) || world().sleep_until(end));
-        }
     }
 
     [[nodiscard]] awaitable<> take_down_standing_of(identifier about)
@@ -26488,7 +26530,7 @@ private:
     }
 
     // RFC 8555 7.5.1: `processing` is no failure.
-    [[nodiscard]] awaitable<boost::system::result<void, unproven>> wait_for_verdict(proof& of)
+    [[nodiscard]] awaitable<boost::system::result<void, unproven>> wait_for_verdict(proof& of, time_point until)
     {
         poll_pause pause;
         for (;;) {
@@ -26498,7 +26540,7 @@ private:
                 const refusal& why = read.error();
                 const auto again = pause.next(world().now(), why.retry_after);
                 const bool may_pass = why.kind == failure_class::transient || why.kind == failure_class::throttled;
-                if (!may_pass || again > deadline_)
+                if (!may_pass || again > until)
                     co_return refused(why);
                 co_await world().sleep_until(again);
                 continue;
@@ -26516,7 +26558,7 @@ private:
                     co_return refused(accepted.error());
             }
             const auto next = pause.next(world().now(), last_pause_);
-            if (next > deadline_) {
+            if (next > until) {
                 unproven later = stop("that of " + of.answer.about.value
                                           + " is still pending; the next attempt goes on with it",
                                       failure_class::transient);
@@ -26744,6 +26786,21 @@ namespace alos::inline v0::acme {
     co_return std::move(answer->body);
 }
 
+// The chain as it came, or in its order where the CA mixed that up.
+[[nodiscard]] inline std::string leaf_first(std::string chain, const cert::credential& one)
+{
+    const auto blocks = parse_pem(chain);
+    if (blocks && !blocks->empty()) {
+        const auto first = decode_pem(blocks->front());
+        if (first && std::ranges::equal(*first, one.chain.front()))
+            return chain;
+    }
+    std::string sorted;
+    for (const auto& der : one.chain)
+        sorted += as_text(encode_pem("CERTIFICATE", byte_view(der)));
+    return sorted;
+}
+
 // RFC 8555 11.4: a file with anything else in it is refused, as other programs may take that for what it is not.
 [[nodiscard]] inline bool holds_only_certificates(std::string_view chain)
 {
@@ -26755,8 +26812,8 @@ namespace alos::inline v0::acme {
 [[nodiscard]] inline std::string fault_of(const cert::credential& one, const std::vector<identifier>& names,
                                           time_point now)
 {
-    if (!same_identifiers(identifiers_in(one), names))
-        return "it is for other names than were asked for";
+    if (const auto there = identifiers_in(one); !same_identifiers(there, names))
+        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names));
     if (one.about.not_before > now + std::chrono::minutes(5))
         return "it is not valid yet; check the clock of this machine";
     return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
@@ -27061,6 +27118,7 @@ private:
         if (is_proven)
             co_await prover_.take_down_standing(wanted_.names);
         if (at.state.status == order_status::processing) {
+            tell_("the CA is at work on the certificate");
             if (wanted_.let_others)
                 co_await wanted_.let_others();
             auto valid = co_await wait_while(at, order_status::processing);
@@ -27072,11 +27130,14 @@ private:
                     co_return std::optional<issued>();
             }
         }
+        if (at.state.status == order_status::pending || at.state.status == order_status::ready)
+            co_return refused("order", goes_back);
         if (at.state.status != order_status::valid) {
             co_await forget_order(storage_, wanted_.id);
             const problem why = at.state.error.value_or(problem{});
             refusal no = refused("order", at.state.error ? describe(why) + "; " + std::string(cure_of(why))
-                                                         : "it is " + std::string(name_of(at.state.status)));
+                                                         : "it is invalid, and the CA does not say why; the next "
+                                                           "attempt places another, there is nothing to do");
             no.kind = at.state.error ? class_of(why) : failure_class::transient;
             no.why = why;
             co_return no;
@@ -27086,6 +27147,10 @@ private:
             co_return done.error();
         co_return std::optional<issued>(std::move(*done));
     }
+
+    // Of an order that is not further than before.
+    static constexpr const char* goes_back = "the order does not go on; the next attempt asks again, there is nothing to "
+                                             "do";
 
     // What the CA said, and not that it could not be asked.
     refusal unreadable(unsigned status, std::string what) const
@@ -27183,8 +27248,7 @@ private:
             co_await allowance_.give_certificate_back();
             if (!answer)
                 co_return answer.error();
-            co_return refused("finalize",
-                              "the order does not go on; the next attempt asks again, there is nothing to do");
+            co_return refused("finalize", goes_back);
         }
         co_return reply<>();
     }
@@ -27215,16 +27279,19 @@ private:
             refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
             co_return co_await not_downloaded(at, std::move(why), true);
         }
-        const std::string fault = !made                               ? made.error().what
+        const bool is_of_other_key = !made && made.error().code == errc::key_mismatch;
+        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with"
+                                  : !made                             ? made.error().what
                                   : !holds_only_certificates(*chain) ? "there is more than certificates in it"
                                                                      : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
-            refusal useless = refused("certificate", "what came cannot be used: " + fault);
+            refusal useless =
+                refused("certificate", "what came cannot be used: " + fault + "; use another CA if that lasts");
             useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
             co_return useless;
         }
-        co_return issued{*chain, std::move(key_pem), std::move(*made), by_.url};
+        co_return issued{leaf_first(*chain, **made), std::move(key_pem), std::move(*made), by_.url};
     }
 
     // It is issued, and counts at the CA: what does not come is asked for again, for as long as that makes sense where
@@ -27956,6 +28023,11 @@ private:
             co_return;
         of.credential = found.credential;
         of.about = parse_generation_record(found.meta_json);
+        if (!detail::read_object_text(found.meta_json))
+            tell_({event_kind::unreadable, of.id,
+                   "generation " + std::to_string(of.generation)
+                       + ": meta.json cannot be read, so it is not known which CA issued it; it serves all the same, "
+                         "and the next one has another"});
     }
 
     static std::string fault_of(const outcome<std::optional<bundle>>& kept)
