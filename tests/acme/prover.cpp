@@ -347,69 +347,66 @@ TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC
         *here.said);
 }
 
-TEST_CASE("prover: what is pending of an order that is lost is deactivated, and nothing else (RFC 8555 7.5.2)")
-{
-    office here;
-    test::plain_ca odd(here.world);
-    bool is_over = false;
-    std::vector<std::string> changed; // authorizations, and to what
-    const auto serve = [&](std::string path, const char* name, bool fails) {
-        odd.at[path] = [&, path, name, fails](const test::plain_ca::asked& what) {
+namespace {
+
+// The proof of an order for two names, at a CA that finds nothing for the first, and never looks for the second.
+struct lost_order {
+    lost_order()
+    {
+        serve("/first", "a.example", true);
+        serve("/second", "b.example", false);
+        odd.at["/challenge"] = [this](const auto&) {
+            is_told = true;
+            return test::plain_ca::reply(200, test::json::object{});
+        };
+        alos::acme::order order;
+        order.identifiers = {*alos::acme::identifier_of("a.example"), *alos::acme::identifier_of("b.example")};
+        order.authorizations = {odd.url("/first"), odd.url("/second")};
+        alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(),
+                              odd.url("/account")};
+        here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
+    }
+
+    void serve(std::string path, const char* name, bool fails)
+    {
+        odd.at[path] = [this, path, name, fails](const test::plain_ca::asked& what) {
             if (what.payload.is_object())
                 changed.push_back(path + " " + test::json::serialize(what.payload));
-            auto said = authorization_by("http-01", "/challenge", is_over && fails ? "404" : nullptr);
+            if (fails && is_told)
+                here.world.net = net_after_failure;
+            auto said = authorization_by("http-01", "/challenge", fails && is_told ? "404" : nullptr);
             said["identifier"].as_object()["value"] = name;
             return test::plain_ca::reply(200, std::move(said));
         };
-    };
-    serve("/first", "a.example", true);
-    serve("/second", "b.example", false);
-    odd.at["/challenge"] = [&](const auto&) {
-        is_over = true;
-        return test::plain_ca::reply(200, test::json::object{});
-    };
-    alos::acme::order order;
-    order.identifiers = {*alos::acme::identifier_of("a.example"), *alos::acme::identifier_of("b.example")};
-    order.authorizations = {odd.url("/first"), odd.url("/second")};
-    alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(), odd.url("/account")};
-    here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
-    REQUIRE(here.wait(2min));
-    CHECK_MESSAGE(here.said->find("http-01 for a.example failed: ") != std::string::npos, *here.said);
-    CHECK(changed == std::vector<std::string>{R"(/second {"status":"deactivated"})"});
+    }
+
+    office here;
+    test::plain_ca odd{here.world};
+    test::simulated_world::network net_after_failure = here.world.net;
+    std::vector<std::string> changed; // authorizations, and to what
+    bool is_told = false;             // that it may look
+};
+
+}
+
+TEST_CASE("prover: what is pending of an order that is lost is deactivated, and nothing else (RFC 8555 7.5.2)")
+{
+    lost_order one;
+    REQUIRE(one.here.wait(2min));
+    CHECK_MESSAGE(one.here.said->find("http-01 for a.example failed: ") != std::string::npos, *one.here.said);
+    CHECK(one.changed == std::vector<std::string>{R"(/second {"status":"deactivated"})"});
 }
 
 TEST_CASE("prover: who is cancelled waits for no deactivation")
 {
-    office here;
-    test::plain_ca odd(here.world);
-    bool is_over = false, is_deactivating = false;
-    const auto serve = [&](std::string path, const char* name, bool fails) {
-        odd.at[path] = [&, name, fails](const test::plain_ca::asked& what) {
-            is_deactivating = is_deactivating || what.payload.is_object();
-            if (is_over && fails)
-                here.world.net = {50s, 50s}; // from now on
-            auto said = authorization_by("http-01", "/challenge", is_over && fails ? "404" : nullptr);
-            said["identifier"].as_object()["value"] = name;
-            return test::plain_ca::reply(200, std::move(said));
-        };
-    };
-    serve("/first", "a.example", true);
-    serve("/second", "b.example", false);
-    odd.at["/challenge"] = [&](const auto&) {
-        is_over = true;
-        return test::plain_ca::reply(200, test::json::object{});
-    };
-    alos::acme::order order;
-    order.identifiers = {*alos::acme::identifier_of("a.example"), *alos::acme::identifier_of("b.example")};
-    order.authorizations = {odd.url("/first"), odd.url("/second")};
-    alos::acme::signer by{alos::acme::account_key::generate(alos::key_kind::ecdsa_p256).value(), odd.url("/account")};
-    here.begin(here.prove_order(std::move(order), std::move(by), challenge_type::http_01));
-    REQUIRE(here.world.run_until([&] { return is_deactivating; }, 20min));
-    here.world.run_for(1s);
-    REQUIRE_FALSE(here.said);
-    here.cancel.emit(boost::asio::cancellation_type::terminal);
-    CHECK(here.wait(1s));
-    CHECK(here.files.list("/data/challenge/http-01")->empty());
+    lost_order one;
+    one.net_after_failure = {50s, 50s};
+    REQUIRE(one.here.world.run_until([&] { return !one.changed.empty(); }, 20min));
+    one.here.world.run_for(1s);
+    REQUIRE_FALSE(one.here.said);
+    one.here.cancel.emit(boost::asio::cancellation_type::terminal);
+    CHECK(one.here.wait(1s));
+    CHECK(one.here.files.list("/data/challenge/http-01")->empty());
 }
 
 TEST_CASE("prover: an authorization that is pending is read as seldom as the CA wants it (RFC 8555 7.5.1)")
