@@ -129,7 +129,9 @@ inline awaitable<std::vector<managed>> find_certificates(session& in, std::vecto
             continue;
         const auto kept = co_await in.storage.load_certificate(id);
         if (!kept || !kept->has_value()) {
-            if (is_asked_for([&](const std::string& word) { return word == id; }))
+            if (is_asked_for([&](const std::string& word) {
+                    return word == id || acme::id_of_certificate(word, *key) == id;
+                }))
                 said.miss(id, kept ? "there is no certificate of it" : kept.error().what);
             continue;
         }

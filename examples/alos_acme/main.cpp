@@ -17,6 +17,7 @@
 
 #include <csignal>
 #include <iostream>
+#include <memory>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -105,12 +106,6 @@ void hold_streams()
         ::close(file);
 }
 
-// Also where the options as a whole make no sense.
-bool is_for_programs(char** begin, char** end)
-{
-    return std::ranges::count(std::vector<std::string>(begin, end), "--json") != 0;
-}
-
 int finish(const options& asked, const report& said)
 {
     if (const auto* const why = said.json.if_contains("error"))
@@ -142,20 +137,21 @@ int main(int argc, char** argv)
             said.json["version"] = version;
             return finish(asked, said);
         }
-        session in(asked); // throws when not even this much can be opened
-        auto work = choose(in);
-        if (const auto opened = in.open(); !opened)
+        std::unique_ptr<session> in;
+        try {
+            in = std::make_unique<session>(asked);
+        } catch (const std::exception& why) { // not even this much can be opened
+            return finish(asked, session::fault(std::string(why.what()) + "; see `ulimit -n`"));
+        }
+        auto work = choose(*in);
+        if (const auto opened = in->open(); !opened)
             return finish(asked, session::fault(opened.error().what));
-        return finish(asked, in.run(std::move(work)));
+        return finish(asked, in->run(std::move(work)));
     } catch (const misuse& why) {
         options asked;
-        asked.json = is_for_programs(argv + 1, argv + argc);
+        asked.json = std::ranges::count(std::vector<std::string>(argv + 1, argv + argc), "--json") != 0;
         report said{2};
         said.json["error"] = why.what;
         return finish(asked, said);
-    } catch (const std::exception& why) {
-        options asked;
-        asked.json = is_for_programs(argv + 1, argv + argc);
-        return finish(asked, session::fault(std::string(why.what()) + "; see `ulimit -n`"));
     }
 }

@@ -30,9 +30,11 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -117,7 +119,8 @@ public:
                 return;
             }
             if (!std::exchange(is_interrupted, true))
-                say("interrupted; what was published for the CA is taken away, one more SIGINT or SIGTERM ends at once");
+                say(std::string("interrupted; what was published for the CA is taken away")
+                    + (is_to_end ? "; one more of these ends at once" : ""));
             cancel.emit(boost::asio::cancellation_type::terminal);
         });
         const auto finish = [&](const std::exception_ptr& thrown, report came) {
@@ -260,8 +263,8 @@ public:
                 all.read.push_back(std::move(*record));
             else
                 all.damaged = chosen.cache_dir + "/account/" + each
-                              + ".json: it is damaged; put a copy of it back, or issue a certificate with the --email "
-                                "of that account, which finds it at the CA by its key";
+                              + ".json: it is damaged; put a copy of it back, or remove it, and the next issue with the "
+                                "--email of that account finds it at the CA by its key";
         }
         co_return all;
     }
@@ -297,7 +300,10 @@ private:
                 ::sigaddset(&heard, each);
         }
         ::pthread_sigmask(SIG_BLOCK, &heard, nullptr);
-        return ::signalfd(-1, &heard, SFD_NONBLOCK | SFD_CLOEXEC);
+        const int opened = ::signalfd(-1, &heard, SFD_NONBLOCK | SFD_CLOEXEC);
+        if (opened < 0)
+            throw std::system_error(errno, std::generic_category(), "signals");
+        return opened;
     }
 
     // Calls `heard` with each of them, while the context runs.
@@ -358,7 +364,7 @@ private:
                 co_return;
             }
             if (!is_told)
-                say("waiting for another alos-acme on this folder to end");
+                say("waiting for another alos-acme on this folder to end; locks/ports.fence.json says which");
             co_await world.sleep_until(world.now() + std::chrono::seconds(1));
         }
     }

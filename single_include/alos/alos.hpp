@@ -23016,7 +23016,7 @@ public:
         const auto aside = co_await storage_.move_aside(account_document(), (*kept)->version);
         if (aside)
             tell_(event_kind::unreadable, "what is known of the account cannot be read; it is now in " + *aside
-                                              + ", and the CA is asked for the account of its key");
+                                              + ", and is written anew");
         co_return std::string();
     }
 
@@ -23288,8 +23288,11 @@ public:
             const bool is_same = co_await key_.is_unchanged();
             const std::string kept = co_await key_.load_url(); // another process may have registered the key again
             const bool is_changing = co_await key_.is_changing(); // or have changed it, and not heard of that
-            if (is_same && !is_changing && (kept.empty() || kept == open_->url))
+            if (is_same && !is_changing && (kept.empty() || kept == open_->url)) {
+                if (kept.empty()) // it was lost, or damaged
+                    static_cast<void>(co_await keep_url(document(), email_, open_->url));
                 co_return *open_;
+            }
             open_.reset();
         }
         if (auto done = co_await key_.finish_change(); !done)
@@ -24209,8 +24212,6 @@ private:
         const auto last = read_fence(name);
         if (!last)
             return last.error();
-        if (!last->has_value())
-            static_cast<void>(disk_.move_aside(path_of(name) + ".fence.json", ".broken-" + format_rfc3339(now_())));
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
         // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
         const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
@@ -26386,7 +26387,8 @@ private:
                     co_await check(each.answer, end);
             }
         }
-        tell_("asking the CA to look, and waiting for its verdict");
+        if (!proofs.empty())
+            tell_("asking the CA to look, and waiting for its verdict");
         for (proof& each : proofs) {
             if (each.is_accepted)
                 continue;
@@ -26399,10 +26401,12 @@ private:
         time_point until = deadline_;
         for (proof& each : proofs) {
             auto verdict = co_await wait_for_verdict(each, until);
-            if (verdict || !all)
+            const bool is_lost = !verdict && verdict.error().order_is_lost;
+            if (verdict || (!all && (all.error().order_is_lost || !is_lost)))
                 continue;
             all = verdict;
-            until = std::min(deadline_, world().now() + grace); // the order leads nowhere any more
+            if (is_lost) // whatever comes of the others
+                until = std::min(deadline_, world().now() + grace);
         }
         co_return all;
     }
@@ -26786,7 +26790,7 @@ namespace alos::inline v0::acme {
     co_return std::move(answer->body);
 }
 
-// The chain as it came, or in its order where the CA mixed that up.
+// The chain as it came, or in its order where it does not begin with the certificate.
 [[nodiscard]] inline std::string leaf_first(std::string chain, const cert::credential& one)
 {
     const auto blocks = parse_pem(chain);
@@ -26813,7 +26817,8 @@ namespace alos::inline v0::acme {
                                           time_point now)
 {
     if (const auto there = identifiers_in(one); !same_identifiers(there, names))
-        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names));
+        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names))
+               + "; use another CA if that lasts";
     if (one.about.not_before > now + std::chrono::minutes(5))
         return "it is not valid yet; check the clock of this machine";
     return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();
@@ -27130,8 +27135,10 @@ private:
                     co_return std::optional<issued>();
             }
         }
-        if (at.state.status == order_status::pending || at.state.status == order_status::ready)
+        if (at.state.status == order_status::pending || at.state.status == order_status::ready) {
+            co_await allowance_.give_certificate_back();
             co_return refused("order", goes_back);
+        }
         if (at.state.status != order_status::valid) {
             co_await forget_order(storage_, wanted_.id);
             const problem why = at.state.error.value_or(problem{});
@@ -27280,14 +27287,14 @@ private:
             co_return co_await not_downloaded(at, std::move(why), true);
         }
         const bool is_of_other_key = !made && made.error().code == errc::key_mismatch;
-        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with"
+        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with; "
+                                                                       "use another CA if that lasts"
                                   : !made                             ? made.error().what
                                   : !holds_only_certificates(*chain) ? "there is more than certificates in it"
                                                                      : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
-            refusal useless =
-                refused("certificate", "what came cannot be used: " + fault + "; use another CA if that lasts");
+            refusal useless = refused("certificate", "what came cannot be used: " + fault);
             useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
             co_return useless;
         }
@@ -27900,6 +27907,7 @@ public:
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
                 adopt_state(of, std::move(*state), of.credential == served);
+            of.last_refusal.reset(); // it may be another one's by now
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
@@ -28519,8 +28527,7 @@ private:
             co_await failed(of, from, kept.error());
     }
 
-    // Whatever hangs: when this time is over, the lock is only held until answers are taken away, which is done within
-    // 2 minutes.
+    // Whatever hangs: when this time is over, the lock is only held until answers are taken away, within minutes.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue_in_time(managed_certificate& of, authority& from,
                                                                         std::optional<storage_lock>& lock)
     {

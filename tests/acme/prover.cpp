@@ -349,12 +349,12 @@ TEST_CASE("prover: a challenge whose URL is no https URL is refused at once (RFC
 
 namespace {
 
-// The proof of an order for two names, at a CA that finds nothing for the first, and never looks for the second.
+// The proof of an order for two names, at a CA that finds nothing for one, and never looks for the other.
 struct lost_order {
-    lost_order()
+    explicit lost_order(bool is_first_lost = true)
     {
-        serve("/first", "a.example", true);
-        serve("/second", "b.example", false);
+        serve("/first", "a.example", is_first_lost);
+        serve("/second", "b.example", !is_first_lost);
         odd.at["/challenge"] = [this](const auto&) {
             is_told = true;
             return test::plain_ca::reply(200, test::json::object{});
@@ -395,6 +395,14 @@ TEST_CASE("prover: what is pending of an order that is lost is deactivated, and 
     REQUIRE(one.here.wait(2min));
     CHECK_MESSAGE(one.here.said->find("http-01 for a.example failed: ") != std::string::npos, *one.here.said);
     CHECK(one.changed == std::vector<std::string>{R"(/second {"status":"deactivated"})"});
+}
+
+TEST_CASE("prover: a name that failed is told of, and not one before it that the CA has not looked for (RFC 8555 7.1.6)")
+{
+    lost_order one(false);
+    REQUIRE(one.here.wait());
+    CHECK_MESSAGE(one.here.said->find("http-01 for b.example failed: ") != std::string::npos, *one.here.said);
+    CHECK(one.here.files.list("/data/challenge/http-01")->empty());
 }
 
 TEST_CASE("prover: who is cancelled waits for no deactivation")

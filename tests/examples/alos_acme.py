@@ -1,6 +1,6 @@
 """Every command of alos-acme against Pebble, as people and as scripts call them."""
 from running import PROGRAM, SOURCE, same
-import contextlib, json, os, re, signal, subprocess, sys, time
+import contextlib, fcntl, json, os, re, signal, subprocess, sys, time
 sys.path.insert(0, SOURCE + '/tests/support')
 from pebble import Pebble, Program, free_port, need_pebble, new_folder, wait_until
 
@@ -133,7 +133,7 @@ def unreadable():
         (certs.parent / 'account/x.json').write_text(text)
         for words in (['account'], ['issue', *nowhere, 'a.test']):
             has(call(*words, folder=folder, status=1)[1],
-                'alos-acme: .alos-certs/account/x.json: it is damaged; put a copy of it back, or issue a certificate')
+                'alos-acme: .alos-certs/account/x.json: it is damaged; put a copy of it back, or remove it')
         for words in ([], ['--email=a@b.test']):
             has(call('doctor', *nowhere, *words, folder=folder, status=1)[0], 'account/x.json: it is damaged')
         has(call('list', folder=folder)[0], 'there are no certificates')
@@ -446,17 +446,21 @@ def failures():
 
 
 def side_by_side():
-    """Two commands on one folder and the same ports: the second waits for the first."""
+    """Of several commands on one folder one has the ports, and the next waits for it."""
     folder = new_folder()
-    with Pebble(hesitation=1) as ca:
-        both = [subprocess.Popen(
+    locks = folder / '.alos-certs/locks'
+    locks.mkdir(0o700, parents=True)
+    with Pebble() as ca, open(locks / 'ports.lock', 'w') as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = subprocess.Popen(
             [PROGRAM, 'issue', '--roots', str(ca.roots_file), '--resolver', ca.resolver, '--directory', ca.directory,
              f'--http-addr=127.0.0.1:{ca.http_port}', f'--addr=127.0.0.1:{ca.tls_port}',
-             f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}', f'{name}.test'],
-            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for name in 'ab']
-        said = ''.join(each.communicate(timeout=60)[1] for each in both)
-        same([each.returncode for each in both], [0, 0])
-        has(said, 'waiting for another alos-acme on this folder to end')
+             f'--http01-port={ca.http_port}', f'--tls-alpn01-port={ca.tls_port}', 'a.test'],
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        has(process.stderr.readline(), 'waiting for another alos-acme on this folder to end')
+        fcntl.flock(held, fcntl.LOCK_UN)
+        said = process.stderr.read()
+        assert process.wait(60) == 0, said
 
 
 def interrupted(*signals, ignores=signal.SIGUSR1, is_heard=True):

@@ -37,8 +37,11 @@ public:
             const bool is_same = co_await key_.is_unchanged();
             const std::string kept = co_await key_.load_url(); // another process may have registered the key again
             const bool is_changing = co_await key_.is_changing(); // or have changed it, and not heard of that
-            if (is_same && !is_changing && (kept.empty() || kept == open_->url))
+            if (is_same && !is_changing && (kept.empty() || kept == open_->url)) {
+                if (kept.empty()) // it was lost, or damaged
+                    static_cast<void>(co_await keep_url(document(), email_, open_->url));
                 co_return *open_;
+            }
             open_.reset();
         }
         if (auto done = co_await key_.finish_change(); !done)

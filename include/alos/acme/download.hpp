@@ -5,6 +5,7 @@
 
 #include <alos/acme/client.hpp>
 #include <alos/cert/load.hpp>
+#include <alos/crypto/pem.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -48,7 +49,7 @@ namespace alos::inline v0::acme {
     co_return std::move(answer->body);
 }
 
-// The chain as it came, or in its order where the CA mixed that up.
+// The chain as it came, or in its order where it does not begin with the certificate.
 [[nodiscard]] inline std::string leaf_first(std::string chain, const cert::credential& one)
 {
     const auto blocks = parse_pem(chain);
@@ -75,7 +76,8 @@ namespace alos::inline v0::acme {
                                           time_point now)
 {
     if (const auto there = identifiers_in(one); !same_identifiers(there, names))
-        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names));
+        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names))
+               + "; use another CA if that lasts";
     if (one.about.not_before > now + std::chrono::minutes(5))
         return "it is not valid yet; check the clock of this machine";
     return one.about.not_after <= now ? "it has expired; check the clock of this machine" : std::string();

@@ -7,6 +7,7 @@
 #include <alos/acme/client.hpp>
 #include <alos/acme/download.hpp>
 #include <alos/acme/kept_order.hpp>
+#include <alos/acme/limits.hpp>
 #include <alos/acme/order_allowance.hpp>
 #include <alos/acme/payloads.hpp>
 #include <alos/acme/prover.hpp>
@@ -244,8 +245,10 @@ private:
                     co_return std::optional<issued>();
             }
         }
-        if (at.state.status == order_status::pending || at.state.status == order_status::ready)
+        if (at.state.status == order_status::pending || at.state.status == order_status::ready) {
+            co_await allowance_.give_certificate_back();
             co_return refused("order", goes_back);
+        }
         if (at.state.status != order_status::valid) {
             co_await forget_order(storage_, wanted_.id);
             const problem why = at.state.error.value_or(problem{});
@@ -394,14 +397,14 @@ private:
             co_return co_await not_downloaded(at, std::move(why), true);
         }
         const bool is_of_other_key = !made && made.error().code == errc::key_mismatch;
-        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with"
+        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with; "
+                                                                       "use another CA if that lasts"
                                   : !made                             ? made.error().what
                                   : !holds_only_certificates(*chain) ? "there is more than certificates in it"
                                                                      : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
-            refusal useless =
-                refused("certificate", "what came cannot be used: " + fault + "; use another CA if that lasts");
+            refusal useless = refused("certificate", "what came cannot be used: " + fault);
             useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
             co_return useless;
         }

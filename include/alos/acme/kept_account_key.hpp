@@ -103,7 +103,7 @@ public:
         const auto aside = co_await storage_.move_aside(account_document(), (*kept)->version);
         if (aside)
             tell_(event_kind::unreadable, "what is known of the account cannot be read; it is now in " + *aside
-                                              + ", and the CA is asked for the account of its key");
+                                              + ", and is written anew");
         co_return std::string();
     }
 

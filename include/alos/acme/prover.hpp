@@ -187,7 +187,8 @@ private:
                     co_await check(each.answer, end);
             }
         }
-        tell_("asking the CA to look, and waiting for its verdict");
+        if (!proofs.empty())
+            tell_("asking the CA to look, and waiting for its verdict");
         for (proof& each : proofs) {
             if (each.is_accepted)
                 continue;
@@ -200,10 +201,12 @@ private:
         time_point until = deadline_;
         for (proof& each : proofs) {
             auto verdict = co_await wait_for_verdict(each, until);
-            if (verdict || !all)
+            const bool is_lost = !verdict && verdict.error().order_is_lost;
+            if (verdict || (!all && (all.error().order_is_lost || !is_lost)))
                 continue;
             all = verdict;
-            until = std::min(deadline_, world().now() + grace); // the order leads nowhere any more
+            if (is_lost) // whatever comes of the others
+                until = std::min(deadline_, world().now() + grace);
         }
         co_return all;
     }

@@ -188,8 +188,7 @@ private:
             co_await failed(of, from, kept.error());
     }
 
-    // Whatever hangs: when this time is over, the lock is only held until answers are taken away, which is done within
-    // 2 minutes.
+    // Whatever hangs: when this time is over, the lock is only held until answers are taken away, within minutes.
     [[nodiscard]] awaitable<reply<std::optional<issued>>> issue_in_time(managed_certificate& of, authority& from,
                                                                         std::optional<storage_lock>& lock)
     {

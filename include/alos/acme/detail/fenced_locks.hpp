@@ -120,8 +120,6 @@ private:
         const auto last = read_fence(name);
         if (!last)
             return last.error();
-        if (!last->has_value())
-            static_cast<void>(disk_.move_aside(path_of(name) + ".fence.json", ".broken-" + format_rfc3339(now_())));
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_().time_since_epoch()).count();
         // A damaged one does not say how far it had come. Note: locks are taken far less often than once a second.
         const std::uint64_t raised = last->value_or(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0))) + 1;
