@@ -80,9 +80,26 @@ inline awaitable<> ask_for_orders(acme::client& ca, acme::signer by, known_accou
         into.orders += "  and more\n";
 }
 
+// Why its CA cannot be asked as that account; empty: its key is there. Without that, another one would be opened.
+inline awaitable<std::string> why_not_ours(session& in, account_record one)
+{
+    const std::string document = "account/" + acme::storage_id(one.directory, one.email) + ".key";
+    const auto kept = co_await in.storage.load(document);
+    if (!kept)
+        co_return kept.error().what;
+    if (kept->has_value() && acme::account_key::from_pem(alos::as_text((*kept)->text)))
+        co_return "";
+    co_return in.chosen.cache_dir + "/" + document
+        + ": the account's key is lost, without which its CA cannot be asked; put a copy of it back; the "
+          "next issue opens another account";
+}
+
 // It is not registered anew. RFC 8555 7.3.3, 6.3.
 inline awaitable<acme::reply<known_account>> ask_about(session& in, account_record one)
 {
+    const std::string lost = co_await why_not_ours(in, one);
+    if (!lost.empty())
+        co_return acme::refusal{acme::failure_class::permanent, lost};
     acme::client ca(in.world, in.authority(one.directory));
     if (const auto ready = ca.prepare(); !ready)
         co_return acme::refusal{acme::failure_class::permanent, ready.error().what};
@@ -148,6 +165,9 @@ inline awaitable<report> change_account(session& in, std::string action)
                                              : "there are several accounts; choose one by --account:" + urls);
     }
     account_record one = all.front();
+    const std::string lost = co_await why_not_ours(in, one);
+    if (!lost.empty())
+        co_return session::fault(lost);
     acme::client ca(in.world, in.authority(one.directory));
     if (const auto ready = ca.prepare(); !ready)
         co_return session::fault(ready.error().what);

@@ -220,9 +220,13 @@ public:
         }
         if (!all.damaged.empty())
             throw unreadable(all.damaged);
+        if (url.empty() && all.read.size() > 1)
+            throw unreadable("which CA it is from is not known, as its meta.json is lost and there are several "
+                             "accounts; issue it again, with the --directory and --email of one");
         acme::account_record none;
-        none.directory = chosen.directory_or_default();
         none.email = chosen.email;
+        if (chosen.command != "list")
+            none.directory = chosen.directory_or_default();
         co_return none;
     }
 
@@ -232,7 +236,9 @@ public:
         if (!chosen.email.empty())
             co_return chosen.email;
         known_accounts all = co_await accounts();
-        if (!all.damaged.empty())
+        constexpr std::size_t digest = 12; // characters, behind the host of the CA
+        const std::string like = acme::storage_id(directory);
+        if (!all.damaged.empty() && all.damaged_id.starts_with(like.substr(0, like.size() - digest)))
             throw unreadable(all.damaged);
         std::erase_if(all.read, [&](const acme::account_record& each) { return each.directory != directory; });
         co_return all.read.size() == 1 ? all.read.front().email : std::string();
@@ -240,7 +246,8 @@ public:
 
     struct known_accounts {
         std::vector<acme::account_record> read;
-        std::string damaged; // what is wrong with the others; empty: nothing
+        std::string damaged;    // what is wrong with one of the others; empty: there are none
+        std::string damaged_id; // see storage_id()
     };
 
     // As the storage has them. Throws where that cannot be told.
@@ -259,12 +266,14 @@ public:
             if (!kept->has_value())
                 continue;
             auto record = acme::parse_account_record(alos::as_text((*kept)->text));
-            if (record)
+            if (record) {
                 all.read.push_back(std::move(*record));
-            else
-                all.damaged = chosen.cache_dir + "/account/" + each
-                              + ".json: it is damaged; put a copy of it back, or remove it, and the next issue with the "
-                                "--email of that account finds it at the CA by its key";
+                continue;
+            }
+            all.damaged_id = each;
+            all.damaged = chosen.cache_dir + "/account/" + each
+                          + ".json: it is damaged; put a copy of it back, or remove it, and the next issue with the "
+                            "--email of that account finds it at the CA by its key";
         }
         co_return all;
     }

@@ -22621,8 +22621,8 @@ private:
 
 #endif
 // ---- alos/acme/order_allowance.hpp ----
-// What one attempt takes of our own limits at its CA: an order when that is placed, and a certificate for its names when
-// that is asked for.
+// What one attempt takes of our own limits at its CA: an order when that is placed, and a certificate for its names
+// when that is asked for.
 #ifndef ALOS_ACME_ORDER_ALLOWANCE_HPP
 #define ALOS_ACME_ORDER_ALLOWANCE_HPP
 
@@ -26817,7 +26817,7 @@ namespace alos::inline v0::acme {
                                           time_point now)
 {
     if (const auto there = identifiers_in(one); !same_identifiers(there, names))
-        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names))
+        return "its names are " + join(values_of(there)) + ", and those asked for " + join(values_of(names))
                + "; use another CA if that lasts";
     if (one.about.not_before > now + std::chrono::minutes(5))
         return "it is not valid yet; check the clock of this machine";
@@ -26891,8 +26891,8 @@ struct window_reply {
 }
 
 // RFC 9773 5: whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
-// `is_again`: the attempt before it failed, too. Note: some CAs say "unauthorized" of a certificate that another account
-// ordered, and some fail over one that they do not know.
+// `is_again`: the attempt before it failed, too. Note: some CAs say "unauthorized" of a certificate that another
+// account ordered, and some fail over one that they do not know.
 [[nodiscard]] inline bool may_be_for_replaces(const refusal& why, bool is_again) noexcept
 {
     constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
@@ -27156,8 +27156,8 @@ private:
     }
 
     // Of an order that is not further than before.
-    static constexpr const char* goes_back = "the order does not go on; the next attempt asks again, there is nothing to "
-                                             "do";
+    static constexpr const char* goes_back =
+        "the order does not go on; the next attempt asks again, there is nothing to do";
 
     // What the CA said, and not that it could not be asked.
     refusal unreadable(unsigned status, std::string what) const
@@ -27286,16 +27286,18 @@ private:
             refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
             co_return co_await not_downloaded(at, std::move(why), true);
         }
+        const char* const of_other_key = "it has another key than it was asked for with; use another CA if that lasts";
         const bool is_of_other_key = !made && made.error().code == errc::key_mismatch;
-        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with; "
-                                                                       "use another CA if that lasts"
+        const std::string fault = is_of_other_key                     ? of_other_key
                                   : !made                             ? made.error().what
                                   : !holds_only_certificates(*chain) ? "there is more than certificates in it"
                                                                      : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
             refusal useless = refused("certificate", "what came cannot be used: " + fault);
-            useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
+            const bool came_late = made && (*made)->about.not_after <= world().now();
+            if (!came_late) // each one counts at the CA, which will not do better at once
+                useless.kind = failure_class::permanent;
             co_return useless;
         }
         co_return issued{leaf_first(*chain, **made), std::move(key_pem), std::move(*made), by_.url};

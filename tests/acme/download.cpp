@@ -67,7 +67,8 @@ TEST_CASE("download: what comes has to be for exactly the names that were asked 
         CHECK(fault.find(each.fault) != std::string::npos);
     }
     one.about.not_after = now + 1h;
-    CHECK(alos::acme::fault_of(one, {both.front()}, now) == "it is for a.example, b.example, and not for b.example; use another CA if that lasts");
+    CHECK(alos::acme::fault_of(one, {both.front()}, now)
+          == "its names are a.example, b.example, and those asked for b.example; use another CA if that lasts");
 }
 
 TEST_CASE("download: a chain is kept as it came, but for one that does not begin with the certificate (RFC 8555 7.4.2)")

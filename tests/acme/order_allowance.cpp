@@ -57,7 +57,7 @@ TEST_CASE("order allowance: what was taken is given back once, and what was not 
     CHECK(all.self.run(first.take_order(false)).has_error());
 }
 
-TEST_CASE("order allowance: the certificates for one set of names are counted, and whoever waits is told of the setting")
+TEST_CASE("order allowance: certificates for a set of names are counted, and who has to wait is told of the setting")
 {
     attempts all;
     order_allowance first = all.next();

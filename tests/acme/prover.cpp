@@ -397,7 +397,7 @@ TEST_CASE("prover: what is pending of an order that is lost is deactivated, and 
     CHECK(one.changed == std::vector<std::string>{R"(/second {"status":"deactivated"})"});
 }
 
-TEST_CASE("prover: a name that failed is told of, and not one before it that the CA has not looked for (RFC 8555 7.1.6)")
+TEST_CASE("prover: a name that failed is told of, not one before it that is still pending (RFC 8555 7.1.6)")
 {
     lost_order one(false);
     REQUIRE(one.here.wait());

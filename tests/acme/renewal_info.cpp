@@ -141,7 +141,7 @@ TEST_CASE("renewal info: a CA that has none is not asked for it")
     CHECK(one.asked.empty());
 }
 
-TEST_CASE("renewal info: an order may be refused for what it replaces, but not where that says something else (RFC 9773 5)")
+TEST_CASE("renewal info: an order may be refused for what it replaces, unless the refusal says otherwise (RFC 9773 5)")
 {
     using alos::acme::failure_class;
     using alos::acme::may_be_for_replaces;

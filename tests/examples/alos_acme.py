@@ -125,19 +125,19 @@ def unreadable():
     has(call('list', folder=folder)[0], 'there are no certificates')  # it needs no account
     (certs.parent / 'account').unlink()
     (certs.parent / 'account').mkdir()
-    (certs.parent / 'account/x.json').symlink_to('x.json')
+    (certs.parent / 'account/127.0.0.1-x.json').symlink_to('127.0.0.1-x.json')
     for words in (['account'], ['issue', *nowhere, 'a.test']):
-        has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account/x.json: it is damaged')
-    (certs.parent / 'account/x.json').unlink()
+        has(call(*words, folder=folder, status=1)[1], 'alos-acme: .alos-certs/account/127.0.0.1-x.json: it is damaged')
+    (certs.parent / 'account/127.0.0.1-x.json').unlink()
     for text in ('', '{"directory":"https://127.0.0.1:1/"', '{"directory":"https://127.0.0.1:1/","email":""}'):
-        (certs.parent / 'account/x.json').write_text(text)
+        (certs.parent / 'account/127.0.0.1-x.json').write_text(text)
         for words in (['account'], ['issue', *nowhere, 'a.test']):
             has(call(*words, folder=folder, status=1)[1],
-                'alos-acme: .alos-certs/account/x.json: it is damaged; put a copy of it back, or remove it')
+                'alos-acme: .alos-certs/account/127.0.0.1-x.json: it is damaged; put a copy of it back, or remove it')
         for words in ([], ['--email=a@b.test']):
-            has(call('doctor', *nowhere, *words, folder=folder, status=1)[0], 'account/x.json: it is damaged')
+            has(call('doctor', *nowhere, *words, folder=folder, status=1)[0], 'account/127.0.0.1-x.json: it is damaged')
         has(call('list', folder=folder)[0], 'there are no certificates')
-    (certs.parent / 'account/x.json').unlink()
+    (certs.parent / 'account/127.0.0.1-x.json').unlink()
     for name in ('fullchain.pem', 'privkey.pem'):
         path = certs / 'b.test.ecdsa-p256/000001' / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -278,6 +278,14 @@ def all_commands():
         listed, = json.loads(call('account', '--orders', '--json', folder=folder, ca=ca)[0])['accounts']
         same(len(listed['orders']), ca.orders())  # on several pages
         has(call('account', 'show', '--orders', folder=folder, ca=ca)[0], ': valid, c.test')
+        key, = folder.glob('.alos-certs/account/*.key')
+        text = key.read_text()
+        key.write_text('x')
+        for action in ('show', 'update', 'rollover', 'deactivate'):
+            has(''.join(call('account', action, '--email=a@example.com', folder=folder, ca=ca, status=1)),
+                key.name + ": the account's key is lost")
+            same(key.read_text(), 'x')
+        key.write_text(text)
         record, = folder.glob('.alos-certs/account/*.json')
         record.write_text('')
         _, said = call('renew', '--force', 'c.test', folder=folder, ca=ca, status=1)
@@ -307,7 +315,8 @@ def others():
         folder = new_folder()
         (folder / chain).parent.mkdir(parents=True)
         subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
-                        '-nodes', '-days', '30', '-subj', '/CN=o', '-addext', 'subjectAltName=DNS:o.test,DNS:www.o.test',
+                        '-nodes', '-days', '30', '-subj', '/CN=o', '-addext',
+                        'subjectAltName=DNS:o.test,DNS:www.o.test',
                         '-out', folder / chain, '-keyout', folder / key], check=True, capture_output=True)
         out, _ = call('list', '--cache-dir=.', folder=folder)
         assert re.search(f'^o.test, www.o.test +ecdsa-p256 +CN=o +in \\d+ days +{owner}$', out, re.MULTILINE), out

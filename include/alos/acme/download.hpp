@@ -76,7 +76,7 @@ namespace alos::inline v0::acme {
                                           time_point now)
 {
     if (const auto there = identifiers_in(one); !same_identifiers(there, names))
-        return "it is for " + join(values_of(there)) + ", and not for " + join(values_of(names))
+        return "its names are " + join(values_of(there)) + ", and those asked for " + join(values_of(names))
                + "; use another CA if that lasts";
     if (one.about.not_before > now + std::chrono::minutes(5))
         return "it is not valid yet; check the clock of this machine";

@@ -266,8 +266,8 @@ private:
     }
 
     // Of an order that is not further than before.
-    static constexpr const char* goes_back = "the order does not go on; the next attempt asks again, there is nothing to "
-                                             "do";
+    static constexpr const char* goes_back =
+        "the order does not go on; the next attempt asks again, there is nothing to do";
 
     // What the CA said, and not that it could not be asked.
     refusal unreadable(unsigned status, std::string what) const
@@ -396,16 +396,18 @@ private:
             refusal why = refused("certificate", "what came is no certificate: " + made.error().what);
             co_return co_await not_downloaded(at, std::move(why), true);
         }
+        const char* const of_other_key = "it has another key than it was asked for with; use another CA if that lasts";
         const bool is_of_other_key = !made && made.error().code == errc::key_mismatch;
-        const std::string fault = is_of_other_key                     ? "it has another key than it was asked for with; "
-                                                                       "use another CA if that lasts"
+        const std::string fault = is_of_other_key                     ? of_other_key
                                   : !made                             ? made.error().what
                                   : !holds_only_certificates(*chain) ? "there is more than certificates in it"
                                                                      : fault_of(**made, wanted_.names, world().now());
         if (!fault.empty()) {
             co_await forget_order(storage_, wanted_.id);
             refusal useless = refused("certificate", "what came cannot be used: " + fault);
-            useless.kind = failure_class::permanent; // each one counts at the CA, which will not do better at once
+            const bool came_late = made && (*made)->about.not_after <= world().now();
+            if (!came_late) // each one counts at the CA, which will not do better at once
+                useless.kind = failure_class::permanent;
             co_return useless;
         }
         co_return issued{leaf_first(*chain, **made), std::move(key_pem), std::move(*made), by_.url};

@@ -1,5 +1,5 @@
-// What one attempt takes of our own limits at its CA: an order when that is placed, and a certificate for its names when
-// that is asked for.
+// What one attempt takes of our own limits at its CA: an order when that is placed, and a certificate for its names
+// when that is asked for.
 #ifndef ALOS_ACME_ORDER_ALLOWANCE_HPP
 #define ALOS_ACME_ORDER_ALLOWANCE_HPP
 

@@ -59,8 +59,8 @@ struct window_reply {
 }
 
 // RFC 9773 5: whether an order may be refused for what it replaces, and not for who asks, or how, or how often.
-// `is_again`: the attempt before it failed, too. Note: some CAs say "unauthorized" of a certificate that another account
-// ordered, and some fail over one that they do not know.
+// `is_again`: the attempt before it failed, too. Note: some CAs say "unauthorized" of a certificate that another
+// account ordered, and some fail over one that they do not know.
 [[nodiscard]] inline bool may_be_for_replaces(const refusal& why, bool is_again) noexcept
 {
     constexpr std::array<std::string_view, 6> others = {"accountDoesNotExist",     "badNonce",
