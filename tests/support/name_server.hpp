@@ -94,9 +94,13 @@ public:
     using script = std::function<std::vector<byte_vector>(const asked&)>;
 
     name_server(boost::asio::io_context& context, script answers)
-        : answers_(std::move(answers)), udp_(context, {boost::asio::ip::address_v4::loopback(), 0}),
-          tcp_(context, {boost::asio::ip::address_v4::loopback(), udp_.local_endpoint().port()})
+        : answers_(std::move(answers)), udp_(context, udp::v4()), tcp_(context)
     {
+        error_code taken;
+        do { // a port that is free by both
+            tcp_ = tcp::acceptor(context, {boost::asio::ip::address_v4::loopback(), 0});
+            udp_.bind({boost::asio::ip::address_v4::loopback(), tcp_.local_endpoint().port()}, taken);
+        } while (taken == boost::asio::error::address_in_use);
         boost::asio::co_spawn(context, serve_udp(), boost::asio::detached);
         boost::asio::co_spawn(context, serve_tcp(), boost::asio::detached);
     }

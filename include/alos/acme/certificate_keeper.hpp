@@ -128,7 +128,6 @@ public:
         if (kept && kept->has_value() && !(of.is_unsaved && is_same)) {
             if (auto state = parse_certificate_state(as_text((*kept)->text)))
                 adopt_state(of, std::move(*state), of.credential == served);
-            of.last_refusal.reset(); // it may be another one's by now
         }
         adopt_settings(of, random_part(world_));
         if (is_same)
