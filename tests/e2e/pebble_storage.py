@@ -56,7 +56,7 @@ def nothing_changes():
         with Program(program, ca, "a.test") as server:
             first = server.wait_for_certificate("a.test")
             # The CA's advice is asked for a moment later.
-            state, = server.folder.glob(".alos-certs/state/*.json")
+            state, = wait_until(server.log, lambda: list(server.folder.glob(".alos-certs/state/*.json")))
             wait_until(server.log, lambda: "nextCheck" in state.read_text())
         ca.stop()
         before = contents(server.folder)
